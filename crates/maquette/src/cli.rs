@@ -18,7 +18,7 @@ pub use blank::parsed;
 pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
 
 /// Which environment, and where.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Place {
     /// Project file [default: maquette.yaml, if there is one]
     #[arg(long, value_name = "FILE", env = "MAQUETTE_PROJECT", help_heading = "Environment")]
@@ -59,6 +59,8 @@ impl Wanted {
 pub struct FlagsOfUp {
     /// Those of [`TELLING`] that were given.
     given: Vec<&'static str>,
+    /// Extra variables, which may say which environment is meant.
+    pub extra: Vec<String>,
 }
 
 /// Flags that narrow what `up` builds.
@@ -106,7 +108,9 @@ impl Args for FlagsOfUp {
 impl FromArgMatches for FlagsOfUp {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let is_given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-        Ok(Self { given: TELLING.into_iter().filter(is_given).collect() })
+        let extra = matches.try_get_many::<String>("extra-vars").ok().flatten();
+        let extra = extra.map(|all| all.cloned().collect()).unwrap_or_default();
+        Ok(Self { given: TELLING.into_iter().filter(is_given).collect(), extra })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

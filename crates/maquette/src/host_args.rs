@@ -16,6 +16,8 @@ pub struct HostArgs {
     pub key: Option<PathBuf>,
     /// `SHA256:…` of a host key that is not known yet.
     pub fingerprint: Option<String>,
+    /// A file of known_hosts with such keys.
+    pub known_hosts: Option<PathBuf>,
     /// Whether the workspace's key is to open it for connections to nodes, as InfraRed's plug-ins expect.
     pub forwards: bool,
 }

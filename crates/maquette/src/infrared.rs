@@ -13,11 +13,12 @@ mod tags;
 use std::path::Path;
 use std::time::Duration;
 
-use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA};
 use maquette_core::image::redact;
 use maquette_core::scrub::is_secret_name;
 use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
 use maquette_core::syntax::{Plain, Sources};
+use maquette_core::topology::is_read;
 use maquette_engine::{Cause, StepError};
 
 use crate::cli;
@@ -58,10 +59,11 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         return generate(world, &given, file);
     }
     given.check().map_err(refuse)?;
-    let tree = given.tree(&world.environment).map_err(refuse)?;
+    let options = given.tree(&world.environment).map_err(refuse)?;
     let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
-    let tree = extra.over(&world.environment, &tree).map_err(refuse)?;
-    let extra = extra.with_settings(&tree);
+    let tree = extra.over(&world.environment, &options).map_err(refuse)?;
+    let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
+    let extra = extra.with_settings(&tree, known);
     decided(&tree)?;
 
     match &given.output {
@@ -74,7 +76,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         None if given.plan => {}
         None => world.terminal.result(&masked(&tree).yaml()),
     }
-    later(&given)?;
+    later(&given, &options, &tree)?;
     let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
     if let Some(name) = made {
         world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
@@ -90,19 +92,35 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
             Failure::Failed(StepError::new(message))
         })?;
     }
+    ignored(world, &given, &options, &tree);
     if given.dry_run {
-        return Ok(0);
-    }
-    for option in OPTIONS.iter() {
-        if let Support::Ignored(why) = option.support
-            && given.by_user(option.name)
-        {
-            let called = given.called(option.name);
-            world.terminal.talk(&format!("warning: {called} has no effect: {why}"));
-        }
+        return look_only(world, &given, tree, &extra, workspace);
     }
     output::keep_settings(world, &workspace, &tree).map_err(|e| workspace.unwritten(e))?;
     build(world, &given, tree, &extra, workspace)
+}
+
+/// Shows what would be built, beside the settings. They are good also where the hypervisor cannot be reached from here: InfraRed
+/// did not look at it.
+fn look_only(
+    world: &World,
+    given: &Given,
+    tree: Plain,
+    extra: &Extra,
+    workspace: Workspace,
+) -> Result<u8, Failure> {
+    if remove::Removal::is_asked(&tree) {
+        let why = "`--dry-run` does not show what would be removed; `maquette down` shows that before it asks";
+        world.terminal.talk(why);
+        return Ok(0);
+    }
+    match build(world, given, tree, extra, workspace) {
+        Err(Failure::Failed(error)) => {
+            world.terminal.talk(&format!("the settings are shown only: {}", error.in_one_line()));
+            Ok(0)
+        }
+        other => other,
+    }
 }
 
 /// Writes an answers file of what is given.
@@ -167,25 +185,84 @@ fn decided(tree: &Plain) -> Result<(), Failure> {
     if mistakes.is_empty() { Ok(()) } else { Err(refuse(mistakes)) }
 }
 
-/// Refuses, by name, what is not there yet.
-fn later(given: &Given) -> Result<(), Failure> {
+/// Refuses, by name, what is not there yet, whoever has put it into the tree: an option, or an extra variable.
+fn later(given: &Given, options: &Plain, tree: &Plain) -> Result<(), Failure> {
     let mut diags = Diagnostics::default();
+    let mut refuse = |what: String| {
+        diags.push(Diagnostic::error("feature::later", format!("{what} not supported yet")));
+    };
     for option in OPTIONS.iter() {
         let Support::Later { harmless } = option.support else { continue };
-        let asked = given.texts(option.name).into_iter().any(|text| {
-            let no = maquette_core::syntax::parse_bool(&text) == Some(false);
-            text != harmless && !(harmless == "no" && no)
-        });
+        let asked = match at(tree, option) {
+            None | Some(Plain::Null) => false,
+            Some(Plain::Bool(truth)) => *truth || harmless != "no",
+            Some(Plain::Text(text)) => {
+                let no = maquette_core::syntax::parse_bool(text) == Some(false);
+                text != harmless && !(harmless == "no" && no)
+            }
+            Some(_) => true,
+        };
         if asked {
-            let message = format!("{} is not supported yet", given.called(option.name));
-            diags.push(Diagnostic::error("feature::later", message));
+            refuse(format!("{} is", called(given, options, tree, option)));
         }
     }
-    if given.texts("host-address").len() > 1 {
-        let message = "several hypervisors (--host-address more than once) are not supported yet";
-        diags.push(Diagnostic::error("feature::later", message));
+    let hosts = match tree.at(&["provision", "host", "address"]) {
+        Some(Plain::List(hosts)) => hosts.len(),
+        Some(Plain::Text(text)) => text.split(',').filter(|host| !host.trim().is_empty()).count(),
+        _ => 1,
+    };
+    if hosts > 1 {
+        let by = match given.texts("host-address").len() > 1 {
+            true => "--host-address more than once",
+            false => "more than one in `provision.host.address`",
+        };
+        refuse(format!("several hypervisors ({by}) are"));
     }
     if diags.has_errors() { Err(Failure::Input(diags, Sources::default())) } else { Ok(()) }
+}
+
+/// An option's value in a tree.
+fn at<'a>(tree: &'a Plain, option: &options::Opt) -> Option<&'a Plain> {
+    let path: Vec<&str> = std::iter::once("provision").chain(option.path()).collect();
+    tree.at(&path)
+}
+
+/// What whoever has set an option's value knows it as: the option, or an extra variable.
+fn called(given: &Given, options: &Plain, tree: &Plain, option: &options::Opt) -> String {
+    match at(options, option) == at(tree, option) {
+        true => given.called(option.name),
+        false => format!("`provision.{}`", option.path().join(".")),
+    }
+}
+
+/// Says which settings have no effect, whoever has put them into the tree.
+fn ignored(world: &World, given: &Given, options: &Plain, tree: &Plain) {
+    for option in OPTIONS.iter() {
+        let is_set = given.by_user(option.name) || at(options, option) != at(tree, option);
+        if let Support::Ignored(why) = option.support
+            && is_set
+        {
+            let called = called(given, options, tree, option);
+            world.terminal.talk(&format!("warning: {called} has no effect: {why}"));
+        }
+    }
+}
+
+/// Says which keys of the answers file nobody reads, since they are neither options nor for a playbook or an expression.
+fn unread(given: &Given, loaded: &mut load::Loaded) {
+    const PASSWORD: &str = "topology-password";
+    if is_read(&loaded.request, "provision") {
+        return;
+    }
+    // What is likely misspelt has been told.
+    let told = |called: &str| !given.strict && given.warnings.iter().any(|w| w.starts_with(called));
+    let unknown = given.unknown().filter(|(name, called)| *name != PASSWORD && !told(called));
+    for (name, called) in unknown {
+        let path = name.replace('-', ".");
+        let message =
+            format!("{called} is not an option; it becomes `provision.{path}`, which nobody reads");
+        loaded.diags.push(Diagnostic::warning(UNUSED_EXTRA, message));
+    }
 }
 
 /// Text at a path below `provision`.
@@ -219,12 +296,14 @@ fn build(
     let nodes = wanted.flags.0.has("topology-nodes");
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra);
     loaded.host.forwards = true;
+    unread(given, &mut loaded);
     let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
     let look = tags::look(given)?;
     // A plan, too, is to find that a playbook is missing.
     let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
     if let Some(look) = look {
-        return look.show(world, &mut loaded, &selected);
+        // The settings of a dry run are for programs.
+        return look.show(world, &mut loaded, &selected, given.dry_run);
     }
     let output = Output::of(&world.environment, &workspace).map_err(|e| workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output).only(&selected);
@@ -297,7 +376,7 @@ fn wanted(
         let texts = match (row.infrared, row.kind) {
             // Handed on as they were read.
             (None, Written::Changes) => Vec::new(),
-            (None, _) if row.name == "host-key-fingerprint" => Vec::new(),
+            (None, _) if given.trusted.iter().any(|(name, ..)| *name == row.name) => Vec::new(),
             (None, _) => of_environment(&world.environment, row)?.into_iter().collect(),
             (Some(_), Written::Nodes | Written::Network | Written::Address) => {
                 let changed = changed(world, row, &options, tree)?;
@@ -317,9 +396,8 @@ fn wanted(
             if row.locates { flags } else { &mut wanted.flags.0 }.set_as(row.name, texts, told);
         }
     }
-    if let Some((fingerprint, told)) = &given.fingerprint {
-        let flags = &mut wanted.place.flags.0;
-        flags.set_as("host-key-fingerprint", vec![fingerprint.clone()], told.clone());
+    for (name, text, told) in &given.trusted {
+        wanted.place.flags.0.set_as(name, vec![text.clone()], told.clone());
     }
     if let Some(url) = text(tree, "topology.net.url") {
         wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);

@@ -4,6 +4,7 @@ pub mod built_in;
 mod extra;
 pub mod images;
 mod layout;
+mod located;
 mod lookup;
 mod nodes;
 mod project;
@@ -24,13 +25,13 @@ use maquette_core::syntax::{Node, Plain, SourceId, Sources, Span, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, only_network};
 
 use crate::cli::{Given, Place, Wanted};
-use crate::failure::Failure;
 use crate::host_args::HostArgs;
 use crate::reading;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
 pub use extra::Extra;
+pub use located::{Located, located, located_leniently, located_with};
 pub use lookup::own as own_files;
 use project::{IMAGE, Project};
 
@@ -80,19 +81,6 @@ impl Loaded {
             workspace: self.workspace.clone(),
         }
     }
-}
-
-/// Which environment, for commands that build nothing.
-#[derive(Debug, Clone)]
-pub struct Located {
-    /// The environment.
-    pub environment: EnvName,
-    /// Pool of its volumes.
-    pub pool: Pool,
-    /// The hypervisor.
-    pub host: HostArgs,
-    /// The local directory.
-    pub workspace: Workspace,
 }
 
 /// Reads what is needed to build.
@@ -148,7 +136,7 @@ pub fn wanted_leniently(environment: &Environment, args: &Wanted, extra: &Extra)
     let sources = extra.sources.clone();
     let diags = if args.strict { Diagnostics::strict() } else { Diagnostics::lenient() };
     let reader = Reader { lenient: true, diags, sources, environment };
-    read(args, reader, Some(&extra.list))
+    read(args, reader, Some(extra))
 }
 
 /// Absolute path of a network file.
@@ -172,12 +160,12 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 }
 
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
-fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&[ExtraVar]>) -> Loaded {
+fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
     let mut given = args.given();
     let list = match extra {
-        Some(list) => list.to_vec(),
+        Some(extra) => extra.list.clone(),
         None => {
             let texts = given.texts("extra-vars").to_vec();
             let list: Vec<_> = texts.iter().filter_map(|t| extra::read(&mut reader, t)).collect();
@@ -197,6 +185,7 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&[ExtraVar]>) -> Lo
     let timezone_place = zone.map(|node| node.span);
     // The search for mistakes goes on after the first ones.
     let (request, vars) = reader.wanted(&given, &project, settings, &list);
+    provision::idle(&mut reader, &list, extra.map(|extra| extra.known.as_slice()), &request);
     Loaded {
         sources: reader.sources,
         request,
@@ -223,27 +212,6 @@ fn origins(given: &Given, project: &Project) -> BTreeMap<&'static str, String> {
         given.told(row.name).map(|(told, _)| told.to_string()).or_else(key)
     };
     SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
-}
-
-/// Reads what is needed to find an environment.
-pub fn located(environment: &Environment, place: &Place) -> Result<Located, Failure> {
-    located_by(Reader::new(environment), place)
-}
-
-fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure> {
-    let mut settings = Settings::default();
-    let project = reader.project(place, &mut settings);
-    let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
-    if reader.diags.has_errors() {
-        return Err(Failure::Input(reader.diags, reader.sources));
-    }
-    let pool = Pool { name: settings.pool_name, path: settings.pool_path };
-    Ok(Located { environment: settings.environment, pool, host, workspace })
-}
-
-/// The same for InfraRed's users, who have no project file.
-pub fn located_leniently(environment: &Environment, place: &Place) -> Result<Located, Failure> {
-    located_by(Reader { lenient: true, ..Reader::new(environment) }, place)
 }
 
 /// A mistake and what to do about it.
@@ -420,6 +388,7 @@ impl<'a> Reader<'a> {
             user: settings.host_user.clone().or(saved.host.user),
             key: settings.host_key.clone().map(PathBuf::from).or(saved.host.key),
             fingerprint: settings.host_key_fingerprint.clone(),
+            known_hosts: settings.host_known_hosts.clone().map(PathBuf::from),
             forwards: false,
         };
         (host, workspace)

@@ -115,6 +115,7 @@ impl Saved {
                 user,
                 key: text(&host["key"]).map(PathBuf::from),
                 fingerprint: None,
+                known_hosts: None,
                 forwards: false,
             },
             pool_name: text(&value["pool_name"]).filter(|name| name.parse::<Name>().is_ok()),

@@ -92,6 +92,7 @@ const OF_SETTINGS: &[(&str, &str)] = &[
     ("host-user", "stack"),
     ("host-key", "~/.ssh/lab"),
     ("host-key-fingerprint", "SHA256:…"),
+    ("host-known-hosts", "known_hosts"),
     ("topology-nodes", "{web: {count: 2}, controller: 1}"),
     ("networks", "{front: {}, back: {forward: none}}"),
     ("extra-vars", "{controller: {memory: 4096}}"),

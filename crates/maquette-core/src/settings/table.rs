@@ -122,6 +122,14 @@ settings! {
         locates: true,
         key: Some("hypervisor.key_fingerprint"),
     }
+    host_known_hosts: Option<String> as Line = None, {
+        name: "host-known-hosts",
+        doc: "Accept its host key if this file of known_hosts has it; for when nobody is there to confirm it",
+        value: "FILE",
+        group: Hypervisor,
+        locates: true,
+        key: Some("hypervisor.known_hosts"),
+    }
     pool_name: Name as Name = Name::known("images"), {
         name: "pool-name",
         doc: "libvirt storage pool of all volumes",

@@ -162,11 +162,9 @@ const SETTINGS: [&str; 5] =
     ["override", "provision", "net", "data_net", "provison_virsh_network_name"];
 
 fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Diagnostics) {
-    // Playbooks of the user's own read whatever they like.
-    let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str());
-        if !known && !playbooks && !is_named(request, overrides, &entry.key) {
+        if !known && !is_read(request, &entry.key) {
             let slip = misspelt(&entry.key, ["override"]).is_some();
             let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
                 .at(entry.key_span, "")
@@ -228,6 +226,13 @@ fn misspelt<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<
 /// A name without the number that it ends with.
 fn unnumbered(name: &str) -> &str {
     name.trim_end_matches(|c: char| c.is_ascii_digit())
+}
+
+/// Whether an extra variable may be read by something that is no setting: by an expression of the topology, or by a playbook
+/// of the user's own, which reads whatever it likes.
+pub fn is_read(request: &Request, variable: &str) -> bool {
+    let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
+    playbooks || is_named(request, request.extra.get("override"), variable)
 }
 
 /// Whether an expression of the topology names a variable.

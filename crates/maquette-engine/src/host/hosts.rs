@@ -1,6 +1,6 @@
 //! How hosts are reached, as a trait: behind it are this machine and `ssh`, or what tests hand in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ssh::{self, ConnectError, Effective, HostKey, Ssh, Target};
 use super::{Host, Local};
@@ -28,6 +28,14 @@ pub trait Hosts: Send + Sync {
 
     /// The host keys that a machine shows.
     fn fetch_host_keys(&self, target: &Target) -> Result<Vec<HostKey>, ConnectError>;
+
+    /// Those of the keys that a machine shows which a file of known_hosts has.
+    fn noted_in(
+        &self,
+        target: &Target,
+        file: &Path,
+        shown: &[HostKey],
+    ) -> Result<Vec<HostKey>, ConnectError>;
 
     /// Notes host keys where `ssh` looks for them, and says where that is.
     fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError>;
@@ -60,6 +68,15 @@ impl Hosts for System {
 
     fn fetch_host_keys(&self, target: &Target) -> Result<Vec<HostKey>, ConnectError> {
         ssh::fetch_host_keys(target)
+    }
+
+    fn noted_in(
+        &self,
+        target: &Target,
+        file: &Path,
+        shown: &[HostKey],
+    ) -> Result<Vec<HostKey>, ConnectError> {
+        ssh::noted_in(target, file, shown, self.0.home.as_deref())
     }
 
     fn remember(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use error::ConnectError;
 pub(crate) use error::classify;
-pub use hostkey::{HostKey, fetch as fetch_host_keys, known, remember, replace};
+pub use hostkey::{HostKey, fetch as fetch_host_keys, known, noted_in, remember, replace};
 pub use master::{Effective, Target, effective};
 
 use super::Host;

@@ -62,7 +62,7 @@ pub enum Asking {
 
 /// Removes an environment: its domains, volumes and networks, then its workspace; or some nodes.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.place)?;
+    let located = load::located_with(&world.environment, &args.place, &args.up.extra)?;
     let asking = asking(world, args);
     if !args.nodes.is_empty() {
         let words = (args.nodes.as_slice(), nodes::Meaning::Gone);

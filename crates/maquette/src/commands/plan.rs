@@ -38,7 +38,7 @@ const CHANGES: u8 = 3;
 /// Shows what `up` would do.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted);
-    let how = How { stages: &Stages::all(), nodes: &args.nodes, json: args.json };
+    let how = How { stages: &Stages::all(), nodes: &args.nodes, json: args.json, aside: false };
     let changes = show(world, &mut loaded, &how)?;
     Ok(if changes && args.exit_code { CHANGES } else { 0 })
 }
@@ -51,6 +51,8 @@ pub struct How<'a> {
     pub nodes: &'a [String],
     /// As JSON.
     pub json: bool,
+    /// Whether it is no result, but said beside one.
+    pub aside: bool,
 }
 
 /// Shows what would be done, and says whether there is anything.
@@ -75,6 +77,10 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     };
     let exists = planned.observed.exists();
     let renewal = Renewal::of_up(&loaded.request.settings, &hypervisor.facts, exists)?;
+    let shown = |plan: &Plan, title: &str| match how.aside {
+        true => world.terminal.plan(plan, title),
+        false => world.terminal.plan_as_result(plan, title),
+    };
     if how.json {
         let mut value = render::plan_json(&planned.plan, &environment.to_string(), preparation);
         value["lease"] = renewal.json();
@@ -82,7 +88,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     } else {
         if !preparation.is_empty() {
             let title = hypervisor.title();
-            world.terminal.plan_as_result(preparation, &title);
+            shown(preparation, &title);
             if hypervisor.libvirt.is_none() {
                 world.terminal.talk(
                     "libvirt does not answer yet; what follows takes the hypervisor for empty",
@@ -94,7 +100,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
         if let Some(lockout) = lockout.filter(|_| !planned.plan.is_empty()) {
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
-        world.terminal.plan_as_result(&planned.plan, &session.title());
+        shown(&planned.plan, &session.title());
         if planned.shared.is_some() && !planned.plan.is_empty() {
             let text = "another workspace built this environment and shares it with this one: it is changed there only";
             world.terminal.talk(text);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{FlagsOfUp, Place};
 use crate::failure::Failure;
-use crate::load::Located;
+use crate::load::{self, Located};
 use crate::render;
 use crate::render::Row;
 use crate::session::{Ask, Session};
@@ -48,7 +48,8 @@ pub struct Args {
 
 /// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let mut session = Session::at(world, &args.place)?;
+    let located = load::located_with(&world.environment, &args.place, &args.up.extra)?;
+    let mut session = Session::open(world, located)?;
     let ask = if args.quick { Ask::Nobody } else { Ask::Nodes };
     if args.watch {
         return watch(world, &mut session, ask, args.json);

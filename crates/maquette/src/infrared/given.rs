@@ -27,8 +27,8 @@ pub struct Given {
     user: BTreeMap<String, String>,
     /// Options of the command line alone.
     line: Vec<(String, Vec<String>)>,
-    /// Unknown keys of the answers file: they become settings.
-    settings: Vec<(String, String)>,
+    /// Unknown keys of the answers file with their values, which become settings, and what they are called in messages.
+    settings: Vec<(String, String, String)>,
     /// What is likely not meant.
     pub warnings: Vec<String>,
     /// What to do if somebody else is changing the environment.
@@ -49,8 +49,9 @@ pub struct Given {
     pub generate: Option<PathBuf>,
     /// `--from-file`.
     pub from_file: Option<PathBuf>,
-    /// `--host-key-fingerprint`, and what it was given by. It is no part of the settings tree, where `host.key` is a value.
-    pub fingerprint: Option<(String, String)>,
+    /// Options about the hypervisor's host key with their values, and what each was given by. They are no part of the
+    /// settings tree, where `host.key` is a value.
+    pub trusted: Vec<(&'static str, String, String)>,
     /// `--strict`.
     pub strict: bool,
     /// `virsh plan`: what would be built is shown.
@@ -64,11 +65,20 @@ pub struct Given {
 }
 
 /// Options of every command of InfraRed's that an answers file may have.
-const COMMON: [&str; 7] =
-    ["extra-vars", "output", "inventory", "ansible-args", "dry-run", "verbose", FINGERPRINT];
+const COMMON: [&str; 8] = [
+    "extra-vars",
+    "output",
+    "inventory",
+    "ansible-args",
+    "dry-run",
+    "verbose",
+    FINGERPRINT,
+    KNOWN_HOSTS,
+];
 
-/// The option for a host key that is not known yet.
+/// The options for a host key that is not known yet.
 const FINGERPRINT: &str = "host-key-fingerprint";
+const KNOWN_HOSTS: &str = "host-known-hosts";
 
 /// The command line for completions and manual pages, with the word that may stand before all options.
 pub fn documented() -> Command {
@@ -139,13 +149,18 @@ fn files(command: Command) -> Command {
     };
     let dry_run = Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue);
     command
-        .arg(dry_run.help("Print the settings, and stop"))
+        .arg(dry_run.help("Print the settings, show what would be built, and stop"))
         .arg(common("from-file", "FILE", "Read options from an answers file"))
         .arg(common("generate-answers-file", "FILE", "Write an answers file, and stop"))
         .arg(common(
             FINGERPRINT,
             "SHA256:…",
             "Accept the hypervisor's host key if it has this fingerprint, also in the place of another one",
+        ))
+        .arg(common(
+            KNOWN_HOSTS,
+            "FILE",
+            "Accept the hypervisor's host key if this file of known_hosts has it, also in the place of another one",
         ))
         .arg(common("inventory", "FILE", "Have the workspace use a copy of this inventory"))
 }
@@ -208,7 +223,7 @@ impl Given {
             given.answers(environment, path, &mut common)?;
         }
         given.options(matches);
-        for name in ["extra-vars", "output", "inventory", "ansible-args", FINGERPRINT] {
+        for name in COMMON.into_iter().filter(|name| !["dry-run", "verbose"].contains(name)) {
             let values = all(matches, name);
             if !values.is_empty() {
                 common.insert(name, values);
@@ -218,11 +233,13 @@ impl Given {
         given.extra = common("extra-vars");
         given.output = common("output").pop().map(PathBuf::from);
         given.inventory = common("inventory").pop().map(PathBuf::from);
-        given.fingerprint = common(FINGERPRINT).pop().map(|text| {
-            let variable = variable(environment, "HOST_KEY_FINGERPRINT");
+        let trusted = |name: &'static str| {
+            let text = common(name).pop()?;
+            let variable = variable(environment, &name.to_uppercase().replace('-', "_"));
             let called = variable.filter(|(_, told)| *told == text).map(|(name, _)| name);
-            (text, called.unwrap_or_else(|| format!("--{FINGERPRINT}")))
-        });
+            Some((name, text, called.unwrap_or_else(|| format!("--{name}"))))
+        };
+        given.trusted = [FINGERPRINT, KNOWN_HOSTS].into_iter().filter_map(trusted).collect();
         given.generate = last("generate-answers-file").map(PathBuf::from);
         given.yes_on_line = matches.get_flag("yes");
         given.yes = given.yes_on_line || consent::yes_of_environment(environment);
@@ -309,34 +326,15 @@ impl Given {
                     self.set(name, all, called);
                 }
                 Some(_) => self.set(name, vec![one], called),
-                None => match name {
-                    "extra-vars" => {
-                        common.insert("extra-vars", answer.values);
-                    }
-                    "output" => {
-                        common.insert("output", vec![one]);
-                    }
-                    "inventory" => {
-                        common.insert("inventory", vec![one]);
-                    }
-                    "ansible-args" => {
-                        common.insert("ansible-args", vec![one]);
-                    }
-                    "dry-run" => {
-                        common.insert("dry-run", vec![one]);
-                    }
-                    "verbose" => {
-                        common.insert("verbose", vec![one]);
-                    }
-                    FINGERPRINT => {
-                        common.insert(FINGERPRINT, vec![one]);
-                    }
-                    "from-file" | "generate-answers-file" => {
+                None => match COMMON.into_iter().find(|common| *common == name) {
+                    Some("extra-vars") => drop(common.insert("extra-vars", answer.values)),
+                    Some(known) => drop(common.insert(known, vec![one])),
+                    None if ["from-file", "generate-answers-file"].contains(&name) => {
                         self.warnings.push(format!("{called} has no effect in an answers file"));
                     }
-                    _ => {
+                    None => {
                         self.warnings.extend(likely_misspelt(name, &called));
-                        self.settings.push((name.into(), one));
+                        self.settings.push((name.into(), one, called));
                     }
                 },
             }
@@ -355,6 +353,11 @@ impl Given {
             return self.extra.clone();
         }
         self.values.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Keys of the answers file that are not options, and what they are called in messages.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(name, _, called)| (name.as_str(), called.as_str()))
     }
 
     /// Whether somebody gave it.
@@ -419,7 +422,7 @@ impl Given {
             }
         };
         let mut bad = Vec::new();
-        for (name, text) in &self.settings {
+        for (name, text, _) in &self.settings {
             put(name.split('-').collect(), typed(text));
         }
         for option in OPTIONS.iter() {

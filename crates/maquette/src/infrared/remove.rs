@@ -42,6 +42,12 @@ pub(super) enum Removal {
 }
 
 impl Removal {
+    /// Whether the settings ask for a removal.
+    pub(super) fn is_asked(tree: &Plain) -> bool {
+        let is_true = |path| truth(tree, path) == Some(true);
+        is_true("kill") || is_true("cleanup") || !names(tree, "remove.nodes").is_empty()
+    }
+
     /// What the settings ask for; none if they do not ask for a removal.
     pub(super) fn of(tree: &Plain, wanted: &cli::Wanted) -> Option<Self> {
         let is_true = |path| truth(tree, path) == Some(true);

@@ -46,6 +46,7 @@ impl Look {
         world: &World,
         loaded: &mut Loaded,
         selected: &Stages,
+        aside: bool,
     ) -> Result<u8, Failure> {
         match self {
             Self::Tags => {
@@ -60,7 +61,7 @@ impl Look {
                 plan::show(
                     world,
                     loaded,
-                    &plan::How { stages: selected, nodes: &[], json: false },
+                    &plan::How { stages: selected, nodes: &[], json: false, aside },
                 )?;
             }
         }
@@ -76,7 +77,8 @@ pub fn look(given: &Given) -> Result<Option<Look>, Failure> {
             "`list-hosts` of --ansible-args is not supported: `check` shows what would be done";
         return Err(refuse(vec![why.into()]));
     }
-    Ok(words().find_map(Look::of).or(given.plan.then_some(Look::Plan)))
+    let plan = (given.plan || given.dry_run).then_some(Look::Plan);
+    Ok(words().find_map(Look::of).or(plan))
 }
 
 /// What of `--ansible-args` asks to remove less than all, or to show it only: a removal does neither.

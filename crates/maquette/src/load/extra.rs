@@ -8,11 +8,16 @@ use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
 use super::Reader;
 use crate::world::Environment;
 
+/// What settings of a run are called among the texts that variables come from.
+pub(super) const OPTIONS: &str = "options";
+
 /// Extra variables that were read once, whatever they are put into: a file of them may be a pipe.
 #[derive(Debug, Default)]
 pub struct Extra {
     pub(super) sources: Sources,
     pub(super) list: Vec<ExtraVar>,
+    /// Settings of the run, by their paths below `provision`.
+    pub(super) known: Vec<String>,
 }
 
 impl Extra {
@@ -21,13 +26,14 @@ impl Extra {
         let mut reader = Reader::new(environment);
         let list = list.iter().filter_map(|text| read(&mut reader, text)).collect();
         reader.said()?;
-        Ok(Self { sources: reader.sources, list })
+        Ok(Self { sources: reader.sources, list, known: Vec::new() })
     }
 
-    /// These over all settings of a run, which expressions see, too.
+    /// These over all settings of a run, which expressions see, too; `known` are the paths of those that something reads.
     #[must_use]
-    pub fn with_settings(mut self, tree: &Plain) -> Self {
-        let id = self.sources.add("options", "");
+    pub fn with_settings(mut self, tree: &Plain, known: Vec<String>) -> Self {
+        self.known = known;
+        let id = self.sources.add(OPTIONS, "");
         let span = self.sources.whole(id);
         if let Some(settings) = tree.at(&["provision"]) {
             let (path, value) = (vec!["provision".into()], settings.located(span));
@@ -39,7 +45,7 @@ impl Extra {
     /// A settings tree with these put into it from left to right; or all that cannot be.
     pub fn over(&self, environment: &Environment, tree: &Plain) -> Result<Plain, Vec<String>> {
         let mut reader = Reader { sources: self.sources.clone(), ..Reader::new(environment) };
-        let id = reader.sources.add("options", "");
+        let id = reader.sources.add(OPTIONS, "");
         let mut root = tree.located(reader.sources.whole(id));
         layers::put(&mut root, &self.list, &mut reader.diags);
         reader.said()?;

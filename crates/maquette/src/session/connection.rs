@@ -108,12 +108,14 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     }
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
-            trust(world, &target, args.fingerprint.as_deref(), false)?;
+            trust(world, &target, args, false)?;
             world.hosts.connect(&target)
         }
         // A machine that was installed anew: who knows its new fingerprint does not have to edit files.
-        Err(ConnectError::ChangedHostKey { .. }) if args.fingerprint.is_some() => {
-            trust(world, &target, args.fingerprint.as_deref(), true)?;
+        Err(ConnectError::ChangedHostKey { .. })
+            if args.fingerprint.is_some() || args.known_hosts.is_some() =>
+        {
+            trust(world, &target, args, true)?;
             world.hosts.connect(&target)
         }
         other => other,
@@ -196,27 +198,16 @@ fn refused(error: ConnectError) -> Failure {
 
 /// Has a host key confirmed that nobody knows yet: by its fingerprint, or at the terminal.
 /// One that is known takes the place of another with a fingerprint only.
-fn trust(
-    world: &World,
-    target: &Target,
-    fingerprint: Option<&str>,
-    replaces: bool,
-) -> Result<(), Failure> {
+fn trust(world: &World, target: &Target, args: &HostArgs, replaces: bool) -> Result<(), Failure> {
     let keys = world.hosts.fetch_host_keys(target).map_err(refused)?;
     let shown: Vec<String> =
         keys.iter().map(|k| format!("{} key {}", k.algorithm, k.fingerprint)).collect();
     let shown = shown.join(", ");
     let address = &target.address;
-    if let Some(wanted) = fingerprint {
-        let agreed: Vec<HostKey> =
-            keys.into_iter().filter(|k| k.fingerprint == wanted.trim_end_matches('=')).collect();
+    if args.fingerprint.is_some() || args.known_hosts.is_some() {
+        let agreed = agreed(world, target, args, &keys)?;
         if agreed.is_empty() {
-            return Err(Failure::Failed(
-                StepError::new(format!("{address} shows another host key than expected: {shown}"))
-                    .hint(
-                        "somebody may be in between; compare with `ssh-keygen -lf` on that machine",
-                    ),
-            ));
+            return Err(unexpected(address, &shown, args, &keys));
         }
         if !replaces {
             return remember(world, target, &agreed);
@@ -231,7 +222,8 @@ fn trust(
         return Err(Failure::Failed(
             StepError::new(format!("the host key of {address} is not known: {shown}"))
                 .hint("if that is its key, say so with `--host-key-fingerprint SHA256:…`")
-                .hint(format!("or add to ~/.ssh/known_hosts: {}", lines(&keys))),
+                .hint(format!("or add to ~/.ssh/known_hosts: {}", lines(&keys)))
+                .hint("or name a file with that line: `--host-known-hosts FILE`"),
         ));
     }
     world.terminal.talk(&format!("The host key of {address} is not known yet: {shown}"));
@@ -240,6 +232,40 @@ fn trust(
         return Err(Failure::Failed(StepError::new("the host key was not accepted")));
     }
     remember(world, target, &keys)
+}
+
+/// Those of the keys that a hypervisor shows which somebody has said to be its.
+fn agreed(
+    world: &World,
+    target: &Target,
+    args: &HostArgs,
+    keys: &[HostKey],
+) -> Result<Vec<HostKey>, Failure> {
+    let wanted = args.fingerprint.as_deref().map(|text| text.trim_end_matches('='));
+    let mut agreed: Vec<HostKey> =
+        keys.iter().filter(|key| Some(key.fingerprint.as_str()) == wanted).cloned().collect();
+    if let Some(file) = &args.known_hosts {
+        let file = expand(&world.environment, file);
+        if let Err(error) = std::fs::File::open(&file) {
+            let message =
+                format!("cannot read {}, which is to have host keys: {error}", file.display());
+            return Err(input("hypervisor::known-hosts", message, None));
+        }
+        let noted = world.hosts.noted_in(target, &file, keys).map_err(refused)?;
+        agreed.extend(noted.into_iter().filter(|key| Some(key.fingerprint.as_str()) != wanted));
+    }
+    Ok(agreed)
+}
+
+/// Why a hypervisor is not trusted that shows none of the keys that it was said to have.
+fn unexpected(address: &str, shown: &str, args: &HostArgs, keys: &[HostKey]) -> Failure {
+    let error = StepError::new(format!("{address} shows another host key than expected: {shown}"));
+    let error =
+        error.hint("somebody may be in between; compare with `ssh-keygen -lf` on that machine");
+    Failure::Failed(match &args.known_hosts {
+        Some(file) => error.hint(format!("the line for {}: {}", file.display(), lines(keys))),
+        None => error,
+    })
 }
 
 /// Host keys as lines of known_hosts.

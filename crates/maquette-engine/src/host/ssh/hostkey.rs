@@ -86,17 +86,38 @@ pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, Connec
     let (name, files) = noted(target, home)?;
     let mut lines = Vec::new();
     for file in &files {
-        let output = process::Command::new("ssh-keygen")
-            .args(["-F", &name, "-f"])
-            .arg(file)
-            .output()
-            .map_err(ConnectError::Local)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        // A marked line (`@cert-authority`) is more than a key.
-        let found = text.lines().filter(|l| !l.starts_with(['#', '@']));
-        lines.extend(found.filter_map(|l| Some(format!("{name} {}", l.split_once(' ')?.1))));
+        lines.extend(looked_up(&name, file)?);
     }
     Ok(lines)
+}
+
+/// The keys of those shown that a file of known_hosts has of a target, as `ssh` looks them up.
+pub fn noted_in(
+    target: &Target,
+    file: &Path,
+    shown: &[HostKey],
+    home: Option<&Path>,
+) -> Result<Vec<HostKey>, ConnectError> {
+    let (name, _) = noted(target, home)?;
+    let lines = looked_up(&name, file)?;
+    let key =
+        |line: &str| Some(line.split_once(' ')?.1.split(' ').take(2).collect::<Vec<_>>().join(" "));
+    let noted: Vec<String> = lines.iter().filter_map(|line| key(line)).collect();
+    let is_noted = |shown: &&HostKey| key(&shown.line).is_some_and(|key| noted.contains(&key));
+    Ok(shown.iter().filter(is_noted).cloned().collect())
+}
+
+/// The lines of a name in a file of known_hosts, under that name; it may be hashed there.
+fn looked_up(name: &str, file: &Path) -> Result<Vec<String>, ConnectError> {
+    let output = process::Command::new("ssh-keygen")
+        .args(["-F", name, "-f"])
+        .arg(file)
+        .output()
+        .map_err(ConnectError::Local)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A marked line (`@cert-authority`) is more than a key.
+    let found = text.lines().filter(|l| !l.starts_with(['#', '@']));
+    Ok(found.filter_map(|l| Some(format!("{name} {}", l.split_once(' ')?.1))).collect())
 }
 
 /// Adds keys to the user's known_hosts, as `ssh` does after a yes.
@@ -173,6 +194,47 @@ fn renew(path: &Path, name: &str, keys: &[HostKey]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF3EQts5oU6GwaGVyTy8cUMt9GqdlMsn4NZ/Vh37kvlg";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtLtEvW1qvEJiIWqegS1z+nGvGHxBGH/cwKcT58wStg";
+
+    /// Somebody brings a file along: names in it may be hashed, ports and comments are in it, and other machines.
+    #[test]
+    fn a_file_of_known_hosts_says_which_of_the_keys_shown_is_a_machines() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("known");
+        let keys = [KEY, OTHER].map(|key| parse(&format!("hv.invalid {key}")).unwrap());
+        let target = |address: &str| Target {
+            address: address.parse().unwrap(),
+            user: "root".parse().unwrap(),
+            key: None,
+        };
+        let noted = |text: &str, address: &str| {
+            fs::write(&file, text).unwrap();
+            let found = noted_in(&target(address), &file, &keys, Some(directory.path())).unwrap();
+            found.into_iter().map(|key| key.fingerprint).collect::<Vec<_>>()
+        };
+        let one = vec![keys[0].fingerprint.clone()];
+        assert_eq!(noted(&format!("hv.invalid {KEY} a comment\n"), "hv.invalid"), one);
+        assert_eq!(noted(&format!("# x\nother,hv.invalid {KEY}\n"), "hv.invalid"), one);
+        for text in [
+            "",
+            "nonsense\n",
+            &format!("hv2.invalid {KEY}\n"),
+            &format!("@revoked hv.invalid {KEY}\n"),
+        ] {
+            assert!(noted(text, "hv.invalid").is_empty(), "{text}");
+        }
+        assert!(noted(&format!("hv.invalid {KEY}\n"), "hv2.invalid").is_empty());
+        fs::write(&file, format!("hv.invalid {KEY}\n")).unwrap();
+        let hashed = process::Command::new("ssh-keygen").args(["-H", "-f"]).arg(&file).output();
+        assert!(hashed.unwrap().status.success());
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains("hv.invalid"));
+        assert_eq!(noted(&text, "hv.invalid"), one);
+    }
 
     #[test]
     fn a_line_of_known_hosts_has_a_fingerprint() {

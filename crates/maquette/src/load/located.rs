@@ -1,0 +1,59 @@
+//! Which environment is meant, for commands that build nothing.
+
+use maquette_core::blueprint::Pool;
+use maquette_core::names::EnvName;
+use maquette_core::settings::Settings;
+
+use super::{Reader, extra, provision};
+use crate::cli::Place;
+use crate::failure::Failure;
+use crate::host_args::HostArgs;
+use crate::workspace::Workspace;
+use crate::world::Environment;
+
+/// Which environment, for commands that build nothing.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The environment.
+    pub environment: EnvName,
+    /// Pool of its volumes.
+    pub pool: Pool,
+    /// The hypervisor.
+    pub host: HostArgs,
+    /// The local directory.
+    pub workspace: Workspace,
+}
+
+/// Reads what is needed to find an environment.
+pub fn located(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+    located_by(Reader::new(environment), place)
+}
+
+/// The same for a verb that takes extra variables, too: settings among them count as they do for `up`.
+pub fn located_with(
+    environment: &Environment,
+    place: &Place,
+    extra: &[String],
+) -> Result<Located, Failure> {
+    let mut reader = Reader::new(environment);
+    let list: Vec<_> = extra.iter().filter_map(|text| extra::read(&mut reader, text)).collect();
+    let mut place = place.clone();
+    provision::settings(&mut reader, &list, &mut place.flags.0);
+    located_by(reader, &place)
+}
+
+fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure> {
+    let mut settings = Settings::default();
+    let project = reader.project(place, &mut settings);
+    let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
+    if reader.diags.has_errors() {
+        return Err(Failure::Input(reader.diags, reader.sources));
+    }
+    let pool = Pool { name: settings.pool_name, path: settings.pool_path };
+    Ok(Located { environment: settings.environment, pool, host, workspace })
+}
+
+/// The same for InfraRed's users, who have no project file.
+pub fn located_leniently(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+    located_by(Reader { lenient: true, ..Reader::new(environment) }, place)
+}

@@ -15,7 +15,8 @@ say name; uname -n
 show os /etc/os-release
 say cpus; grep -c ^processor /proc/cpuinfo || :
 say flags; grep -m 1 ^flags /proc/cpuinfo || :
-say kvm; stat -c '%a %G' /dev/kvm 2>/dev/null || :
+# A group without a name has its number.
+say kvm; stat -c '%a %G %g' /dev/kvm 2>/dev/null | sed 's/ UNKNOWN / /; s/ \([^ ]*\) [0-9]*$/ \1/' || :
 show routes /proc/net/route
 say ipv6; cat /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || echo none
 say routes6; ip -6 route show 2>/dev/null || :

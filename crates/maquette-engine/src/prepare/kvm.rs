@@ -51,4 +51,37 @@ mod tests {
             assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, left);
         }
     }
+
+    /// As on a machine whose device files are those of another system, where it is `kvm`.
+    #[test]
+    fn a_group_without_a_name_is_known_by_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let programs = [
+            (
+                "stat",
+                "case $2 in %G) echo UNKNOWN ;; %g) cat \"${0%/*}/group\" ;; *) echo 660 ;; esac",
+            ),
+            ("chgrp", "echo \"$2\" >\"${0%/*}/group\""),
+            ("chmod", ":"),
+        ];
+        for (name, text) in programs {
+            fs::write(at(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let restored = |group: &str| {
+            fs::write(at("group"), group).unwrap();
+            let mut command = std::process::Command::new("/bin/sh");
+            command.args(["-c", SCRIPT, "sh", "/dev/kvm", "660", "993", "660", "108"]);
+            let path = format!("{}:/usr/bin:/bin", directory.path().display());
+            let output = command.env("PATH", path).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            (fs::read_to_string(at("group")).unwrap(), String::from_utf8(output.stdout).unwrap())
+        };
+        assert_eq!(restored("108"), ("993\n".into(), String::new()));
+        assert_eq!(restored("993"), ("993".into(), String::new()));
+        let (left, said) = restored("5");
+        assert_eq!(left, "5");
+        assert!(said.contains("stays in group 5"), "{said}");
+    }
 }

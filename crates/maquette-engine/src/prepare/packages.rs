@@ -41,7 +41,7 @@ fn bring(
             r.packages.dedup();
         })
     };
-    note(names.to_vec())?;
+    note(missing(names, &before))?;
     let mut on_line = |line: &str| (context.progress)(line.to_string());
     let mut coming = |names: Vec<String>| {
         note(names.into_iter().filter(|name| !before.contains(name)).collect())
@@ -49,6 +49,12 @@ fn bring(
     install(host, family, names, &mut on_line, &mut coming)?;
     let after = installed(host, family)?;
     note(after.difference(&before).cloned().collect())
+}
+
+/// Those that are not installed: what a program needs is asked for as a whole, and part of it may be there, which stays
+/// when all is undone.
+fn missing(names: &[String], installed: &BTreeSet<String>) -> Vec<String> {
+    names.iter().filter(|name| !installed.contains(*name)).cloned().collect()
 }
 
 pub(super) fn noted(record: &Record) -> Option<Setting> {
@@ -534,6 +540,13 @@ read -r end"#;
     }
 
     /// What a killed installation has brought besides what was asked for stayed for ever.
+    #[test]
+    fn what_was_there_is_not_noted_though_it_is_asked_for() {
+        let names = ["curl", "ca-certificates"].map(String::from);
+        let installed = BTreeSet::from(["ca-certificates".to_string(), "dash".into()]);
+        assert_eq!(missing(&names, &installed), ["curl"]);
+    }
+
     #[test]
     fn what_comes_along_is_known_before_it_comes() {
         let said = "Reading package lists...\nInst libaio1 (0.3.113-4 Debian:12.5 [amd64])\n\

@@ -55,7 +55,7 @@ pub enum Light {
 }
 
 /// What a reset does, in Redfish's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Press {
     /// Start it; nothing if it runs.
     On,
@@ -73,6 +73,8 @@ pub enum Press {
     PushPowerButton,
     /// End it, and start it.
     PowerCycle,
+    /// End it with its memory kept: when it is switched on, it goes on from there.
+    Suspend,
     /// Stop its processors.
     Pause,
     /// Let its processors run again.
@@ -81,7 +83,7 @@ pub enum Press {
 
 impl Press {
     /// All, with the names that Redfish has for them.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("On", Self::On),
         ("ForceOn", Self::On),
         ("ForceOff", Self::ForceOff),
@@ -91,6 +93,9 @@ impl Press {
         ("Nmi", Self::Nmi),
         ("PushPowerButton", Self::PushPowerButton),
         ("PowerCycle", Self::PowerCycle),
+        // A node has no power supply that outlasts its being off.
+        ("FullPowerCycle", Self::PowerCycle),
+        ("Suspend", Self::Suspend),
         ("Pause", Self::Pause),
         ("Resume", Self::Resume),
     ];
@@ -146,6 +151,12 @@ pub struct State {
     /// Whether its guest was asked to shut down and to stay off: until it has, the node starts with its hypervisor.
     #[serde(default)]
     leaving: bool,
+    /// A press that is under way: a service that ends meanwhile owes it to whoever has pressed.
+    #[serde(default)]
+    owed: Option<Press>,
+    /// Since when that is tried again.
+    #[serde(skip)]
+    owed_since: Option<u64>,
     /// What a start that is under way has taken out of the above.
     starting: Option<Plan>,
     /// The same of a start of which nobody knows whether it has worked: the service ended meanwhile.
@@ -176,6 +187,8 @@ impl Default for State {
             restarts: 0,
             ended: VecDeque::new(),
             leaving: false,
+            owed: None,
+            owed_since: None,
             starting: None,
             unsure: None,
             seen: None,
@@ -204,6 +217,8 @@ pub struct Bmc {
     changing: Mutex<()>,
     looks: AtomicU64,
     listener: Mutex<Option<Listener>>,
+    /// How often it has begun anew: clients' sessions end with that.
+    beginnings: AtomicU64,
     keeper: Mutex<Option<Keeper>>,
     /// The document that was kept last.
     kept: Mutex<Vec<u8>>,
@@ -223,6 +238,7 @@ impl Bmc {
             changing: Mutex::default(),
             looks: AtomicU64::default(),
             listener: Mutex::default(),
+            beginnings: AtomicU64::default(),
             keeper: Mutex::default(),
             kept: Mutex::default(),
         }
@@ -329,10 +345,23 @@ impl Bmc {
         Ok(())
     }
 
-    /// Whether something has to be looked after: a guest that is to be restarted, or a watchdog that runs.
+    /// Begins anew, as after a reset of the BMC itself: sessions of its clients end, and it looks at its node. What it was
+    /// told stays, and the node goes on.
+    pub fn begin_anew(&self) {
+        self.beginnings.fetch_add(1, Ordering::Relaxed);
+        // Whatever cannot be asked now is asked by whoever looks next.
+        let _ = self.power();
+    }
+
+    /// How often it has begun anew.
+    pub fn beginnings(&self) -> u64 {
+        self.beginnings.load(Ordering::Relaxed)
+    }
+
+    /// Whether something has to be looked after: a guest that is to be restarted, a press that is owed, or a watchdog that runs.
     pub fn waits(&self) -> bool {
         let state = self.state();
-        state.restart.is_some() || state.watchdog.runs()
+        state.restart.is_some() || state.owed.is_some() || state.watchdog.runs()
     }
 
     /// The identification light now.

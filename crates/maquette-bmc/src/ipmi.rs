@@ -79,6 +79,8 @@ pub struct Node {
     /// Its address, if it is one.
     address: Ipv4Addr,
     effects: Vec<Effect>,
+    /// How often the BMC had begun anew when that was looked at last.
+    beginnings: u64,
 }
 
 impl Node {
@@ -88,7 +90,20 @@ impl Node {
         let strangers = Strangers::new(bmc.steady());
         let (memory, console, effects) = (Memory::default(), None, Vec::new());
         let (room, address) = (true, Ipv4Addr::UNSPECIFIED);
-        Self { bmc, accounts, sessions, strangers, memory, console, room, port, address, effects }
+        let beginnings = bmc.beginnings();
+        Self {
+            bmc,
+            accounts,
+            sessions,
+            strangers,
+            memory,
+            console,
+            room,
+            port,
+            address,
+            effects,
+            beginnings,
+        }
     }
 
     /// The same, reached at an address.
@@ -98,6 +113,14 @@ impl Node {
             self.address = address;
         }
         self
+    }
+
+    /// Ends all sessions where the BMC has begun anew.
+    fn begin_anew(&mut self) {
+        let beginnings = self.bmc.beginnings();
+        if std::mem::replace(&mut self.beginnings, beginnings) != beginnings {
+            self.sessions.close_all();
+        }
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
@@ -136,6 +159,7 @@ impl Node {
     /// Takes a datagram in that was admitted. May wait for the machine.
     pub fn take(&mut self, peer: SocketAddr, bytes: &[u8]) -> Vec<Effect> {
         let now = self.bmc.steady();
+        self.begin_anew();
         self.sessions.expire(now);
         self.let_go();
         match Packet::parse(bytes) {
@@ -215,7 +239,8 @@ impl Node {
             self.sessions.close(id);
         }
         if std::mem::take(&mut self.memory.resets) {
-            self.sessions.close_all();
+            self.bmc.begin_anew();
+            self.begin_anew();
         }
     }
 
@@ -256,6 +281,7 @@ impl Node {
 
     /// Twice a second while something [`waits`](Self::waits): what was not acknowledged is sent again.
     pub fn tick(&mut self) -> Vec<Effect> {
+        self.begin_anew();
         self.sessions.expire(self.bmc.steady());
         self.show(true);
         self.done()

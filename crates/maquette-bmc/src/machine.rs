@@ -124,6 +124,18 @@ pub struct Hardware {
     pub console: bool,
 }
 
+impl Hardware {
+    /// Whether it can boot from a device.
+    pub fn boots_from(&self, device: Device) -> bool {
+        match device {
+            Device::Cd => self.cdrom,
+            Device::Pxe | Device::Http => !self.nics.is_empty(),
+            Device::Hdd => !self.disks.is_empty(),
+            Device::Setup => true,
+        }
+    }
+}
+
 /// Why something could not be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -150,6 +162,18 @@ pub trait Console: Send {
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>);
 }
 
+/// The end of what a console has said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// How much was said before it.
+    pub from: u64,
+    /// What was said.
+    pub bytes: Vec<u8>,
+}
+
+/// The longest end that is of use.
+pub const SAID: u64 = 64 << 10;
+
 /// A domain, as its BMC sees it. Calls may take seconds, and are made from threads that may wait.
 pub trait Machine: Send + Sync {
     /// What it is made of.
@@ -166,6 +190,8 @@ pub trait Machine: Send + Sync {
     fn reset(&self) -> Result<(), Fault>;
     /// Whether it is to run when its hypervisor has started again: whoever pressed a button last decides.
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault>;
+    /// Ends it with its memory kept: when it is started [plainly](Start::PLAIN), it goes on from there.
+    fn suspend(&self) -> Result<(), Fault>;
     /// Sends it a non-maskable interrupt.
     fn nmi(&self) -> Result<(), Fault>;
     /// Lets its processors run or stand still.
@@ -174,4 +200,6 @@ pub trait Machine: Send + Sync {
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault>;
     /// Opens its serial console.
     fn console(&self) -> Result<Box<dyn Console>, Fault>;
+    /// The end of what its serial console has said, also while it is off; nothing where that is not kept.
+    fn console_log(&self) -> Result<Said, Fault>;
 }

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Start};
+use crate::machine::{
+    Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Said, Start,
+};
 use crate::store::Store;
 
 #[derive(Debug)]
@@ -15,6 +17,9 @@ struct Inside {
     starts: Vec<Start>,
     resets: usize,
     interrupts: usize,
+    asleep: bool,
+    woken: usize,
+    said: Said,
     image: Option<Image>,
     fault: Option<Fault>,
 }
@@ -73,6 +78,9 @@ impl Model {
             starts: Vec::new(),
             resets: 0,
             interrupts: 0,
+            asleep: false,
+            woken: 0,
+            said: Said::default(),
             image: None,
             fault: None,
         };
@@ -119,6 +127,16 @@ impl Model {
         (inside.resets, inside.interrupts)
     }
 
+    /// How often it has gone on from where it was suspended.
+    pub fn woken(&self) -> usize {
+        self.inside().woken
+    }
+
+    /// What its console has said.
+    pub fn said(&self, from: u64, bytes: &[u8]) {
+        self.inside().said = Said { from, bytes: bytes.into() };
+    }
+
     /// What is in its CD-ROM drive.
     pub fn image(&self) -> Option<Image> {
         self.inside().image.clone()
@@ -154,6 +172,9 @@ impl Machine for Model {
             return Err(Fault::State("it runs already".into()));
         }
         inside.power = Power::On;
+        if std::mem::take(&mut inside.asleep) && how == Start::PLAIN {
+            inside.woken += 1;
+        }
         inside.hardware.firmware = how.firmware.unwrap_or(inside.hardware.firmware);
         if let (Some(_), Some(wanted)) = (inside.hardware.secure_boot, how.secure_boot) {
             inside.hardware.secure_boot = Some(wanted);
@@ -186,6 +207,14 @@ impl Machine for Model {
         self.works().map(|_| ())
     }
 
+    fn suspend(&self) -> Result<(), Fault> {
+        self.hear("suspend");
+        let mut inside = self.runs()?;
+        (inside.power, inside.asleep) = (Power::Off, true);
+        self.line.close();
+        Ok(())
+    }
+
     fn nmi(&self) -> Result<(), Fault> {
         self.hear("nmi");
         self.runs()?.interrupts += 1;
@@ -208,6 +237,11 @@ impl Machine for Model {
         self.hear("console");
         drop(self.runs()?);
         Ok(Box::new(Echo(self.line.clone())))
+    }
+
+    fn console_log(&self) -> Result<Said, Fault> {
+        self.hear("console log");
+        Ok(self.works()?.said.clone())
     }
 }
 

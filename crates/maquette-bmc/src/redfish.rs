@@ -12,6 +12,7 @@ mod accounts;
 mod bios;
 mod call;
 mod chassis;
+mod console;
 mod credentials;
 mod events;
 mod fields;

@@ -14,6 +14,7 @@ mod door;
 mod gate;
 mod http;
 mod places;
+mod probe;
 mod tls;
 mod udp;
 
@@ -68,6 +69,7 @@ fn open(service: Arc<Service>, doors: Doors) -> Result<()> {
             tokio::spawn(redfish(service, gate, listener, tls));
         })?;
     }
+    probe::install(&service);
     tokio::spawn(look_after(service));
     Ok(())
 }

@@ -75,6 +75,10 @@ const BEHIND: usize = 64;
 /// Hears what the operator of a service should know.
 pub type Journal = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Finds out where a web server sends whoever asks for an address of its own; whether its certificate has to be valid comes
+/// second.
+pub type Prober = Arc<dyn Fn(&str, bool) -> Vec<String> + Send + Sync>;
+
 /// BMCs behind one address.
 pub struct Service {
     /// The service's own UUID.
@@ -90,6 +94,7 @@ pub struct Service {
     guesses: Mutex<Guesses>,
     reach: Mutex<Reach>,
     authorities: Mutex<Vec<u8>>,
+    prober: Mutex<Option<Prober>>,
     notices: broadcast::Sender<Notice>,
     count: Mutex<u64>,
     changing: Mutex<()>,
@@ -125,6 +130,7 @@ impl Service {
             guesses: Mutex::default(),
             reach: Mutex::new(Reach::system(options.own_addresses)),
             authorities: Mutex::default(),
+            prober: Mutex::default(),
             notices: broadcast::channel(BEHIND).0,
             count: Mutex::default(),
             changing: Mutex::default(),
@@ -204,6 +210,17 @@ impl Service {
     /// Has somebody else look names up.
     pub fn resolve_with(&self, resolver: Resolver) {
         *held(&self.reach) = Reach::with(resolver, self.options.own_addresses);
+    }
+
+    /// Has somebody find out where web servers send whoever asks them.
+    pub fn probe_with(&self, prober: Prober) {
+        *held(&self.prober) = Some(prober);
+    }
+
+    /// Where a web server sends whoever asks for an address of its own. May wait for it.
+    pub fn moved(&self, url: &str, verify: bool) -> Vec<String> {
+        let prober = held(&self.prober).clone();
+        prober.map_or_else(Vec::new, |prober| prober(url, verify))
     }
 
     /// Certificates of authorities (PEM) by which subscribers are known, besides those of the system.

@@ -9,12 +9,12 @@ use std::io::{Error, Read, Write};
 use std::sync::Arc;
 
 use maquette_bmc::bmc::Bmc;
-use maquette_bmc::machine::{Console, Fault, Hardware, Image, Machine, Power, Start};
+use maquette_bmc::machine::{Console, Fault, Hardware, Image, Machine, Power, SAID, Said, Start};
 use maquette_core::doctor::Power as State;
 use uuid::Uuid;
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError, Others, Pipe};
-use crate::xml::boot;
+use crate::xml::{boot, serial_logs};
 
 pub use connection::Connection;
 pub use control::ask;
@@ -110,7 +110,15 @@ impl Machine for DomainMachine {
         if client::is_active(&domain).map_err(fault)? {
             return Err(Fault::State("it runs already".into()));
         }
-        let mut xml = Self::definition(&domain)?;
+        if client::is_suspended(&domain) {
+            if how == Start::PLAIN {
+                return client::wake(&domain).map_err(fault);
+            }
+            // Another boot is asked for. Left where it is, that memory would meet disks that have changed without it.
+            client::forget_memory(&domain).map_err(fault)?;
+        }
+        let own = Self::definition(&domain)?;
+        let mut xml = own.clone();
         let anew = how.firmware.is_some() || how.secure_boot.is_some();
         if anew {
             let changed = boot::with_firmware(&xml, how.firmware, how.secure_boot);
@@ -119,10 +127,14 @@ impl Machine for DomainMachine {
         }
         // Its definition stays as it is: what it is started with lasts as long as it runs.
         let started = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
-        self.connection
-            .client()?
-            .start_as(started.as_deref().unwrap_or(&xml), anew)
-            .map_err(fault)?;
+        let client = self.connection.client()?;
+        if let Err(error) = client.start_as(started.as_deref().unwrap_or(&xml), anew) {
+            if anew {
+                // There may be no such firmware here: the next start is to be one as before.
+                let _ = client.define_domain(&own);
+            }
+            return Err(fault(error));
+        }
         if how.once && started.is_some() {
             Self::once(&domain, &xml);
         }
@@ -143,6 +155,10 @@ impl Machine for DomainMachine {
 
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
         client::autostart(&self.domain()?, on).map_err(fault)
+    }
+
+    fn suspend(&self) -> Result<(), Fault> {
+        client::suspend(&self.running()?).map_err(fault)
     }
 
     fn nmi(&self) -> Result<(), Fault> {
@@ -175,6 +191,39 @@ impl Machine for DomainMachine {
             self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
+
+    fn console_log(&self) -> Result<Said, Fault> {
+        let domain = self.domain()?;
+        let xml = client::domain_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
+        let known = serial_logs(&self.name);
+        // Wherever else a definition has it logged: that is not for clients to read.
+        let Some(file) = known.iter().find(|file| boot::logs_console_to(&xml, file)) else {
+            return Ok(Said::default());
+        };
+        Ok(end_of(file, SAID))
+    }
+}
+
+/// The end of a log. There is none before the first boot, nor where this process may not look.
+fn end_of(file: &str, most: u64) -> Said {
+    use rustix::fs::{Mode, OFlags, open};
+    use std::io::{Seek, SeekFrom};
+
+    // QEMU writes there, and could put something else into its place.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let read = || -> std::io::Result<Said> {
+        let mut file = std::fs::File::from(open(file, flags, Mode::empty())?);
+        let about = file.metadata()?;
+        if !about.is_file() {
+            return Ok(Said::default());
+        }
+        let from = about.len().saturating_sub(most);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(Said { from, bytes })
+    };
+    read().unwrap_or_default()
 }
 
 struct SerialConsole(Arc<Pipe>);
@@ -232,4 +281,42 @@ pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_bmc::machine::Firmware;
+
+    use super::*;
+    use crate::client::{Gate, with_gate};
+
+    /// A hypervisor without the firmware that is asked for.
+    struct Lacks;
+
+    impl Gate for Lacks {
+        fn before(&self, call: &str) -> Result<(), String> {
+            if call == "start" { Err("there is no such firmware".into()) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn a_firmware_that_there_is_not_leaves_a_domain_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("node.xml");
+        std::fs::write(&file, "<node/>").unwrap();
+        let client = Client::open_for_tests(&format!("test://{}", file.display())).unwrap();
+        let xml = "<domain type='test'><name>n</name><memory unit='MiB'>64</memory>\
+            <os><type arch='i686'>hvm</type><boot dev='hd'/></os></domain>";
+        client.define_domain(xml).unwrap();
+        let client = Arc::new(client);
+        let domain = client.domain("n").unwrap().unwrap();
+        let machine = DomainMachine::new(client, "n", client::domain_uuid(&domain).unwrap());
+        let own = DomainMachine::definition(&domain).unwrap();
+        let gate: Arc<dyn Gate> = Arc::new(Lacks);
+        let uefi = Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN };
+        let failed = with_gate(Some(&gate), || machine.start(uefi));
+        assert!(failed.is_err_and(|fault| fault.to_string().contains("no such firmware")));
+        assert_eq!(DomainMachine::definition(&domain).unwrap(), own);
+        machine.start(Start::PLAIN).unwrap();
+    }
 }

@@ -79,6 +79,23 @@ fn a_domain_is_started_with_another_order_that_does_not_outlast_it() {
     assert!(!lab.xml(true).contains("boot order"));
 }
 
+/// Somebody else may have suspended it, too: libvirt does so with all that runs when its machine shuts down.
+#[test]
+fn a_domain_that_was_suspended_goes_on_and_its_memory_never_meets_later_disks() {
+    let lab = Lab::new();
+    let machine = lab.machine("node-0");
+    let asleep = || lab.client.domain("node-0").unwrap().unwrap().has_managed_save(0).unwrap();
+    assert!(matches!(machine.suspend(), Err(Fault::State(_))));
+    machine.start(Start::PLAIN).unwrap();
+    machine.suspend().unwrap();
+    assert_eq!((machine.power(), asleep()), (Ok(Power::Off), true));
+    machine.start(Start::PLAIN).unwrap();
+    assert_eq!((machine.power(), asleep()), (Ok(Power::On), false));
+    machine.suspend().unwrap();
+    machine.start(Start { first: Some(Device::Cd), ..Start::PLAIN }).unwrap();
+    assert_eq!((machine.power(), asleep()), (Ok(Power::On), false));
+}
+
 /// As `maquette start` has it; one that was switched off is off then, too.
 #[test]
 fn what_a_bmc_switches_on_starts_with_the_hypervisor() {

@@ -172,6 +172,83 @@ mod tests {
         }
     }
 
+    /// The service ends at the call that a press is for, before it is done: the next one does it, once.
+    #[test]
+    fn a_press_of_any_button_is_done_by_the_next_service() {
+        let presses = [
+            (Press::On, "start", false, Power::On, 0),
+            (Press::PushPowerButton, "start", false, Power::On, 0),
+            (Press::ForceOff, "destroy", true, Power::Off, 0),
+            (Press::ForceRestart, "reset", true, Power::On, 1),
+            (Press::GracefulShutdown, "shutdown", true, Power::Off, 0),
+            (Press::PushPowerButton, "shutdown", true, Power::Off, 0),
+            (Press::GracefulRestart, "shutdown", true, Power::On, 0),
+        ];
+        for (press, at, on, wanted, resets) in presses {
+            let (model, paper) = (Arc::new(Model::new()), Paper::default());
+            let bmc = begun(&model, &paper);
+            if on {
+                bmc.press(Press::On).unwrap();
+            }
+            let copy = Paper::default();
+            let (seen, known) = (copy.clone(), paper.clone());
+            model.hook(move |call| {
+                if call == at {
+                    *seen.lock().unwrap() = known.lock().unwrap().clone();
+                }
+            });
+            bmc.press(press).unwrap();
+            let other = Arc::new(Model::new());
+            if on {
+                other.start(Start::PLAIN).unwrap();
+            }
+            let asked = Arc::new(AtomicU64::new(0));
+            let count = asked.clone();
+            other.hook(move |call| {
+                count.fetch_add(u64::from(call == "shutdown"), Ordering::Relaxed);
+            });
+            let bmc = begun(&other, &copy);
+            assert!(bmc.waits(), "{press:?}");
+            bmc.tick().unwrap();
+            if press != Press::GracefulRestart {
+                assert_eq!(asked.load(Ordering::Relaxed), u64::from(at == "shutdown"), "{press:?}");
+            }
+            if at == "shutdown" {
+                other.guest_shuts_down();
+            }
+            bmc.tick().unwrap();
+            bmc.tick().unwrap();
+            assert_eq!((bmc.power(), bmc.waits()), (Ok(wanted), false), "{press:?}");
+            assert_eq!(other.presses().0, resets, "{press:?}");
+        }
+    }
+
+    #[test]
+    fn a_press_that_is_owed_is_tried_again_and_gives_way_to_another() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let (copy, known) = (Paper::default(), paper.clone());
+        let seen = copy.clone();
+        model.hook(move |call| {
+            if call == "start" {
+                *seen.lock().unwrap() = known.lock().unwrap().clone();
+            }
+        });
+        begun(&model, &paper).press(Press::On).unwrap();
+        let other = Arc::new(Model::new());
+        other.fail(Some(Fault::Failed("libvirt does not answer".into())));
+        let bmc = begun(&other, &copy);
+        assert!(bmc.tick().is_err() && bmc.waits());
+        other.fail(None);
+        bmc.tick().unwrap();
+        assert_eq!((other.starts().len(), bmc.waits()), (1, false));
+        // Somebody is faster than the next service, and wants something else.
+        let third = Arc::new(Model::new());
+        let bmc = begun(&third, &copy);
+        bmc.press(Press::ForceOff).unwrap();
+        bmc.tick().unwrap();
+        assert_eq!((third.starts().len(), bmc.waits()), (0, false));
+    }
+
     /// It ends after the start, and before that is known.
     #[test]
     fn a_start_that_has_worked_is_not_done_again() {

@@ -69,10 +69,15 @@ impl Bmc {
             Press::On | Press::PowerCycle | Press::ForceRestart | Press::GracefulRestart => {
                 Some(true)
             }
-            Press::ForceOff | Press::GracefulShutdown => Some(false),
+            Press::ForceOff | Press::GracefulShutdown | Press::Suspend => Some(false),
             Press::PushPowerButton => Some(!self.power()?.is_on()),
             Press::Nmi | Press::Pause | Press::Resume => None,
         };
+        if wanted.is_some() {
+            // Whoever presses last is heard.
+            let mut state = self.state();
+            (state.owed, state.owed_since) = (None, None);
+        }
         // Whatever the guest had been asked for before: a power cycle stops it only to run again.
         let left = wanted.is_some() && std::mem::take(&mut self.state().leaving);
         self.press_now(press).inspect_err(|_| self.state().leaving |= left)?;
@@ -134,11 +139,20 @@ impl Bmc {
             }
             // It has shut down for the restart before this one, which starts it in a moment.
             Press::GracefulRestart if !on && self.is_restarting() => Ok(()),
-            Press::GracefulRestart | Press::Nmi | Press::Pause | Press::Resume if !on => off(),
+            Press::GracefulRestart | Press::Suspend | Press::Nmi | Press::Pause | Press::Resume
+                if !on =>
+            {
+                off()
+            }
             Press::GracefulRestart => {
-                self.machine.shutdown()?;
+                // Known before the guest is: a service that ends in between starts the node all the same.
+                let waited = self.is_restarting();
                 self.restart_by(self.steady() + PATIENCE_S);
-                Ok(())
+                self.machine.shutdown().inspect_err(|fault| {
+                    if !waited {
+                        self.end_restart(Outcome::Failed(fault.to_string()));
+                    }
+                })
             }
             Press::Nmi => {
                 self.machine.nmi()?;
@@ -150,6 +164,7 @@ impl Bmc {
                 self.power().map(|_| ())
             }
             Press::ForceOff
+            | Press::Suspend
             | Press::GracefulShutdown
             | Press::PushPowerButton
             | Press::PowerCycle
@@ -161,19 +176,52 @@ impl Bmc {
     fn press_over(&self, press: Press) -> Result<(), Fault> {
         self.end_restart(Outcome::Cancelled);
         match press {
-            Press::ForceOff => self.stop(),
+            Press::ForceOff => self.owing(press, || self.stop()),
+            Press::Suspend => {
+                self.owing(press, || self.machine.suspend())?;
+                self.power().map(|_| ())
+            }
             Press::GracefulShutdown | Press::PushPowerButton => {
                 self.note(What::SoftOff, "");
-                self.machine.shutdown()
+                self.owing(Press::GracefulShutdown, || self.machine.shutdown())
             }
             Press::PowerCycle => self.cycle(What::PowerCycle),
             _ if self.has_plan() => self.cycle(What::Reset),
             _ => {
-                self.machine.reset()?;
+                self.owing(press, || self.machine.reset())?;
                 self.note(What::Reset, "");
                 Ok(())
             }
         }
+    }
+
+    /// Does what somebody has pressed for. A service that ends meanwhile knows of it when it is there again.
+    fn owing(&self, press: Press, act: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        self.state().owed = Some(press);
+        self.keep();
+        let done = act();
+        self.state().owed = None;
+        self.keep();
+        done
+    }
+
+    /// Does what a service before this one has left undone. What fails is tried again for some time.
+    fn tick_owed(&self) -> Result<(), Fault> {
+        let now = self.steady();
+        let (press, since) = {
+            let mut state = self.state();
+            let Some(press) = state.owed else { return Ok(()) };
+            (press, *state.owed_since.get_or_insert(now))
+        };
+        let done = self.press_to_stay(press);
+        // What its state does not allow, it does not allow later.
+        let failed = matches!(done, Err(Fault::Failed(_)));
+        if failed && now.saturating_sub(since) < PATIENCE_S {
+            let mut state = self.state();
+            (state.owed, state.owed_since) = (Some(press), Some(since));
+        }
+        self.keep();
+        done
     }
 
     fn cycle(&self, what: What) -> Result<(), Fault> {
@@ -270,8 +318,11 @@ impl Bmc {
 
     fn start(&self) -> Result<(), Fault> {
         let start = self.take_plan();
+        self.state().owed = Some(Press::On);
         self.keep();
-        if let Err(fault) = self.machine.start(start) {
+        let done = self.machine.start(start);
+        self.state().owed = None;
+        if let Err(fault) = done {
             self.put_back();
             self.keep();
             return Err(fault);
@@ -301,7 +352,7 @@ impl Bmc {
         };
         let _one = self.one_press();
         // What is read here is what holds: whatever was pressed while this waited is done.
-        self.tick_restart().and(self.tick_watchdog())
+        self.tick_owed().and(self.tick_restart()).and(self.tick_watchdog())
     }
 
     fn tick_restart(&self) -> Result<(), Fault> {

@@ -79,6 +79,21 @@ fn a_graceful_restart_waits_for_the_guest_and_not_for_ever() {
 }
 
 #[test]
+fn a_node_that_was_suspended_goes_on_unless_another_boot_was_asked_for() {
+    let (bmc, model, _) = bmc();
+    assert!(matches!(bmc.press(Press::Suspend), Err(Fault::State(_))));
+    bmc.press(Press::On).unwrap();
+    bmc.press(Press::Suspend).unwrap();
+    assert_eq!((bmc.power(), model.woken()), (Ok(Power::Off), 0));
+    bmc.press(Press::On).unwrap();
+    assert_eq!(model.woken(), 1);
+    bmc.press(Press::Suspend).unwrap();
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.press(Press::On).unwrap();
+    assert_eq!((model.woken(), model.starts().last().unwrap().first), (1, Some(Device::Pxe)));
+}
+
+#[test]
 fn what_happens_is_logged_also_if_somebody_else_does_it() {
     let (bmc, model, _) = bmc();
     bmc.press(Press::On).unwrap();
@@ -308,6 +323,9 @@ fn a_slow_look_from_before_logs_nothing() {
         fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
             self.0.runs_with_hypervisor(on)
         }
+        fn suspend(&self) -> Result<(), Fault> {
+            self.0.suspend()
+        }
         fn nmi(&self) -> Result<(), Fault> {
             self.0.nmi()
         }
@@ -319,6 +337,9 @@ fn a_slow_look_from_before_logs_nothing() {
         }
         fn console(&self) -> Result<Box<dyn crate::machine::Console>, Fault> {
             self.0.console()
+        }
+        fn console_log(&self) -> Result<crate::machine::Said, Fault> {
+            self.0.console_log()
         }
     }
     let (release, wait) = std::sync::mpsc::channel();

@@ -1,20 +1,24 @@
-//! Logs: what happened to a system.
+//! Logs: what happened to a system, and what it has said on its console.
 
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::paths;
 use super::problem::Problem;
 use super::resource::{Done, Found, action, collection, enabled, link, resource};
+use super::{Call, console, paths};
 use crate::bmc::{Bmc, Entry};
 use crate::clock::Clock;
 
 /// What is below a system.
-pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
+pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
     let path = format!("{}/LogServices", paths::system(bmc));
+    let console = || call.hardware(bmc).is_ok_and(|hardware| hardware.console);
     Some(match *rest {
         ["LogServices"] => Found::read(move || {
-            let all = vec![format!("{path}/EventLog")];
+            let mut all = vec![format!("{path}/EventLog")];
+            if console() {
+                all.push(format!("{path}/Console"));
+            }
             Ok(collection(&path, "LogServiceCollection", "Log Services", all))
         }),
         ["LogServices", "EventLog"] => Found::read(move || {
@@ -51,6 +55,9 @@ pub fn find<'a>(bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
                 let entry = bmc.state().log.get(id).cloned();
                 entry.map(|entry| shown(bmc, &entry)).ok_or_else(|| Problem::not_found(""))
             })
+        }
+        ["LogServices", "Console", ref rest @ ..] if console() => {
+            return console::find(bmc, format!("{path}/Console"), rest);
         }
         _ => return None,
     })

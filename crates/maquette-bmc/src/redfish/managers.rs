@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, collection, enabled, link, links, resource};
+use super::resource::{Done, Found, Given, action, collection, enabled, link, links, resource};
 use super::{Call, ROOT, media, paths};
 use crate::accounts::Privilege;
 use crate::bmc::Bmc;
@@ -25,6 +25,10 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
         ["NetworkProtocol"] => {
             let found = Found::read(move || Ok(protocols(call, bmc)));
             let found = found.patch(move |given| change(call, bmc, given));
+            Some(found.needs(Privilege::ConfigureManager))
+        }
+        ["Actions", "Manager.Reset"] => {
+            let found = Found::action(move |given| reset(bmc, given));
             Some(found.needs(Privilege::ConfigureManager))
         }
         ["VirtualMedia", ref rest @ ..] => media::find(call, bmc, &paths::manager(bmc), rest),
@@ -53,6 +57,8 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
             "Status": enabled(),
             "NetworkProtocol": link(format!("{path}/NetworkProtocol")),
             "VirtualMedia": link(format!("{path}/VirtualMedia")),
+            "Actions": {"#Manager.Reset":
+                action(&path, "Manager", "Reset", Some(("ResetType", RESETS.map(|(name, ())| name).into())))},
             "Links": {
                 "ManagerForServers@odata.count": 1,
                 "ManagerForServers": system,
@@ -61,6 +67,18 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
             },
         }),
     )
+}
+
+/// Ways to reset a BMC: it has nothing that would take its time over one of them.
+const RESETS: [(&str, ()); 2] = [("ForceRestart", ()), ("GracefulRestart", ())];
+
+/// The BMC begins anew. Its node goes on, and so do the BMCs of others.
+fn reset(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+    let mut fields = Fields::action(given, "Manager.Reset");
+    fields.choice("ResetType", &RESETS);
+    fields.finish()?;
+    bmc.begin_anew();
+    Ok(Done::Nothing)
 }
 
 fn protocols(call: &Call<'_>, bmc: &Bmc) -> Value {

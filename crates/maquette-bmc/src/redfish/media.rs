@@ -56,6 +56,32 @@ pub struct Address<'t> {
     pub path: &'t str,
 }
 
+impl Address<'_> {
+    /// The host and its port.
+    pub fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Where this server sends somebody, by what its answer says of that (RFC 3986, 4.2); none if that is nothing for images.
+    fn leads_to(&self, location: &str) -> Option<String> {
+        let location = location.split('#').next().unwrap_or_default();
+        let scheme = if self.secure { "https" } else { "http" };
+        let path = self.path.split('?').next().unwrap_or_default();
+        let beside = path.rfind('/').map_or("", |end| &path[..=end]);
+        let at = self.authority();
+        let absolute = match location {
+            _ if location.contains("://") => location.into(),
+            _ if location.starts_with("//") => format!("{scheme}:{location}"),
+            _ if location.starts_with('/') => format!("{scheme}://{at}{location}"),
+            _ => format!("{scheme}://{at}/{beside}{location}"),
+        };
+        parse(&absolute).is_some().then_some(absolute)
+    }
+}
+
 /// Longest address.
 const LONGEST: usize = 2048;
 
@@ -111,6 +137,33 @@ pub fn reachable(call: &Call<'_>, property: &str, text: &str) -> Result<(), Prob
 /// An address for who may not insert media: what follows `?` may be a token.
 fn without_query(url: &str) -> String {
     url.split_once('?').map_or_else(|| url.to_string(), |(place, _)| format!("{place}?***"))
+}
+
+/// Most servers that one image leads to.
+const HOPS: usize = 8;
+
+/// The same for an image, which QEMU also reads where its server sends it.
+fn readable(call: &Call<'_>, image: &Image) -> Result<(), Problem> {
+    reachable(call, "Image", &image.url)?;
+    if call.service.options.own_addresses {
+        return Ok(());
+    }
+    let (mut left, mut seen) = (vec![image.url.clone()], Vec::new());
+    while let Some(url) = left.pop() {
+        let wrong = || Problem::from(Message::bad_format("Image", &shown(&json!(image.url))));
+        if seen.len() >= HOPS {
+            return Err(wrong());
+        }
+        for location in call.service.moved(&url, image.verify) {
+            let next = parse(&url).and_then(|at| at.leads_to(&location)).ok_or_else(wrong)?;
+            reachable(call, "Image", &next)?;
+            if next != url && !seen.contains(&next) && !left.contains(&next) {
+                left.push(next);
+            }
+        }
+        seen.push(url);
+    }
+    Ok(())
 }
 
 fn media(call: &Call<'_>, bmc: &Bmc, path: &str) -> Value {
@@ -190,8 +243,9 @@ fn insert(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
         return Err(Problem::in_use());
     }
     let url = wanted.image.flatten().ok_or_else(Problem::malformed)?;
-    reachable(call, "Image", &url)?;
-    bmc.insert(Some(Image { url, verify: wanted.verify.unwrap_or(false) }))?;
+    let image = Image { url, verify: wanted.verify.unwrap_or(false) };
+    readable(call, &image)?;
+    bmc.insert(Some(image))?;
     Ok(Done::Nothing)
 }
 
@@ -213,7 +267,7 @@ fn change(call: &Call<'_>, bmc: &Bmc, current: &Value, given: &Given) -> Result<
     let after = url.map(|url| Image { url, verify });
     if after != before {
         if let Some(image) = &after {
-            reachable(call, "Image", &image.url)?;
+            readable(call, image)?;
         }
         bmc.insert(after)?;
     }
@@ -231,6 +285,18 @@ mod tests {
         assert_eq!(parts("https://10.0.0.1:8443"), Some((true, "10.0.0.1", 8443, "")));
         assert_eq!(parts("http://[fd00::1]:81/x"), Some((false, "fd00::1", 81, "x")));
         assert_eq!(parts("http://[fd00::1]/x"), Some((false, "fd00::1", 80, "x")));
+        let leads = |from: &str, to: &str| parse(from).unwrap().leads_to(to);
+        for (to, wanted) in [
+            ("/c.iso", Some("http://h:80/c.iso")),
+            ("c.iso?x=1#part", Some("http://h:80/a/c.iso?x=1")),
+            ("//other/c.iso", Some("http://other/c.iso")),
+            ("https://[fd00::1]/c", Some("https://[fd00::1]/c")),
+            ("ftp://other/c.iso", None),
+            ("//u:p@other/c.iso", None),
+        ] {
+            assert_eq!(leads("http://h/a/b.iso?y=/2", to).as_deref(), wanted, "{to}");
+        }
+        assert_eq!(leads("https://[fd00::1]", "x").as_deref(), Some("https://[fd00::1]:443/x"));
         for bad in [
             "",
             "file:///etc/shadow",

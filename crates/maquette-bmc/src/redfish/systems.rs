@@ -28,7 +28,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
         ["Bios" | "SecureBoot", ..] => bios::find(call, bmc, rest),
         ["Processors" | "Memory" | "EthernetInterfaces", ..] => inventory::find(call, bmc, rest),
         ["Storage" | "SimpleStorage", ..] => storage::find(call, bmc, rest),
-        ["LogServices", ..] => logs::find(bmc, rest),
+        ["LogServices", ..] => logs::find(call, bmc, rest),
         ["VirtualMedia", ref rest @ ..] => media::find(call, bmc, &paths::system(bmc), rest),
         _ => None,
     }
@@ -52,12 +52,7 @@ fn targets(hardware: &Hardware) -> Vec<(&'static str, Option<Device>)> {
         ("BiosSetup", Some(Device::Setup)),
         ("UefiHttp", Some(Device::Http)),
     ];
-    let has = |device: &Option<Device>| match device {
-        Some(Device::Cd) => hardware.cdrom,
-        Some(Device::Pxe | Device::Http) => !hardware.nics.is_empty(),
-        Some(Device::Hdd) => !hardware.disks.is_empty(),
-        Some(Device::Setup) | None => true,
-    };
+    let has = |device: &Option<Device>| device.is_none_or(|device| hardware.boots_from(device));
     all.into_iter().filter(|(_, device)| has(device)).collect()
 }
 

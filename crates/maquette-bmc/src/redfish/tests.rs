@@ -226,6 +226,18 @@ fn a_reset_acts_on_its_own_system_and_a_wrong_one_on_none() {
     assert_eq!(bench.get(&bench.systems[0])["PowerState"], "Off");
     assert_eq!(bench.post(&reset, json!({"ResetType": "Nmi"})), 204);
     assert_eq!(bench.models[1].presses(), (0, 1));
+    // Each word that it says is known it knows.
+    let words = bench.get(&bench.systems[1])["Actions"]["#ComputerSystem.Reset"]["ResetType@Redfish.AllowableValues"].clone();
+    for word in ["On", "FullPowerCycle", "Suspend", "Pause", "Resume", "ForceOn"] {
+        assert!(words.as_array().unwrap().contains(&json!(word)), "{words}");
+    }
+    assert_eq!(bench.post(&reset, json!({"ResetType": "FullPowerCycle"})), 204);
+    assert_eq!(bench.models[1].starts().len(), 2);
+    assert_eq!(bench.post(&reset, json!({"ResetType": "Suspend"})), 204);
+    assert_eq!(bench.get(&bench.systems[1])["PowerState"], "Off");
+    assert_eq!(bench.post(&reset, json!({"ResetType": "Suspend"})), 409);
+    assert_eq!(bench.post(&reset, json!({"ResetType": "On"})), 204);
+    assert_eq!(bench.models[1].woken(), 1);
     let graceful =
         bench.asks("admin", Method::Post, &reset, json!({"ResetType": "GracefulRestart"}));
     assert_eq!(graceful.status, 202);
@@ -248,6 +260,29 @@ fn a_reset_acts_on_its_own_system_and_a_wrong_one_on_none() {
     assert_eq!(bench.get(task)["TaskState"], "Cancelled");
     assert_eq!(asked(again.header("Location").unwrap()).status, 409);
     assert_eq!(asked(&format!("{ROOT}/TaskService/TaskMonitors/99")).status, 404);
+}
+
+#[test]
+fn the_console_is_a_log_of_its_lines() {
+    let bench = bench();
+    let logs = format!("{}/LogServices", bench.systems[0]);
+    assert_eq!(bench.get(&logs)["Members@odata.count"], 2);
+    let entries = format!("{logs}/Console/Entries");
+    assert_eq!(bench.get(&entries)["Members@odata.count"], 0);
+    bench.models[0].said(0, b"booting\r\nlogin: ");
+    let all = bench.get(&entries);
+    assert_eq!(all["Members"][1]["Message"], "login: ");
+    let one = all["Members"][0]["@odata.id"].as_str().unwrap();
+    assert_eq!(bench.get(one)["Message"], "booting");
+    for none in ["0", "7", "x", "01"] {
+        let path = format!("{entries}/{none}");
+        assert_eq!(bench.asks("admin", Method::Get, &path, Value::Null).status, 404, "{none}");
+    }
+    // The other node has said nothing.
+    let other = format!("{}/LogServices/Console/Entries", bench.systems[1]);
+    assert_eq!(bench.get(&other)["Members@odata.count"], 0);
+    bench.models[0].fail(Some(Fault::Gone));
+    assert_eq!(bench.asks("admin", Method::Get, &entries, Value::Null).status, 404);
 }
 
 /// What Ironic sends, and what it expects to read after it.
@@ -293,6 +328,41 @@ fn media_are_inserted_and_ejected_also_without_a_body() {
         assert_eq!(
             (bench.get(&drive)["Inserted"].clone(), bench.models[0].image()),
             (json!(false), None)
+        );
+    }
+}
+
+/// QEMU follows its server, and would read what the hypervisor alone can.
+#[test]
+fn media_that_lead_to_the_hypervisor_are_refused() {
+    let bench = bench();
+    bench.service.probe_with(Arc::new(|url, _| {
+        let to = match url {
+            "http://a/own.iso" => "http://127.0.0.1:8080/x",
+            "http://a/far.iso" => "https://b/own.iso",
+            "https://b/own.iso" => "//own/x",
+            "http://a/other.iso" => "/moved.iso",
+            "http://a/file.iso" => "ftp://c/x",
+            "http://a/loop.iso" => "loop.iso?again",
+            "http://a:80/loop.iso?again" => "loop.iso?again",
+            _ if url.contains("deeper") => return vec![format!("{url}x")],
+            _ => return Vec::new(),
+        };
+        vec![to.to_string()]
+    }));
+    let drive = bench.systems[0].clone() + "/VirtualMedia/Cd";
+    let insert = format!("{drive}/Actions/VirtualMedia.InsertMedia");
+    for refused in ["own", "far", "file", "deeper"] {
+        let image = json!({"Image": format!("http://a/{refused}.iso")});
+        assert_eq!(bench.post(&insert, image.clone()), 400, "{refused}");
+        assert_eq!(bench.patch(&drive, image), 400, "{refused}");
+        assert!(bench.models[0].image().is_none());
+    }
+    for taken in ["other", "loop", "plain"] {
+        assert_eq!(bench.post(&insert, json!({"Image": format!("http://a/{taken}.iso")})), 204);
+        assert_eq!(
+            bench.post(&format!("{drive}/Actions/VirtualMedia.EjectMedia"), Value::Null),
+            204
         );
     }
 }

@@ -97,8 +97,8 @@ async fn subscriber(
     }
 }
 
-/// What is needed to reach a subscriber: its addresses, which were checked, and TLS.
-fn prepare(
+/// What is needed to reach a server, such as a subscriber: its addresses, which were checked, and TLS.
+pub(super) fn prepare(
     service: &Service,
     destination: &str,
     verify: bool,
@@ -142,13 +142,8 @@ where
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_| MUTE)?;
     let connection = tokio::spawn(connection);
-    let host = if address.host.contains(':') {
-        format!("[{}]:{}", address.host, address.port)
-    } else {
-        format!("{}:{}", address.host, address.port)
-    };
     let request = hyper::Request::post(format!("/{}", address.path))
-        .header("Host", host)
+        .header("Host", address.authority())
         .header("Content-Type", "application/json")
         .body(Full::new(Bytes::from(event.to_string())))
         .map_err(|_| "its address cannot be read")?;

@@ -24,6 +24,8 @@ pub struct Session {
     pub created: u64,
     /// When it was used last, in seconds of the steady clock.
     used: u64,
+    /// How often BMCs had begun anew by then: it ends with the next time.
+    beginnings: u64,
 }
 
 fn identity(account: &Account, session: Option<String>) -> Identity {
@@ -61,6 +63,7 @@ impl Service {
             origin: origin.to_string(),
             created: self.now(),
             used: self.steady(),
+            beginnings: self.beginnings(),
         };
         let mut sessions = self.sessions();
         let of = |sessions: &[Session], account: u8| {
@@ -83,11 +86,17 @@ impl Service {
         let valid: Vec<(u8, u64)> =
             self.accounts().iter().filter(|a| a.enabled).map(|a| (a.id, a.serial)).collect();
         let (now, limit) = (self.steady(), self.options.limits.session_s);
+        let beginnings = self.beginnings();
         sessions.retain(|session| {
             now.saturating_sub(session.used) <= limit
+                && session.beginnings == beginnings
                 && valid.contains(&(session.account, session.serial))
         });
         sessions
+    }
+
+    fn beginnings(&self) -> u64 {
+        self.bmcs().map(|bmc| bmc.beginnings()).sum()
     }
 
     /// Ends a session.

@@ -101,14 +101,35 @@ fn answer(question: &str, bmcs: &[Arc<Bmc>]) -> Result<String, String> {
                 (_, "always") => Override::Continuous,
                 _ => return Err(format!("`{how}` is not known")),
             };
-            bmc.state().boot = Boot { target, enabled, mode: named(&FIRMWARE, firmware)? };
-            bmc.keep();
+            choose(bmc, target, enabled, named(&FIRMWARE, firmware)?)?;
         }
         _ => return Err("the question is not known".into()),
     }
     let power = bmc.power().map_err(|fault| fault.to_string())?;
     let power = if power.is_on() { "on" } else { "off" };
     Ok(format!("{power}\t{}", boot(&bmc.state().boot)))
+}
+
+/// Chooses what is booted next. Without a firmware it stays the one that was asked for before.
+fn choose(
+    bmc: &Bmc,
+    target: Option<Device>,
+    enabled: Override,
+    firmware: Option<Firmware>,
+) -> Result<(), String> {
+    let hardware = bmc.hardware().map_err(|fault| fault.to_string())?;
+    if target.is_some_and(|device| !hardware.boots_from(device)) {
+        return Err(format!("`{}` has no such device", bmc.name));
+    }
+    {
+        let mut state = bmc.state();
+        (state.boot.target, state.boot.enabled) = (target, enabled);
+        if let Some(firmware) = firmware {
+            state.boot.mode = Some(firmware).filter(|wanted| *wanted != hardware.firmware);
+        }
+    }
+    bmc.keep();
+    Ok(())
 }
 
 /// What is booted next, as words: a device and for how long.
@@ -164,6 +185,13 @@ mod tests {
         assert_eq!(say("lab-1 boot cdrom always uefi"), say("lab-1 show"));
         assert!(say("lab-1 show").unwrap().ends_with("cdrom always"));
         assert_eq!(say("lab-1 boot none once -").map(|a| a.ends_with("none -")), Ok(true));
+        // The firmware that somebody has asked for is not taken back by who asks for a device.
+        say("lab-1 boot pxe once bios").unwrap();
+        say("lab-1 boot disk always -").unwrap();
+        assert_eq!(bmcs[1].state().boot.mode, Some(Firmware::Bios));
+        // UEFI it has.
+        say("lab-1 boot none once uefi").unwrap();
+        assert_eq!(bmcs[1].state().boot.mode, None);
         assert_eq!(say("lab-2 show"), Err("`lab-2` has no BMC here".into()));
         assert_eq!(say("lab-0 power up"), Err("`up` is not known".into()));
         assert!(say("lab-0").is_err() && say("").is_err());

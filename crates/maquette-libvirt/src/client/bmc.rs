@@ -27,6 +27,27 @@ impl Client {
     }
 }
 
+/// Whether a domain that is off goes on from its memory when it is started.
+pub fn is_suspended(domain: &Domain) -> bool {
+    // Drivers that keep no memory do not know.
+    gate::call("look for a domain's memory", || domain.has_managed_save(0)).unwrap_or(false)
+}
+
+/// Ends a domain, with its memory kept.
+pub fn suspend(domain: &Domain) -> Result<()> {
+    gate::call("suspend a domain", || domain.managed_save(0))
+}
+
+/// Has a domain go on from its memory.
+pub fn wake(domain: &Domain) -> Result<()> {
+    gate::call("start", || domain.create().map(|_| ()))
+}
+
+/// Forgets a domain's memory.
+pub fn forget_memory(domain: &Domain) -> Result<()> {
+    gate::call("forget a domain's memory", || domain.managed_save_remove(0))
+}
+
 /// A domain's UUID.
 pub fn domain_uuid(domain: &Domain) -> Result<Uuid> {
     gate::call("read a domain", || domain.uuid())

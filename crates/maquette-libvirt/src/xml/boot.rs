@@ -98,6 +98,15 @@ fn own_order<'a, 'i>(document: &'a Document<'i>) -> Vec<Element<'a, 'i>> {
     all
 }
 
+/// Whether what a domain says on a serial console is logged to a file.
+pub fn logs_console_to(xml: &str, file: &str) -> bool {
+    let Ok(document) = Document::parse(xml) else { return false };
+    let lines =
+        devices(&document).filter(|d| d.has_tag_name("serial") || d.has_tag_name("console"));
+    let logs = lines.filter_map(|line| child(line, "log"));
+    logs.filter_map(|log| log.attribute("file")).any(|known| known == file)
+}
+
 /// The drive that belongs to the BMC: one that is empty, or has an image from the network. One with a file has the node's
 /// seed in it.
 fn drive<'a, 'i>(document: &'a Document<'i>) -> Option<Element<'a, 'i>> {
@@ -275,16 +284,18 @@ pub fn hardware(xml: &str) -> Option<Hardware> {
         "b" | "bytes" => number(memory)? / 1024,
         _ => number(memory)?,
     };
+    let machine = kind_of.attribute("machine").unwrap_or("pc");
     Some(Hardware {
         architecture: kind_of.attribute("arch").unwrap_or("x86_64").to_string(),
-        machine: kind_of.attribute("machine").unwrap_or("pc").to_string(),
+        machine: machine.to_string(),
         vcpus: part(&document, "vcpu")
             .and_then(number)
             .and_then(|n| n.try_into().ok())
             .unwrap_or(1),
         memory_mib: kib / 1024,
         firmware: if uefi { Firmware::Uefi } else { Firmware::Bios },
-        secure_boot: uefi.then_some(secure),
+        // Only that machine type keeps guests away from where the firmware has its keys.
+        secure_boot: (uefi && machine.contains("q35")).then_some(secure),
         disks: devices(&document).filter(|d| kind(d) == Some(Kind::Disk)).map(disk).collect(),
         nics: devices(&document).filter(|d| kind(d) == Some(Kind::Nic)).filter_map(nic).collect(),
         cdrom: drive(&document).is_some(),
@@ -417,6 +428,9 @@ mod tests {
         assert_eq!((read.disks.len(), read.disks[0].serial.as_deref()), (1, Some("s1")));
         assert_eq!((read.nics[0].mac.as_str(), read.nics[1].up), ("52:54:00:aa:00:01", false));
         assert!(read.cdrom && read.console && read.secure_boot == Some(false));
+        // No firmware that there is has Secure Boot with the older machine type.
+        let older = hardware(&DOMAIN.replace("pc-q35-7.2", "pc-i440fx-7.2")).unwrap();
+        assert_eq!((older.firmware, older.secure_boot), (Firmware::Uefi, None));
         assert_eq!(hardware("<domain/>"), None);
         assert_eq!(disk_files(DOMAIN), [("vda".to_string(), "/p/a".to_string())].into());
     }

@@ -129,13 +129,7 @@ fn number(device: Option<Device>) -> u8 {
 fn set_flags(call: &mut Call<'_>, first: u8, second: u8) -> Answer {
     let hardware = call.node.bmc.hardware().map_err(faulty)?;
     let target = if first & VALID == 0 { None } else { device((second >> 2) & 0x0f)? };
-    let missing = match target {
-        Some(Device::Cd) => !hardware.cdrom,
-        Some(Device::Pxe | Device::Http) => hardware.nics.is_empty(),
-        Some(Device::Hdd) => hardware.disks.is_empty(),
-        Some(Device::Setup) | None => false,
-    };
-    if missing {
+    if target.is_some_and(|device| !hardware.boots_from(device)) {
         return Err(code::FIELD);
     }
     let mut state = call.node.bmc.state();

@@ -46,6 +46,39 @@ fn a_session_ends_with_its_account_and_with_its_password() {
 }
 
 #[test]
+fn a_bmc_that_is_reset_ends_sessions_and_leaves_its_node_alone() {
+    let bench = bench();
+    let system = &bench.systems[0];
+    let manager = system.replace("Systems", "Managers");
+    let reset = format!("{manager}/Actions/Manager.Reset");
+    assert_eq!(
+        bench.post(&format!("{system}/Actions/ComputerSystem.Reset"), json!({"ResetType": "On"})),
+        204
+    );
+    let allowed = &bench.get(&manager)["Actions"]["#Manager.Reset"];
+    assert_eq!(allowed["target"], reset.as_str());
+    let token = login(&bench, "look", PASSWORD).header("X-Auth-Token").unwrap().to_string();
+    let reads = |token: &str| bench.with_token(token, Method::Get, system, &Value::Null).status;
+    for (user, body, status) in [
+        ("oper", json!({}), 403),
+        ("admin", json!({"ResetType": "On"}), 400),
+        ("admin", json!({"ResetType": "ForceRestart", "More": 1}), 400),
+    ] {
+        assert_eq!(bench.asks(user, Method::Post, &reset, body.clone()).status, status, "{body}");
+    }
+    assert_eq!(reads(&token), 200);
+    for body in [json!({"ResetType": "ForceRestart"}), json!({})] {
+        let token = login(&bench, "look", PASSWORD).header("X-Auth-Token").unwrap().to_string();
+        assert_eq!((bench.post(&reset, body), reads(&token)), (204, 401));
+    }
+    assert_eq!(reads(&token), 401);
+    assert_eq!(
+        (bench.get(system)["PowerState"].clone(), bench.models[0].presses().0),
+        (json!("On"), 0)
+    );
+}
+
+#[test]
 fn a_stream_ends_when_its_session_or_its_account_does() {
     let bench = bench();
     let begun = login(&bench, "look", PASSWORD);

@@ -10,6 +10,7 @@ use maquette_bmc::serve::Door;
 use maquette_core::blueprint::{Bmc as Place_, BmcNode};
 use maquette_core::names::EnvName;
 use maquette_core::topology::BmcProtocol;
+use maquette_core::values::BmcCredentials;
 use maquette_engine::bmc::BmcSecrets;
 use maquette_engine::ssh_keys::RecordKey;
 
@@ -37,8 +38,18 @@ fn node(number: u32, ipmi: u16) -> Served {
     };
     let (redfish, ipmi) = (bmc.redfish(), bmc.ipmi());
     let (name, hypervisor_urls) = (name.parse().unwrap(), false);
-    let of = BmcNode { name, uuid, bmc, bridge: None, hypervisor_urls, digest: "1".into() };
-    let secrets = BmcSecrets::new(&RecordKey::made_of([1; 32]), &EnvName::default());
+    let of = BmcNode {
+        name,
+        uuid,
+        bmc,
+        bridge: None,
+        hypervisor_urls,
+        credentials: BmcCredentials::Node,
+        asked: true,
+        digest: "1".into(),
+    };
+    let key = RecordKey::made_of([1; 32]);
+    let secrets = BmcSecrets::new(&key, &EnvName::default(), &BmcCredentials::Node);
     let (certificates, key) = secrets.certificate(&of).unwrap();
     Served {
         node: of.name.clone(),

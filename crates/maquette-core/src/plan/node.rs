@@ -11,6 +11,9 @@ use crate::object::ObjectKind;
 use crate::seed::seed_files;
 use crate::start_times::How;
 
+/// Why a node that is off is left so.
+const SWITCHED: &str = "it is off, and its BMC switches it";
+
 impl Planner<'_> {
     /// What is done about a node.
     pub(super) fn node(&mut self, node: &Node, fate: &Fate) {
@@ -317,7 +320,7 @@ impl Planner<'_> {
         let Some(domain) = self.observed.domains.get(&node.name) else { return };
         let size = self.size(node);
         if self.is_switched_by_bmc(node) {
-            self.change(Op::Keep, ObjectKind::Domain, &node.name, size, "");
+            self.change(Op::Keep, ObjectKind::Domain, &node.name, size, SWITCHED);
             return;
         }
         if !domain.active {

@@ -149,7 +149,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key(
         "bmc",
         Form::Words(&BMC_CHOICES),
-        "What its BMC speaks, which switches it and says what it boots from [default: off; with `deploy_os: no` as the setting `bmc` says]",
+        "What its BMC speaks, which switches it and says what it boots from: `up` starts no node with one that is off [default: off; with `deploy_os: no` as the setting `bmc` says]",
     ).takes(Record),
     key(
         "pxe_network",

@@ -23,15 +23,18 @@ const LONGEST_NAME_NARROW: usize = 30;
 /// terminal, or a page, is wide, what is said of an object goes on below itself.
 pub fn plan(plan: &Plan, title: &str, width: Option<usize>) -> Painted {
     let title = plain(title);
-    if plan.is_empty() {
-        return Painted::plain(&match plan.count(Op::Keep) {
-            0 => format!("{title}: nothing to do"),
-            kept => format!("{title}: nothing to do ({kept} unchanged)"),
-        });
-    }
-    let mut out = format!("{title}: {}\n", counts(plan));
-    let columns = Columns::of(&plan.changes, width.unwrap_or(PAGE));
-    for change in &plan.changes {
+    let kept = plan.count(Op::Keep);
+    let counts = match (plan.is_empty(), kept) {
+        (true, 0) => "nothing to do".into(),
+        (true, kept) => format!("nothing to do ({kept} unchanged)"),
+        (false, _) => counts(plan),
+    };
+    let mut out = format!("{title}: {counts}\n");
+    // Where nothing is done only what is left as it is for a reason is worth a line.
+    let shown = |change: &&Change| !plan.is_empty() || !change.reason.is_empty();
+    let shown: Vec<Change> = plan.changes.iter().filter(shown).cloned().collect();
+    let columns = Columns::of(&shown, width.unwrap_or(PAGE));
+    for change in &shown {
         let (style, line) = (style(change.op), columns.line(change));
         out.push_str(&format!("{style}{}{style:#}\n", plain(line.trim_end())));
     }

@@ -34,8 +34,9 @@ use crate::topology::{
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
-    ConnectionPlugin, Directory, DnsName, Group, InterfaceName, Login, MachineName, Name,
-    NetworkName, NodeName, NodeType, PublicKey, Secret, Serial, TargetDevice, TftpRoot, TimeZone,
+    BmcCredentials, ConnectionPlugin, Directory, DnsName, Group, InterfaceName, Login, MachineName,
+    Name, NetworkName, NodeName, NodeType, PublicKey, Secret, Serial, TargetDevice, TftpRoot,
+    TimeZone,
 };
 use crate::virtopts::{VirtOpt, VirtOpts};
 
@@ -80,6 +81,10 @@ pub struct Blueprint {
     pub bmc_tag: Option<String>,
     /// Whether its BMCs may lead to the hypervisor itself.
     pub bmc_hypervisor_urls: bool,
+    /// The accounts of its BMCs.
+    pub bmc_credentials: BmcCredentials,
+    /// Whether somebody has asked for BMCs; else blank nodes have them, and do without where they cannot.
+    pub bmcs_asked: bool,
     /// What opens the hypervisor for connections to its nodes, and for nothing else; none leaves that as it is.
     pub forwarding: Option<Forwarding>,
 }
@@ -114,6 +119,8 @@ impl Blueprint {
             seed_drives: BTreeMap::new(),
             bmc_tag: None,
             bmc_hypervisor_urls: false,
+            bmc_credentials: BmcCredentials::Node,
+            bmcs_asked: false,
             forwarding: None,
         }
     }

@@ -153,7 +153,9 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         first_boots: first_boots(topology, context),
         seed_drives,
         bmc_hypervisor_urls: topology.settings.bmc_hypervisor_urls,
-        bmc_tag: Some((context.tag)(&Secret::new(bmcs::TAGGED))),
+        bmc_tag: Some((context.tag)(&bmcs::tagged(&topology.settings.bmc_credentials))),
+        bmc_credentials: topology.settings.bmc_credentials.clone(),
+        bmcs_asked: bmcs::are_asked(topology),
         // What is decided later.
         ..Blueprint::nothing()
     }

@@ -7,6 +7,7 @@
 //! Writers take these types and need not escape.
 
 mod access;
+mod bmc_credentials;
 mod console;
 mod dns;
 mod first_boot;
@@ -19,6 +20,7 @@ mod secret;
 use thiserror::Error;
 
 pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
+pub use bmc_credentials::BmcCredentials;
 pub use console::console_text;
 pub use dns::{DnsName, HostAddress, ServiceLabel};
 pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};

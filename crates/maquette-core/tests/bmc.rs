@@ -5,11 +5,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use maquette_core::blueprint::BmcNode;
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Listening, Observed};
 use maquette_core::plan::{self, Action, Op, Plan, Requirements};
 use maquette_core::topology::{Allocation, BmcChoice, BmcProtocol, compile};
+use maquette_core::values::BmcCredentials;
 use maquette_testkit::{
     Input, apply, blueprint_of, expand, input, machine, plan_of, titles, topology,
 };
@@ -399,4 +401,53 @@ fn who_lets_bmcs_lead_to_the_hypervisor_has_them_served_anew() {
         _ => None,
     });
     assert_eq!((of_bmcs(&plan).len(), served), (1, Some(true)));
+}
+
+/// The BMCs that a plan has served.
+fn served(plan: &Plan) -> Vec<BmcNode> {
+    let served = plan.steps.iter().find_map(|step| match &step.action {
+        Action::ServeBmcs { nodes, .. } => Some(nodes.clone()),
+        _ => None,
+    });
+    served.unwrap_or_default()
+}
+
+#[test]
+fn another_account_has_bmcs_served_anew_and_its_password_is_in_no_words() {
+    let mut chosen = asked(2, None);
+    let seen = built(&chosen);
+    for account in ["environment", "root:Only-4-trials"] {
+        chosen.request.settings.bmc_credentials = account.parse().unwrap();
+        let plan = plan_of(&chosen, &seen);
+        assert!(served(&plan).iter().all(|node| node.credentials == account.parse().unwrap()));
+        assert_eq!((served(&plan).len(), plan.steps.len()), (2, 1), "{account}");
+        let words = format!("{plan:?}");
+        assert!(!words.contains("Only-4-trials"), "{words}");
+    }
+    for wrong in [
+        "admin",
+        ":Only-4-trials",
+        "root:short",
+        "ro ot:Only-4-trials",
+        "root:Only-4-trials-and-more",
+        "root:Only'4-trials",
+    ] {
+        let error = wrong.parse::<BmcCredentials>().unwrap_err();
+        assert!(!error.contains("Only"), "{error}");
+    }
+}
+
+/// Where they cannot be served, nodes nobody has asked a BMC for do without.
+#[test]
+fn who_has_not_asked_for_bmcs_has_not() {
+    let mut quiet = asked(1, None);
+    quiet.request.settings.bmc = None;
+    let said = |input: &Input| served(&plan_of(input, &machine(&["eth0"])))[0].asked;
+    assert!(!said(&quiet));
+    assert!(said(&asked(1, None)));
+    quiet.request.settings.bmc_network = Some("oob".parse().unwrap());
+    assert!(said(&quiet));
+    let mut of_type = input(&[(&BLANK.replace("cpu: 1", "bmc: ipmi\ncpu: 1"), 1)], NETWORK, &[]);
+    of_type.request.settings.bmc = None;
+    assert!(said(&of_type));
 }

@@ -5,7 +5,7 @@
 # `serve`: takes on what `bmcs.new` and `addresses.new` say.
 # `forget`: leaves out the nodes that are named from $4 on.
 # `stop`: ends and forgets it all.
-# It ends with 3 where another program has an address, which the last words name.
+# It ends with 3 where another program has an address, which the last words name, and with 4 where the program does not run.
 # For tests, MAQUETTE_SYSTEMD is what is there where systemd runs, and units and programs may be in MAQUETTE_UNITS and
 # MAQUETTE_PROGRAMS.
 what=$1 dir=$2 unit=$3
@@ -52,7 +52,8 @@ drop_addresses() {
     done <"$1"
 }
 
-# What the process may do: serve below port 1024, and nothing else that only root may.
+# What the process may do: serve below port 1024, and nothing else that only root may. It gives the rest away itself, too,
+# for where there is no systemd.
 write_unit() {
     cat >"$units/$unit.new" <<UNIT
 [Unit]
@@ -107,14 +108,10 @@ begin() {
     while read -r address bridge _; do
         ip address replace "$address" dev "$bridge"
     done <"$dir/addresses"
-    less=
-    if command -v setpriv >/dev/null 2>&1; then
-        less='setpriv --no-new-privs --inh-caps=-all --bounding-set=-all,+net_bind_service'
-    fi
-    # It notes itself who it is, before it is that: should this end meanwhile, nobody would find it.
-    # shellcheck disable=SC2016,SC2086 # the shell that is begun; words of ours
+    # It notes itself who it is, before it is that: should this end meanwhile, nobody would find it. Its rights it gives away itself.
+    # shellcheck disable=SC2016 # the shell that is begun
     (umask 077 && cd / && exec setsid sh -c 'echo $$ >"$1/pid" && shift && exec "$@"' sh "$dir" \
-        $less "$bin/maquette" bmc serve "$dir" </dev/null >"$dir/log" 2>&1) &
+        "$bin/maquette" bmc serve "$dir" </dev/null >>"$dir/log" 2>&1) &
     echo $! >"$dir/pid"
 }
 
@@ -143,6 +140,15 @@ await() {
         fi
         sleep 0.2
     done
+}
+
+# Whether the program runs here: another architecture, an older C library, or no libvirt are in its way.
+fits() {
+    if words=$("$bin/maquette" --version 2>&1 </dev/null); then return 0; fi
+    echo "the program that serves them does not run on the hypervisor: ${words:-it says nothing}" >&2
+    # Passwords are kept for nobody.
+    if [ -e "$dir/bmcs" ]; then rm -f -- "$dir/bmcs.new" "$dir/addresses.new"; else stop; fi
+    exit 4
 }
 
 serve() {
@@ -219,7 +225,10 @@ install)
     if command -v restorecon >/dev/null 2>&1; then restorecon -R -- "$programs" || :; fi
     take "$bin/maquette.new" "$1"
     ;;
-serve) serve ;;
+serve)
+    fits
+    serve
+    ;;
 forget)
     # What was stopped half-way is stopped.
     if [ ! -f "$dir/bmcs" ] || [ ! -f "$dir/addresses" ]; then

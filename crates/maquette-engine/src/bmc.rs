@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use secrets::{BmcSecrets, SecretsError, USER};
+pub use secrets::{BmcSecrets, CREDENTIALS, SecretsError};
 
 use crate::backend::{StepContext, StepError};
 use crate::host::{Command, Host, HostError, check};
@@ -27,6 +27,8 @@ pub const PROGRAMS: &str = "/usr/local/libexec/maquette";
 pub const NODES: &str = "bmcs";
 /// The file in it that the process holds a lock on once it serves.
 pub const LOCK: &str = "lock";
+/// The file in it that lines of the process go to where no journal takes them.
+pub const LOG: &str = "log";
 /// The directory in it with what BMCs know over a restart.
 pub const STATE: &str = "state";
 /// The file in it with addresses that the process cannot have, a line for each: the node, the protocol, the address, and all
@@ -34,6 +36,8 @@ pub const STATE: &str = "state";
 pub const UNREACHED: &str = "unreached";
 /// How the script, and the program that it asks, end where another program has an address.
 pub const ADDRESS_TAKEN: u8 = 3;
+/// How the script ends where the program does not run there.
+const UNFIT: u8 = 4;
 
 const SCRIPT: &str = include_str!("../assets/bmc.sh");
 
@@ -99,7 +103,7 @@ impl Served {
             uuid: node.uuid,
             redfish: node.bmc.redfish(),
             ipmi: node.bmc.ipmi(),
-            user: USER.into(),
+            user: secrets.user().into(),
             password: secrets.password(node.uuid).reveal().into(),
             certificates,
             key: key.reveal().into(),
@@ -137,8 +141,8 @@ pub fn serve(
     let key = key.ok_or_else(|| {
         failed().hint("only the workspace that built the environment has its secret")
     })?;
-    let secrets = BmcSecrets::new(key, environment);
     let lines: Result<String, StepError> = nodes.iter().try_fold(String::new(), |text, node| {
+        let secrets = BmcSecrets::new(key, environment, &node.credentials);
         let served = Served::of(node, &secrets).map_err(|e| failed().because(e))?;
         let line = serde_json::to_string(&served).map_err(|e| failed().because(e))?;
         Ok(text + &line + "\n")
@@ -156,15 +160,19 @@ pub fn serve(
         host.write(&format!("{directory}/{name}"), text.as_bytes(), 0o600)
             .map_err(|e| failed().because(e))?;
     }
-    check(host, &command("serve", environment, &[])).map(|_| ()).map_err(|e| {
-        let about_address = matches!(&e, HostError::Failed { status: Some(status), .. } if *status == i32::from(ADDRESS_TAKEN));
-        match (failed().because(e), about_address) {
-            (error, true) => error.hint(
-                "another program may have that address; `ss -lntup` on the hypervisor says which",
-            ),
-            (error, false) => error.hint("nodes do without a BMC with `bmc: off`, or `--bmc off`"),
-        }
-    })
+    let Err(error) = check(host, &command("serve", environment, &[])) else { return Ok(()) };
+    let ended = |with: u8| matches!(&error, HostError::Failed { status: Some(status), .. } if *status == i32::from(with));
+    let (address, unfit) = (ended(ADDRESS_TAKEN), ended(UNFIT));
+    let failed = failed().because(error);
+    if unfit && !nodes.iter().any(|node| node.asked) {
+        // Nobody has asked for them, and nodes are as good without.
+        (context.remark)(format!("{}; nodes do without", failed.causes.join("; ")));
+        return Ok(());
+    }
+    Err(failed.hint(match address {
+        true => "another program may have that address; `ss -lntup` on the hypervisor says which",
+        false => "nodes do without a BMC with `bmc: off`, or `--bmc off`",
+    }))
 }
 
 /// Brings this very program there, unless another environment has it there already.

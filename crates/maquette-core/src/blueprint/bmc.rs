@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Blueprint, Node};
 use crate::hardware::BmcProtocol;
 use crate::units::MacAddr;
-use crate::values::{InterfaceName, NetworkName, NodeName};
+use crate::values::{BmcCredentials, InterfaceName, NetworkName, NodeName};
 
 /// A node's BMC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,10 @@ pub struct BmcNode {
     pub bridge: Option<InterfaceName>,
     /// Whether it takes images from, and sends events to, addresses of the hypervisor itself.
     pub hypervisor_urls: bool,
+    /// Its account.
+    pub credentials: BmcCredentials,
+    /// Whether somebody has asked for BMCs.
+    pub asked: bool,
     /// Tells it from what it was before, with its secrets.
     pub digest: String,
 }
@@ -88,6 +92,7 @@ impl BmcNode {
         let served = Bmc { provisioning: None, ..bmc.clone() };
         let parts = format!("{served:?} {bridge:?} {name} {uuid} {hypervisor_urls} {tag}");
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.as_bytes()).simple().to_string();
-        Some(Self { name, uuid, bmc, bridge, hypervisor_urls, digest })
+        let (credentials, asked) = (blueprint.bmc_credentials.clone(), blueprint.bmcs_asked);
+        Some(Self { name, uuid, bmc, bridge, hypervisor_urls, credentials, asked, digest })
     }
 }

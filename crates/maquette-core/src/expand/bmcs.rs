@@ -11,10 +11,27 @@ use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::topology::{BmcProtocol, Topology};
 use crate::units::MacAddr;
-use crate::values::{Name, NetworkName};
+use crate::values::{BmcCredentials, Name, NetworkName, Secret};
 
-/// What is tagged for BMCs, with the version of the program that serves them: another one takes the place of the old.
-pub(super) const TAGGED: &str = concat!("bmcs ", env!("CARGO_PKG_VERSION"));
+/// What is tagged for BMCs, with the version of the program that serves them: another one takes the place of the old. So
+/// does another account.
+pub(super) fn tagged(credentials: &BmcCredentials) -> Secret {
+    let usual = concat!("bmcs ", env!("CARGO_PKG_VERSION"));
+    match credentials {
+        BmcCredentials::Node => Secret::new(usual),
+        other => Secret::new(format!("{usual} {}", other.text().reveal())),
+    }
+}
+
+/// Whether somebody has asked for BMCs, or said how they are to be.
+pub(super) fn are_asked(topology: &Topology) -> bool {
+    let settings = &topology.settings;
+    let mut used = topology.roles.iter().filter(|role| role.count > 0);
+    settings.bmc.is_some()
+        || settings.bmc_network.is_some()
+        || settings.bmc_credentials != BmcCredentials::Node
+        || used.any(|role| role.bmc.is_some_and(|choice| choice.protocol().is_some()))
+}
 
 /// The first ports of BMCs that share an address: Redfish has none of its own, IPMI those of InfraRed's.
 const FIRST_PORTS: (u16, u16) = (8443, 6230);

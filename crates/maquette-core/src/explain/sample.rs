@@ -107,6 +107,7 @@ const OF_SETTINGS: &[(&str, &str)] = &[
     ("topology-timezone", "Europe/Prague"),
     ("bgp-topology-mode", "basic"),
     ("vnc-password", "@password"),
+    ("bmc-credentials", "environment"),
     ("topology-password", "@password"),
     ("virtopts", "\"--watchdog default\""),
     ("layout", "lab.yml"),

@@ -5,7 +5,9 @@ use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtCho
 use crate::hardware::{BmcChoice, BootMode, Bus};
 use crate::lifetime::Ttl;
 use crate::names::EnvName;
-use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
+use crate::values::{
+    BmcCredentials, Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone,
+};
 use crate::virtopts::VirtOpts;
 
 /// Makes [`Settings`] and [`SETTINGS`] of rows. A row begins with its field, the field's type, what its text
@@ -388,6 +390,14 @@ settings! {
         value: "YES|NO",
         group: Guests,
         key: Some("bmc_hypervisor_urls"),
+    }
+    bmc_credentials: BmcCredentials as BmcCredentials = BmcCredentials::Node, {
+        name: "bmc-credentials",
+        doc: "Account of BMCs: `node` for a random password of each, `environment` for one of all, or USER:PASSWORD; `@FILE` is a file's first line",
+        default: Some("node"),
+        value: "ACCOUNT",
+        group: Guests,
+        key: Some("bmc_credentials"),
     }
     serial_files: bool as bool = false, {
         name: "serial-files",

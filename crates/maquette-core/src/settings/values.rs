@@ -4,7 +4,9 @@ use super::{Kind, Word};
 use crate::hardware::{BmcChoice, BmcProtocol, BootMode, Bus, VirtType};
 use crate::lifetime::Ttl;
 use crate::syntax::parse_bool;
-use crate::values::{Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone};
+use crate::values::{
+    BmcCredentials, Directory, HostAddress, Line, Login, Mtu, Name, Secret, TimeZone,
+};
 use crate::virtopts::VirtOpts;
 
 /// How text becomes a value.
@@ -74,6 +76,15 @@ impl Value for Secret {
 
     fn read(text: &str) -> Result<Self, String> {
         Ok(Self::new(text))
+    }
+}
+
+impl Value for BmcCredentials {
+    type Held = Self;
+    const KIND: Kind = Kind::Secret;
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(String::from)
     }
 }
 

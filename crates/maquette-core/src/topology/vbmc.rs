@@ -7,7 +7,7 @@ use crate::syntax::{Node, Value};
 
 const ADDRESS: &str = "`bmc-network` says on which network they are";
 const PORTS: &str = "they have free ports from 6230 on; with `bmc-network` each has an address of its own, and port 623";
-const ACCOUNT: &str = "the account of each is in the workspace's `bmc/bmcs.json`, and can be changed over Redfish and IPMI";
+const ACCOUNT: &str = "the account of each is in the workspace's `bmc/bmcs.json`; `bmc-credentials` chooses another one";
 const HOST: &str = "they are served on the hypervisor alone";
 
 /// The variables, and how what they say is said here.

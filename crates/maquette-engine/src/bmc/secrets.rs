@@ -1,9 +1,11 @@
 //! Secrets of BMCs. All of them follow from the environment's, so that nothing is kept twice: who has that has these.
 
+use std::path::Path;
+
 use base64ct::{Base64, Encoding};
 use maquette_core::blueprint::BmcNode;
 use maquette_core::names::EnvName;
-use maquette_core::values::Secret;
+use maquette_core::values::{BmcCredentials, Secret};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber, date_time_ymd,
@@ -11,10 +13,11 @@ use rcgen::{
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::private_file::read_text;
 use crate::ssh_keys::RecordKey;
 
-/// The account of all BMCs.
-pub const USER: &str = "admin";
+/// The file in a workspace with the account of BMCs, where that is another than usual.
+pub const CREDENTIALS: &str = "bmc-credentials";
 
 /// A certificate could not be made.
 #[derive(Debug, Error)]
@@ -25,6 +28,7 @@ pub struct SecretsError(#[from] Error);
 pub struct BmcSecrets {
     key: RecordKey,
     environment: EnvName,
+    credentials: BmcCredentials,
 }
 
 /// What an Ed25519 key begins with in PKCS #8 (RFC 8410); the key itself follows.
@@ -37,14 +41,35 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const LENGTH: usize = 16;
 
 impl BmcSecrets {
-    /// The secrets of an environment, from the key of its records.
-    pub fn new(key: &RecordKey, environment: &EnvName) -> Self {
-        Self { key: key.clone(), environment: environment.clone() }
+    /// The secrets of an environment, from the key of its records and what was chosen of accounts.
+    pub fn new(key: &RecordKey, environment: &EnvName, credentials: &BmcCredentials) -> Self {
+        let (key, environment) = (key.clone(), environment.clone());
+        Self { key, environment, credentials: credentials.clone() }
+    }
+
+    /// Those of the environment that a workspace has built, if it has built any.
+    pub fn read(workspace: &Path, environment: &EnvName) -> Option<Self> {
+        let key = RecordKey::read(workspace)?;
+        let chosen = read_text(&workspace.join(CREDENTIALS)).ok();
+        let credentials = chosen.and_then(|text| text.trim_end_matches('\n').parse().ok());
+        Some(Self::new(&key, environment, &credentials.unwrap_or_default()))
+    }
+
+    /// The account's name.
+    pub fn user(&self) -> &str {
+        match &self.credentials {
+            BmcCredentials::Chosen { user, .. } => user,
+            BmcCredentials::Node | BmcCredentials::Environment => BmcCredentials::USER,
+        }
     }
 
     /// The password of a node's BMC.
     pub fn password(&self, node: Uuid) -> Secret {
-        let bytes = self.key.derive("bmc password", node.as_bytes());
+        let bytes = match &self.credentials {
+            BmcCredentials::Chosen { password, .. } => return password.clone(),
+            BmcCredentials::Node => self.key.derive("bmc password", node.as_bytes()),
+            BmcCredentials::Environment => self.key.derive("bmc password of all", &[]),
+        };
         let letters = bytes.iter().take(LENGTH).map(|b| char::from(LETTERS[usize::from(b % 32)]));
         Secret::new(letters.collect::<String>())
     }

@@ -7,11 +7,14 @@ use std::process::{Output, Stdio};
 
 use maquette_core::blueprint::Bmc;
 use maquette_core::topology::BmcProtocol;
+use maquette_core::values::BmcCredentials;
 
 use super::*;
+use crate::host::Output as HostOutput;
 
 /// Serves by holding the lock, and notes what it was told to serve; `bad` is refused.
 pub(super) const STAND_IN: &str = "#!/bin/sh
+case $1 in --version) exit ;; esac
 case $3 in --check) ! grep -q bad \"$4\"; exit ;; esac
 exec 9>>\"$3/lock\"
 cat \"$3/bmcs\" >>\"$3/../seen\"
@@ -244,6 +247,91 @@ fn an_address_that_cannot_be_had_is_said_and_the_others_are_served() {
     assert!(place.seen().ends_with("a-0 "), "{}", place.seen());
 }
 
+/// It is of another architecture, for instance. Nothing is left of it, passwords least of all.
+#[test]
+fn a_program_that_does_not_run_there_is_told_apart_and_leaves_nothing() {
+    let place = Place::new();
+    place.program("lab");
+    fs::write(place.program_of("lab"), "#!/no/such/loader\n").unwrap();
+    let output = place.serve("lab", &["a-0"]);
+    assert_eq!(output.status.code(), Some(i32::from(UNFIT)));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("the program that serves them does not run"), "{said}");
+    assert!(!Path::new(&place.at("environment.lab")).exists());
+    assert!(!place.program_of("lab").exists());
+}
+
+/// A hypervisor on which the program does not run.
+struct Elsewhere;
+
+impl Host for Elsewhere {
+    fn run(&self, command: &Command, _: &mut dyn FnMut(&str)) -> Result<HostOutput, HostError> {
+        let is = |what: &str| command.args.iter().any(|word| word == what);
+        Ok(HostOutput {
+            status: Some(if is("serve") { i32::from(UNFIT) } else { 0 }),
+            stdout: if is("program") { "there\n".into() } else { String::new() },
+            stderr: if is("serve") { "it does not run\n".into() } else { String::new() },
+        })
+    }
+
+    fn spawn(&self, command: &Command) -> Result<std::process::Child, HostError> {
+        crate::host::Local.spawn(command)
+    }
+
+    fn write(&self, _: &str, _: &[u8], _: u32) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn read_tail(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, HostError> {
+        Ok(None)
+    }
+
+    fn exists(&self, _: &str) -> bool {
+        false
+    }
+
+    fn answers(&self, _: SocketAddr) -> bool {
+        false
+    }
+}
+
+#[test]
+fn bmcs_that_nobody_asked_for_are_done_without_where_they_cannot_be_served() {
+    let environment = EnvName::from_prefix("lab").unwrap();
+    let key = RecordKey::made_of([1; 32]);
+    let said = std::cell::RefCell::new(Vec::new());
+    let context = StepContext {
+        progress: &|_| {},
+        remark: &|line| said.borrow_mut().push(line),
+        cancelled: &std::sync::atomic::AtomicBool::new(false),
+    };
+    let served = |asked| {
+        let nodes = [BmcNode { asked, ..node("10.9.0.1") }];
+        serve(&Elsewhere, &environment, &nodes, Some(&key), &context)
+    };
+    assert!(served(true).is_err() && said.borrow().is_empty());
+    served(false).unwrap();
+    let said = said.borrow().join("");
+    assert!(said.contains("it does not run") && said.ends_with("nodes do without"), "{said}");
+}
+
+#[test]
+fn accounts_are_of_each_node_of_all_or_chosen() {
+    let environment = EnvName::from_prefix("lab").unwrap();
+    let key = RecordKey::made_of([1; 32]);
+    let of = |text: &str| {
+        let secrets = BmcSecrets::new(&key, &environment, &text.parse().unwrap());
+        let password = |node| secrets.password(Uuid::from_u128(node)).reveal().to_string();
+        (secrets.user().to_string(), password(1), password(2))
+    };
+    let (user, one, other) = of("node");
+    assert!(user == "admin" && one != other);
+    let (user, one, other) = of("environment");
+    assert!(user == "admin" && one == other && one.len() == 16 && one != of("node").1);
+    let chosen = of("root:Only-4:trials");
+    assert_eq!(chosen, ("root".into(), "Only-4:trials".into(), "Only-4:trials".into()));
+}
+
 #[test]
 fn what_cannot_be_served_leaves_what_is_served() {
     let place = Place::new();
@@ -311,6 +399,8 @@ fn node(address: &str) -> BmcNode {
         },
         bridge: None,
         hypervisor_urls: false,
+        credentials: BmcCredentials::Node,
+        asked: false,
         digest: "1".into(),
     }
 }
@@ -318,7 +408,8 @@ fn node(address: &str) -> BmcNode {
 #[test]
 fn secrets_follow_from_that_of_the_environment_and_differ_between_nodes() {
     let environment = EnvName::from_prefix("lab").unwrap();
-    let secrets = |byte| BmcSecrets::new(&RecordKey::made_of([byte; 32]), &environment);
+    let of_each = BmcCredentials::Node;
+    let secrets = |byte| BmcSecrets::new(&RecordKey::made_of([byte; 32]), &environment, &of_each);
     let (one, other) = (secrets(1), secrets(2));
     let password = |s: &BmcSecrets, node| s.password(Uuid::from_u128(node)).reveal().to_string();
     assert_eq!(password(&one, 7), password(&secrets(1), 7));
@@ -336,7 +427,8 @@ fn secrets_follow_from_that_of_the_environment_and_differ_between_nodes() {
 #[test]
 fn what_is_written_is_read() {
     let environment = EnvName::from_prefix("lab").unwrap();
-    let secrets = BmcSecrets::new(&RecordKey::made_of([1; 32]), &environment);
+    let secrets =
+        BmcSecrets::new(&RecordKey::made_of([1; 32]), &environment, &BmcCredentials::Node);
     let served = Served::of(&node("10.9.0.1"), &secrets).unwrap();
     let line = serde_json::to_string(&served).unwrap();
     assert!(line.starts_with("{\"node\":\"lab-a-0\",\"digest\":\"1\","), "{line}");

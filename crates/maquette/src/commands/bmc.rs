@@ -1,6 +1,7 @@
 //! `maquette bmc`: nodes' BMCs.
 
 mod orders;
+mod rights;
 mod serve;
 mod status;
 

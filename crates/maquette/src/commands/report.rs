@@ -8,7 +8,8 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::scrub::scrub;
-use maquette_core::values::{Secret, console_text};
+use maquette_core::values::{BmcCredentials, Secret, console_text};
+use maquette_engine::bmc::CREDENTIALS;
 use maquette_engine::private_file::read_text;
 use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE};
@@ -211,6 +212,9 @@ impl FirstBoots {
             texts.filter(|text| text.chars().count() >= SHORTEST).collect();
         let password = loaded.request.settings.vnc_password.as_ref();
         secrets.extend(password.map(|p| p.reveal().to_string()));
+        if let BmcCredentials::Chosen { password, .. } = &loaded.request.settings.bmc_credentials {
+            secrets.push(password.reveal().to_string());
+        }
         // Without the environment's key nobody knows which texts a digest is of.
         let digests = match EnvironmentKey::read(&located.workspace.path) {
             Ok(Some(key)) => {
@@ -248,8 +252,11 @@ fn secrets(world: &World, located: &Located) -> Vec<String> {
     let files = [KEY_FILE, SECRET_FILE, VNC_PASSWORD].map(|name| located.workspace.file(name));
     let texts = files.iter().filter_map(|file| read_text(file).ok());
     let lines = |text: String| text.lines().map(|l| l.trim().to_string()).collect::<Vec<_>>();
-    let password = world.environment.raw("MAQUETTE_VNC_PASSWORD");
-    let password = password.map(|text| text.to_string_lossy().into_owned());
-    let all = texts.flat_map(lines).chain(password);
+    let given = |name| world.environment.raw(name).map(|text| text.to_string_lossy().into_owned());
+    let account = read_text(&located.workspace.file(CREDENTIALS)).ok();
+    // Of an account the password is secret, and not its name.
+    let accounts = [account, given("MAQUETTE_BMC_CREDENTIALS")].into_iter().flatten();
+    let of_account = accounts.filter_map(|text| Some(text.trim().split_once(':')?.1.to_string()));
+    let all = texts.flat_map(lines).chain(given("MAQUETTE_VNC_PASSWORD")).chain(of_account);
     all.filter(|line| !line.is_empty() && !line.starts_with("-----")).collect()
 }

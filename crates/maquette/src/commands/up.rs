@@ -381,6 +381,8 @@ impl Building<'_, '_> {
             self.session.seal(key.records());
             workspace.create().map_err(|e| workspace.unwritten(e))?;
             key.write(&workspace.path).map_err(|e| workspace.unwritten(e))?;
+            outputs::write_bmc_credentials(workspace, &blueprint.bmc_credentials)
+                .map_err(|e| workspace.unwritten(e))?;
         }
         // Readiness is checked with this very configuration.
         entry::write(&self.session.located, nodes, shared, &self.session.connection)?;

@@ -7,7 +7,6 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;
 use maquette_engine::StepError;
 use maquette_engine::bmc::BmcSecrets;
-use maquette_engine::ssh_keys::RecordKey;
 
 use super::lockout;
 use crate::failure::Failure;
@@ -67,10 +66,10 @@ pub fn write(
     outputs::write(workspace, nodes, connection.remote.as_ref(), file)
         .map_err(|e| workspace.unwritten(e))?;
     // Passwords of BMCs follow from the environment's secret: one of another environment gives others, which open nothing.
-    let Some(key) = RecordKey::read(&workspace.path).filter(|_| file.is_none()) else {
+    let secrets = BmcSecrets::read(&workspace.path, &located.environment);
+    let Some(secrets) = secrets.filter(|_| file.is_none()) else {
         return outputs::remove_bmcs(workspace).map_err(|e| workspace.unwritten(e));
     };
-    let secrets = BmcSecrets::new(&key, &located.environment);
     outputs::write_bmcs(workspace, nodes, &secrets).map_err(|e| workspace.unwritten(e))
 }
 

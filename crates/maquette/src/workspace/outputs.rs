@@ -13,12 +13,11 @@ use std::path::{Path, PathBuf};
 use maquette_core::blueprint::Node;
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::values::PlainPath;
-use maquette_core::values::Secret;
-use maquette_engine::bmc::BmcSecrets;
+use maquette_core::values::{BmcCredentials, PlainPath, Secret};
+use maquette_engine::bmc::{BmcSecrets, CREDENTIALS};
 use maquette_engine::host::ssh::Target;
 use maquette_engine::private_file::{read_text, relink, write_private};
-use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, RecordKey, SECRET_FILE};
+use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 
 use crate::host_args::Remote;
 use crate::workspace::{Owner, SAVED, Workspace};
@@ -164,11 +163,20 @@ pub fn whole_inventory(workspace: &Workspace) -> PathBuf {
     }
 }
 
+/// Keeps the account of BMCs, or removes it where it is the usual one: commands that know no project file tell it, too.
+pub fn write_bmc_credentials(workspace: &Workspace, account: &BmcCredentials) -> io::Result<()> {
+    let text = Some(account.text()).filter(|_| *account != BmcCredentials::Node);
+    write_secret(&workspace.file(CREDENTIALS), text.as_ref())
+}
+
 /// Writes the VNC password, or removes it where there is none.
 pub fn write_vnc_password(workspace: &Workspace, password: Option<&Secret>) -> io::Result<()> {
-    let file = workspace.file(VNC_PASSWORD);
-    match password {
-        Some(password) => write_private(&file, format!("{}\n", password.reveal()).as_bytes()),
+    write_secret(&workspace.file(VNC_PASSWORD), password)
+}
+
+fn write_secret(file: &Path, secret: Option<&Secret>) -> io::Result<()> {
+    match secret {
+        Some(secret) => write_private(file, format!("{}\n", secret.reveal()).as_bytes()),
         None => match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -223,6 +231,7 @@ pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
         SSH_CONFIG,
         KNOWN_HOSTS,
         VNC_PASSWORD,
+        CREDENTIALS,
         EVENTS,
         LIFETIME,
         SAVED,
@@ -292,6 +301,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner, secrets: Secrets) -> io::Res
             SSH_CONFIG,
             KNOWN_HOSTS,
             VNC_PASSWORD,
+            CREDENTIALS,
             EVENTS,
             LIFETIME,
         ];
@@ -354,8 +364,7 @@ impl<'a> Files<'a> {
         let is_built = key.is_none();
         let (key, known_hosts) = (path(key.unwrap_or(&own.0))?, path(&own.1)?);
         // No account has the name of its environment in it.
-        let bmcs = RecordKey::read(&workspace.path).filter(|_| is_built);
-        let bmcs = bmcs.map(|key| BmcSecrets::new(&key, &EnvName::default()));
+        let bmcs = BmcSecrets::read(&workspace.path, &EnvName::default()).filter(|_| is_built);
         Ok(Self { key, known_hosts, remote, bmcs })
     }
 

@@ -1,13 +1,15 @@
 //! `maquette bmc serve`: the process on the hypervisor that BMCs are served by.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use maquette_engine::StepError;
-use maquette_engine::bmc::ADDRESS_TAKEN;
+use maquette_engine::bmc::{ADDRESS_TAKEN, LOG};
 use maquette_libvirt::BmcJournal;
 
+use super::rights;
 use crate::failure::Failure;
 use crate::session::connection;
 use crate::world::World;
@@ -22,12 +24,26 @@ pub struct Args {
     pub check: bool,
 }
 
-/// Lines that are written at most: where no journal takes them, nothing else keeps a file from growing.
-const LINES: usize = 10_000;
+/// How large the log may become where no journal takes the lines; as much of what was before is kept beside it.
+const LARGEST: u64 = 1 << 20;
+
+/// Begins a log anew that has become large: the oldest lines go. Where a journal takes them there is none.
+fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
+    match log.symlink_metadata() {
+        Ok(about) if about.is_file() && about.len() >= largest => {}
+        _ => return Ok(()),
+    }
+    let kept = std::fs::copy(log, log.with_extension("old"));
+    // Whoever writes it appends. A disk that is full is no reason for a log without an end.
+    OpenOptions::new().write(true).open(log)?.set_len(0)?;
+    kept.map(|_| ())
+}
 
 /// Serves for ever.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
+    // Before there are threads, which would keep what they have.
+    rights::give_away().map_err(|e| Failure::because("cannot give rights away", e))?;
     let failed = |error| Failure::because("cannot serve BMCs", error);
     if args.check {
         return match maquette_libvirt::check_bmcs(&args.directory, &uri) {
@@ -51,11 +67,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let directory = args.directory.clone();
     let serving =
         std::thread::spawn(move || maquette_libvirt::serve_bmcs(&directory, &uri, &journal));
-    for (number, line) in lines.iter().enumerate() {
-        match number {
-            LINES => world.terminal.talk("nothing more is written"),
-            _ if number < LINES => world.terminal.talk(&line),
-            _ => {}
+    let log = args.directory.join(LOG);
+    for line in lines {
+        let bounded = bound(&log, LARGEST);
+        world.terminal.talk(&line);
+        if let Err(error) = bounded {
+            world.terminal.talk(&format!("what was logged before is lost: {error}"));
         }
     }
     match serving.join() {
@@ -80,4 +97,36 @@ pub fn tell(world: &World, args: &TellArgs) -> Result<u8, Failure> {
         .map_err(|e| Failure::because("the BMC did not do it", e))?;
     world.terminal.result(&said.join(" "));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_log_does_not_end_and_does_not_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join(LOG);
+        // There is none, since a journal takes the lines.
+        bound(&log, 100).unwrap();
+        let mut lines = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        for number in 0..1000 {
+            bound(&log, 100).unwrap();
+            writeln!(lines, "line {number}").unwrap();
+        }
+        let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let (now, before) = (text(&log), text(&log.with_extension("old")));
+        assert!(now.ends_with("line 999\n"), "{now}");
+        assert!(now.len() < 120 && (100..120).contains(&before.len()), "{now}{before}");
+        // None between them is lost.
+        let all: Vec<String> = (before + &now).lines().map(String::from).collect();
+        let first: usize = all[0].strip_prefix("line ").unwrap().parse().unwrap();
+        assert_eq!(all.len(), 1000 - first);
+        // What is no file is left alone.
+        std::fs::remove_file(&log).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &log).unwrap();
+        bound(&log, 0).unwrap();
+        assert!(log.is_symlink());
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use maquette_core::blueprint::{Bmc, Node};
-use maquette_core::values::Group;
-use maquette_engine::bmc::{BmcSecrets, USER};
+use maquette_core::values::{BmcCredentials, Group};
+use maquette_engine::bmc::BmcSecrets;
 use serde_json::{Map, Value, json};
 
 use super::{Files, ssh_config};
@@ -180,7 +180,7 @@ fn bmc_vars(node: &Node, bmc: &Bmc, secrets: Option<&BmcSecrets>) -> Vec<(&'stat
     let mut vars = vec![("bmc_address", bmc.address.to_string())];
     vars.extend(bmc.redfish_url().map(|url| ("bmc_redfish_url", url)));
     vars.extend(bmc.ipmi().map(|at| ("bmc_ipmi_port", at.port().to_string())));
-    vars.push(("bmc_user", USER.into()));
+    vars.push(("bmc_user", secrets.map_or(BmcCredentials::USER, BmcSecrets::user).into()));
     vars.extend(secrets.map(|s| ("bmc_password", s.password(node.uuid).reveal().into())));
     vars
 }
@@ -317,7 +317,7 @@ mod tests {
             "{without}"
         );
         let key = RecordKey::made_of([1; 32]);
-        files.bmcs = Some(BmcSecrets::new(&key, &EnvName::default()));
+        files.bmcs = Some(BmcSecrets::new(&key, &EnvName::default(), &BmcCredentials::Node));
         let text = inventory(&[&blank], &files, Scope::Everything);
         let own = " bmc_address=10.9.0.1 bmc_redfish_url=https://10.9.0.1:8443 bmc_ipmi_port=6230 \
                    bmc_user=admin bmc_password=";

@@ -5,7 +5,7 @@ use std::io;
 
 use maquette_core::bare_metal::{self, Machine};
 use maquette_core::blueprint::Node;
-use maquette_engine::bmc::{BmcSecrets, USER};
+use maquette_engine::bmc::BmcSecrets;
 use maquette_engine::private_file::write_private;
 use serde_json::{Value, json};
 
@@ -46,9 +46,9 @@ pub fn write(workspace: &Workspace, nodes: &[&Node], secrets: &BmcSecrets) -> io
     files.iter().try_for_each(|(name, text)| write_private(&workspace.file(name), text.as_bytes()))
 }
 
-fn machine<'a>(node: &'a Node, secrets: &BmcSecrets) -> Option<Machine<'a>> {
+fn machine<'a>(node: &'a Node, secrets: &'a BmcSecrets) -> Option<Machine<'a>> {
     let bmc = node.bmc.as_ref()?;
-    Some(Machine { node, bmc, user: USER, password: secrets.password(node.uuid) })
+    Some(Machine { node, bmc, user: secrets.user(), password: secrets.password(node.uuid) })
 }
 
 fn private_directory(workspace: &Workspace) -> io::Result<()> {

@@ -428,7 +428,7 @@ fn another_account_has_bmcs_served_anew_and_its_password_is_in_no_words() {
         "admin",
         ":Only-4-trials",
         "root:short",
-        "ro ot:Only-4-trials",
+        "a b:Only-4-trials",
         "root:Only-4-trials-and-more",
         "root:Only'4-trials",
     ] {

@@ -321,9 +321,12 @@ impl<'a> Reader<'a> {
         for row in SETTINGS {
             let (Some((name, text)), Some(set)) = (given.told(row.name), row.set) else { continue };
             if row.kind == Written::Secret {
-                let secret = self.secret(text);
-                // A secret is anything.
-                let _ = set(settings, &secret);
+                let Some(secret) = self.secret(text) else { continue };
+                // What it was is shown to nobody.
+                if let Err(why) = set(settings, &secret) {
+                    let error = Diagnostic::error("project::value", format!("{name}: {why}"));
+                    self.diags.push(error);
+                }
                 continue;
             }
             let node = self.flag(name, text);
@@ -513,16 +516,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A password, or with `@` the first line of a file, which no list of processes shows.
-    fn secret(&mut self, text: &str) -> String {
-        let Some(path) = text.strip_prefix('@') else { return text.into() };
-        match reading::text(path) {
-            Ok(text) => text.lines().next().unwrap_or_default().into(),
-            Err(error) => {
-                let message = format!("cannot read password file {path}: {error}");
-                self.diags.push(Diagnostic::error("project::password", message));
-                String::new()
-            }
-        }
+    fn secret(&mut self, text: &str) -> Option<String> {
+        let Some(path) = text.strip_prefix('@') else { return Some(text.into()) };
+        let read = reading::text(path).map_err(|error| {
+            let message = format!("cannot read password file {path}: {error}");
+            self.diags.push(Diagnostic::error("project::password", message));
+        });
+        read.ok().map(|text| text.lines().next().unwrap_or_default().into())
     }
 
     /// The project's overrides and then each `-e` from left to right; and these alone.

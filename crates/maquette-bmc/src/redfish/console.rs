@@ -133,10 +133,10 @@ mod tests {
     fn lines_keep_their_numbers_and_are_plain() {
         let said = |from, text: &str| split(&Said { from, bytes: text.as_bytes().into() });
         let texts = |all: &[Line]| all.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
-        let all = said(0, "one\r\n\u{1b}[1;31mtwo\u{1b}[0m\u{7}\n\u{1b}(Bthr");
-        assert_eq!(texts(&all), ["one", "two", "thr"]);
+        let all = said(0, "one\r\n\u{1b}[1;31mtwo\u{1b}[0m\u{7}\n\u{1b}(Bfour");
+        assert_eq!(texts(&all), ["one", "two", "four"]);
         // The same, read from the middle of the first line.
-        let later = said(3, "\r\n\u{1b}[1;31mtwo\u{1b}[0m\u{7}\n\u{1b}(Bthree\n");
+        let later = said(3, "\r\n\u{1b}[1;31mtwo\u{1b}[0m\u{7}\n\u{1b}(Bfourteen\n");
         assert_eq!((texts(&later)[0].as_str(), later[0].id), ("two", all[1].id));
         assert_eq!(later[1].id, all[2].id);
         let many: String = (0..2000).map(|n| format!("{n}\n")).collect();

@@ -141,8 +141,10 @@ pub fn assign(
         }
         _ => {
             if let Err(why) = set(settings, text) {
-                let message = format!("{what}: {why}");
-                diags.push(Diagnostic::error("project::value", message).at(node.span, ""));
+                let error = Diagnostic::error("project::value", format!("{what}: {why}"));
+                // The line of a secret is not shown.
+                let secret = row.kind == Kind::Secret;
+                diags.push(if secret { error } else { error.at(node.span, "") });
             }
         }
     }

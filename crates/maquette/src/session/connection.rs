@@ -246,7 +246,8 @@ fn agreed(
         keys.iter().filter(|key| Some(key.fingerprint.as_str()) == wanted).cloned().collect();
     if let Some(file) = &args.known_hosts {
         let file = expand(&world.environment, file);
-        if let Err(error) = std::fs::File::open(&file) {
+        // What `<(…)` of a shell is can be opened once only.
+        if let Err(error) = file.metadata() {
             let message =
                 format!("cannot read {}, which is to have host keys: {error}", file.display());
             return Err(input("hypervisor::known-hosts", message, None));

@@ -18,9 +18,11 @@ pub struct SeedError(#[from] std::io::Error);
 /// Bytes of a sector.
 const SECTOR: u16 = 2048;
 
+/// Size of most seed volumes in bytes, those of templates among them.
+pub const UNIT: u64 = 360 * 1024;
+
 /// Size of a seed volume in bytes: the smallest multiple of 360 KiB that holds its files twice.
 pub fn size(files: &[SeedFile]) -> u64 {
-    const UNIT: u64 = 360 * 1024;
     let content: usize = files.iter().map(|f| f.content.reveal().len()).sum();
     UNIT * (1 + 2 * content as u64 / UNIT)
 }

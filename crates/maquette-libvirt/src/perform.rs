@@ -188,15 +188,14 @@ impl<'a> Libvirt<'a> {
         ready: &Readiness,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
+        let client = self.client()?;
         let waited = self.watch(name, ready, context, |domain, listener| {
             let told = self.wake(listener);
             if !client::is_paused(domain) {
                 // A guest whose port takes nothing boots by itself.
                 return Ok(());
             }
-            // Paused, as a run leaves it that is killed before it has told it, or by somebody. Untold, one from a template
-            // would keep its processors busy and wait for that.
-            told.and_then(|()| client::resume(domain))
+            told.and_then(|()| Self::go_on(client, domain))
                 .map_err(|e| StepError::new(format!("cannot resume domain `{name}`")).because(e))
         })?;
         match waited.result.as_ref().err().and_then(NotReady::still_template) {

@@ -108,6 +108,14 @@ pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<()
     }
 }
 
+/// Size of a volume in bytes, if there is such a one.
+pub fn capacity(client: &Client, name: &str, pool: &Pool) -> Result<Option<u64>, StepError> {
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot look at volume `{name}`")).because(e);
+    let found = client::volume(&find_pool(client, pool)?, name).map_err(failed)?;
+    found.map(|volume| client::capacity(&volume)).transpose().map_err(failed)
+}
+
 /// Whether another volume of a pool overlays one. What a killed run left is called after it, and is not an overlay.
 pub fn is_overlaid(client: &Client, name: &str, pool: &Pool) -> Result<bool, StepError> {
     let volumes = client::volumes(&find_pool(client, pool)?)

@@ -130,6 +130,19 @@ impl Interface {
         self.mtu.filter(|_| self.attachment != Attachment::Network)
     }
 
+    /// Whether it is in the memory image of a node's template: virtio's addresses can be changed there, and the model's are
+    /// known; what a bridge of the hypervisor's own offers guests is not. Others are plugged in.
+    pub fn is_in_template(&self) -> bool {
+        self.model.starts_with("virtio") && !self.is_on_host_bridge()
+    }
+
+    /// The MTU that libvirt offers a guest, whether it is told or finds it on the network's bridge, where it leaves what
+    /// Ethernet has anyway unsaid (`qemuInterfaceBridgeConnect`).
+    pub fn offered_mtu(&self) -> Option<u32> {
+        const ETHERNET: u32 = 1500;
+        self.told_mtu().or(self.mtu.filter(|mtu| *mtu != ETHERNET))
+    }
+
     /// Whether an address is its own.
     pub fn has_address(&self, address: IpAddr) -> bool {
         match address {

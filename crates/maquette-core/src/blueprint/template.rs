@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::{Checksums, Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
+use crate::units::MacAddr;
 use crate::values::{GuestPath, NodeName, Serial};
 
 /// What every change of how templates are made or used changes, the words between agent and program included: those of
 /// another version are not used.
-const VERSION: &str = "maquette template 10";
+const VERSION: &str = "maquette template 11";
 
 /// How many digits of a key tell what a template is of use with; the others tell what it is of.
 const EMULATOR_DIGITS: usize = 8;
@@ -53,6 +54,21 @@ impl Template {
             uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, uuid.as_bytes());
         }
         uuid
+    }
+
+    /// The MACs of as many NICs of its domain, which nobody else has: every place in its memory that has one is a node's.
+    pub fn macs(&self, nics: usize) -> Vec<MacAddr> {
+        let own = |nic: usize| {
+            let plain = |bytes: &[u8]| bytes.iter().all(|byte| !matches!(byte, 0 | b'\n'));
+            let mut uuid = Uuid::new_v5(&self.uuid(), &nic.to_be_bytes());
+            while !plain(&uuid.as_bytes()[..5]) {
+                uuid = Uuid::new_v5(&self.uuid(), uuid.as_bytes());
+            }
+            let [a, b, c, d, e, ..] = *uuid.as_bytes();
+            // Of one machine, and given out locally.
+            MacAddr([0x62, a, b, c, d, e])
+        };
+        (0..nics).map(own).collect()
     }
 
     /// Name of its domain while it is made, and what the names of all of its files begin with.
@@ -370,10 +386,11 @@ fn interface_shape(interface: &Interface) -> String {
         ipv4: _,
         ipv6: _,
         default_route: _,
-        // It is plugged in with its own.
         mtu: _,
     } = interface;
-    format!("{model} {}", attachment.checksums() == Checksums::Guest)
+    // One that is plugged in is so with its own MTU.
+    let kept = interface.is_in_template().then(|| interface.offered_mtu());
+    format!("{model} {} {kept:?}", attachment.checksums() == Checksums::Guest)
 }
 
 #[cfg(test)]
@@ -435,6 +452,15 @@ mod tests {
         let uuids: BTreeSet<Uuid> = names.iter().map(|name| Template::uuid_of(name)).collect();
         assert_eq!(uuids.len(), 500);
         assert!(uuids.iter().all(|uuid| !uuid.as_bytes().iter().any(|b| [0, b'\n'].contains(b))));
+        let template = |n: u128| Template {
+            key: format!("{n:032x}"),
+            image: Image { source: "x".into(), volume: "maquette-x-0.qcow2".into() },
+        };
+        let macs: BTreeSet<MacAddr> = (0..100).flat_map(|n| template(n).macs(40)).collect();
+        assert_eq!(macs.len(), 4000);
+        let found =
+            |mac: &MacAddr| mac.0[0] & 3 == 2 && !mac.0.iter().any(|b| [0, b'\n'].contains(b));
+        assert!(macs.iter().all(found));
         for other in ["maquette-warm-0", "web-0", "maquette-warm-0123456789abcdef0123456789abcdeg"]
         {
             assert!(!Template::is_called_so(other));

@@ -23,6 +23,8 @@ ROOT = sys.argv[2] if len(sys.argv) > 2 else ""
 STATE = ROOT + "/run/maquette"
 # There in a system that is nobody yet; the accounts in it were made because nodes are thought to have them.
 MARKER = STATE + "/template"
+# NetworkManager gives NICs that nobody has described connections of their own, and keeps them; it does not while there is this.
+NOT_YET = ROOT + "/run/NetworkManager/conf.d/maquette-template.conf"
 SSH_PLACE = ROOT + "/etc/ssh"
 CLOUD = ROOT + "/var/lib/cloud"
 RUN_CLOUD = ROOT + "/run/cloud-init"
@@ -489,6 +491,9 @@ def setup():
         # cloud-init's units look for it, and the next unit for the other.
         write(STATE + "/identity", files["identity"], 0o600)
         write(MARKER, "")
+        if wanted("NetworkManager"):
+            # It has the NICs of a node, and nobody has said yet what they are for.
+            write(NOT_YET, "[main]\nno-auto-default=*\n")
         attempt((beforehand,), identity, files)
         return
     current = CLOUD + "/data/instance-id"

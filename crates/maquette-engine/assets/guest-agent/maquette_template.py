@@ -67,7 +67,6 @@ FILES = (
     "bin/systemd-machine-id-setup",
     "bin/udevadm",
     "lib/openssh/sftp-server",
-    "lib/udev/cdrom_id",
     "lib/udev/scsi_id",
     "libexec/sudo/libsudo_util.so.0",
     "libexec/sudo/sudoers.so",
@@ -188,6 +187,7 @@ class Before:
         self.accounts = read(agent.MARKER).split()
         self.boot = maquette_wake.known(maquette_wake.BOOT_ID)
         self.uuid = maquette_wake.firmware_id()
+        self.macs = maquette_wake.macs()
         own = maquette_wake.known(ROOT + "/etc/machine-id")
         # Which systems do so depends on systemd's version and the kind of virtualisation.
         self.by_firmware = self.uuid is not None and own == self.uuid
@@ -232,9 +232,8 @@ def prepare():
         quietly("udevadm", "settle", "--timeout=30")
     manager, waits = networks()
     if manager != NETWORKD:
-        # Before its secrets are taken away: it makes new ones as it starts.
-        write(maquette_wake.NOT_YET, "[main]\nno-auto-default=*\n")
         if not ROOT:
+            # Before its secrets are taken away: it makes new ones as it starts.
             quietly("systemctl", "restart", manager)
     before.take()
     if manager == NETWORKD:

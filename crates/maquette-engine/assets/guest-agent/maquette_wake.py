@@ -21,8 +21,6 @@ from maquette_systemd import SLOW, SSH, enabled, networks, reload_network, syste
 PATIENCE = 2 if ROOT else 60
 # There while a NIC needs nothing from systemd-sysctl: a rule of udev's looks for it.
 INHERITS = STATE + "/inherits"
-# NetworkManager gives NICs that nobody has described connections of their own, and keeps them; it does not while there is this.
-NOT_YET = ROOT + "/run/NetworkManager/conf.d/maquette-template.conf"
 # How long a report waits for somebody who reads it.
 HEARD = 600
 # How long whoever is asked what time it is may take to answer, in seconds; in which time, in ns, the answer is exact, and how
@@ -186,10 +184,17 @@ def firmware_id():
     return name if len(name) == 32 else None
 
 
+def macs():
+    """The addresses of all NICs, as nobody finds them in memory who looks for addresses there: those are a node's then."""
+    return {int(mac.replace(":", ""), 16) for mac in agent.nics()}
+
+
 def of_template(before):
     """What is still the template's, of what whoever copied its memory has put in place: two nodes would have the same."""
     if before.boot is not None and known(BOOT_ID) == before.boot:
         return "boot ID"
+    if before.macs & macs():
+        return "address of a NIC"
     if before.uuid is None:
         return None
     if firmware_id() == before.uuid:
@@ -458,7 +463,7 @@ class Wake:
 
     def online(self, _identity, files):
         # Units that are not for templates may start.
-        agent.unlink(agent.MARKER, INHERITS, NOT_YET)
+        agent.unlink(agent.MARKER, INHERITS, agent.NOT_YET)
         manager, waits = networks()
         # One that runs while two NICs exchange their names hears of a name that is taken, and gives that NIC up.
         if self.exchanged or not (self.before.reloads and reload_network()):

@@ -67,6 +67,8 @@ impl Template {
         for name in ["identity", "user-data", "meta-data"] {
             fs::remove_file(template.system.path(&format!("seed/{name}"))).unwrap();
         }
+        // Whoever copies its memory gives it a node's.
+        template.system.has_nics("52:54:00:00:00:");
         template
     }
 
@@ -113,6 +115,7 @@ impl Drop for Template {
 impl System {
     /// With the seed of a template, and a port to which nobody is connected.
     fn boots_as_template(&self) {
+        self.has_nics("62:01:02:03:04:");
         for file in seed::template_files("cloud-user") {
             self.put(&format!("seed/{}", file.name), file.content.reveal());
         }
@@ -131,6 +134,15 @@ impl System {
     pub(super) fn nic(&self, name: &str, mac: &str) {
         self.put(&format!("sys/class/net/{name}/device/vendor"), "");
         self.put(&format!("sys/class/net/{name}/address"), &format!("{mac}\n"));
+    }
+
+    /// Gives the NICs that are there from the start addresses that begin so.
+    fn has_nics(&self, begin: &str) {
+        for (name, end) in [("eth0", "01"), ("eth1", "02")] {
+            if self.path(&format!("sys/class/net/{name}/address")).exists() {
+                self.nic(name, &format!("{begin}{end}"));
+            }
+        }
     }
 
     /// Everything in it, but for what is a directory's and not a system's.

@@ -9,6 +9,7 @@ use maquette_core::seed::report;
 use super::template_tests::{Template, complete, line, until};
 use super::tests::{IDENTITY, System};
 
+const ADDRESS: &str = "sys/class/net/eth0/address";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 const UUID: &str = "sys/class/dmi/id/product_uuid";
 const TABLES: &str = "sys/firmware/dmi/tables/DMI";
@@ -180,6 +181,7 @@ fn a_node_does_not_go_on_with_what_is_its_templates() {
         (BOOT_ID, &b"0d9a7ab1-4c7e-4f0e-9f1e-63a1a5d3c1b2\n"[..], &b"another\n"[..], "boot ID"),
         (UUID, TEMPLATES.as_bytes(), NODES.as_bytes(), "UUID"),
         (TABLES, table, b"another", "UUID"),
+        (ADDRESS, b"62:01:02:03:04:01\n", b"52:54:00:00:00:01\n", "address of a NIC"),
     ] {
         let system = complete();
         system.put(UUID, TEMPLATES);
@@ -189,6 +191,7 @@ fn a_node_does_not_go_on_with_what_is_its_templates() {
         if name != UUID {
             template.system.put(UUID, NODES);
         }
+        fs::write(template.system.path(name), templates).unwrap();
         template.seed(IDENTITY);
         template.connect().write_all(line().as_bytes()).unwrap();
         let error = told(&template);

@@ -243,14 +243,22 @@ mod tests {
     use crate::image::sweep;
 
     fn ids_of_the_template() -> Ids {
-        Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11) }
+        Ids {
+            uuid: Uuid::from_u128(u128::MAX / 7),
+            boot: Uuid::from_u128(u128::MAX / 11),
+            macs: Vec::new(),
+        }
     }
 
     #[test]
     fn a_copy_begins_with_other_bytes_and_leaves_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let ids = |n: u128| Ids { uuid: Uuid::from_u128(u128::MAX / n), boot: Uuid::from_u128(n) };
+        let ids = |n: u128| Ids {
+            uuid: Uuid::from_u128(u128::MAX / n),
+            boot: Uuid::from_u128(n),
+            macs: Vec::new(),
+        };
         let content = |begins: &str, ids: &Ids| {
             let of = |kind: Kind| kind.bytes(ids);
             let (uuid, boot) = (of(Kind::Firmware), of(Kind::BootId));
@@ -262,7 +270,7 @@ mod tests {
         let old = content("old", &ids_of_the_template());
         fs::write(path("a.save"), &old).unwrap();
         let Searched { head, found } =
-            search(&Local, &path("a.save"), 3, ids_of_the_template().uuid).unwrap();
+            search(&Local, &path("a.save"), 3, ids_of_the_template().uuid, &[]).unwrap();
         assert_eq!(head, b"old");
         let kinds: Vec<(u64, Kind)> = found.iter().map(|found| (found.at, found.kind)).collect();
         assert_eq!(kinds, [(14, Kind::Firmware), (35, Kind::Text), (71, Kind::BootId)]);

@@ -6,24 +6,25 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use maquette_core::blueprint::{Disk, Node, Pool, Template};
+use maquette_core::blueprint::{Disk, Interface, Node, Pool, Template};
 use maquette_core::plan::{LiveChange, Readiness};
 use maquette_core::seed::{SeedFile, report};
 use maquette_core::start_times::Came;
-use maquette_core::topology::Preallocation;
+use maquette_core::topology::{Preallocation, SeedDrive};
 use maquette_engine::host::{Command, check};
 use maquette_engine::image;
 use maquette_engine::image::template::{self, Ids};
 use maquette_engine::ready::{self, NotReady, Signal};
-use maquette_engine::{Backend, StepContext, StepError};
+use maquette_engine::{Backend, StepContext, StepError, seed_volume};
 use uuid::Uuid;
 
 use super::Libvirt;
 use super::memory_image::MemoryImage;
-use crate::client::{self, Domain, LibvirtError};
+use crate::client::{self, Client, Domain, LibvirtError};
 use crate::clock::Clock;
 use crate::guest_port::{self, Listener};
-use crate::xml::warm::{self, Plugs};
+use crate::xml::read::ReadError;
+use crate::xml::warm::{self, Kept};
 use crate::{domain, volume};
 
 /// How often a wait looks whether the user wants to stop.
@@ -89,6 +90,16 @@ impl Unusable {
 
 fn blamed(why: &StepError) -> Came {
     Came::Failed(why.in_one_line())
+}
+
+/// What a node gets before it goes on with a template's memory.
+struct Plugs {
+    /// The drive that its seed has to be put into once more.
+    disc: Option<String>,
+    /// Its first disk's device, and how large that is, in bytes.
+    size: Option<(String, u64)>,
+    /// What is plugged in.
+    parts: Vec<String>,
 }
 
 /// What a template is made of, and for.
@@ -200,7 +211,7 @@ impl Libvirt<'_> {
         }
         let booted = self.boot_template(making, files.part(), context);
         // What cannot be used has no place among templates.
-        match booted.and_then(|()| self.examined(template, files.part())) {
+        match booted.and_then(|()| self.examined(making.node, template, files.part())) {
             Ok(memory) => {
                 self.end_template(template, pool).map_err(Unusable::here)?;
                 files.place().map_err(Unusable::here)?;
@@ -267,17 +278,14 @@ impl Libvirt<'_> {
             client.define_domain(&warm::template(node, template, pool)).map_err(failed)?;
         let xml = client::domain_xml(&defined).map_err(failed)?.unwrap_or_default();
         client::undefine_domain(&defined).map_err(failed)?;
-        let bare = warm::bare_with_seed(&xml)
+        let bare = warm::unconnected(&xml, node, template)
             .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
         let running = client.create_domain_for_now(&name, &bare).map_err(failed)?;
         let (sender, receiver) = guest_port::channel();
         let listener = guest_port::listen(client, &name, sender).map_err(failed)?;
-        let drive = node.guest.as_ref().map(|guest| guest.drive).unwrap_or_default();
-        let (file, device) =
-            (format!("{}/{}", pool.path, template.seed()), drive.device().to_string());
         let settled = self
             .await_template(&name, report::TEMPLATE, &receiver, context)
-            .and_then(|()| domain::change(client, &name, &LiveChange::DetachDisk { file, device }))
+            .and_then(|()| self.take_seed(node, template, pool))
             // From here on nothing runs in it but its agent, and so in nodes, until these have heard who they are.
             .and_then(|()| listener.say(&format!("{}\n", report::STILL)).map_err(failed))
             .and_then(|()| self.await_template(&name, report::STILL, &receiver, context));
@@ -296,6 +304,21 @@ impl Libvirt<'_> {
                 .map_err(|e| StepError::new(format!("cannot make template `{name}`")).because(e))?;
         }
         Ok(())
+    }
+
+    /// Takes the seed out of a template. A CD-ROM stays: a node has its own in that drive, and its guest looks at it for the
+    /// first time.
+    fn take_seed(&self, node: &Node, template: &Template, pool: &Pool) -> Result<(), StepError> {
+        let drive = node.guest.as_ref().map(|guest| guest.drive).unwrap_or_default();
+        let (file, device) =
+            (format!("{}/{}", pool.path, template.seed()), drive.device().to_string());
+        match drive {
+            SeedDrive::CdRom => Ok(()),
+            SeedDrive::Disk => {
+                let change = LiveChange::DetachDisk { file, device };
+                domain::change(self.client()?, &template.name(), &change)
+            }
+        }
     }
 
     /// Waits until a template's agent has said a word: that it waits, or that nothing else runs.
@@ -374,9 +397,8 @@ impl Libvirt<'_> {
             Ok(plugs) => plugs,
             Err(Unusable { why, fault }) => return boot(*why, fault),
         };
-        let size = node.disks.first().and_then(|d| Some((d.device.as_str(), d.size?.0)));
         let watched = self.watch(name, ready, context, |domain, listener| {
-            self.plug(domain, listener, &plugs, size).map_err(|e| {
+            self.plug(domain, listener, &plugs).map_err(|e| {
                 let message = format!("cannot plug in what belongs to domain `{name}`");
                 StepError::new(message).because(e)
             })
@@ -466,13 +488,22 @@ impl Libvirt<'_> {
             return Err(unusable(&format!("volume {disk} does not overlay its disk")));
         }
         let path = format!("{}/{}", pool.path, template.memory());
-        let memory = self.memory(template, &path).map_err(Unusable::always)?;
-        let bare = warm::bare(xml).map_err(|e| unusable(&e))?;
-        let plugs = warm::plugs(xml).map_err(|e| unusable(&e))?;
+        let memory = self.memory(node, template, &path).map_err(Unusable::always)?;
+        let kept = Kept::of(node);
+        if let Some(mac) = warm::pulled(xml, &kept).map_err(|e| unusable(&e))? {
+            return Err(unusable(&format!("the cable of the node's NIC {mac} is pulled")));
+        }
+        let bare = warm::bare(xml, &kept).map_err(|e| unusable(&e))?;
+        let parts = warm::plugs(xml, &kept).map_err(|e| unusable(&e))?;
+        let disc = self.other_disc(node, xml, pool).map_err(Unusable::here)?;
         if !warm::fit(&bare, &memory.head.xml).map_err(|e| unusable(&e))? {
             return Err(unusable(&"libvirt gives its devices other addresses"));
         }
-        let ids = Ids { uuid: node.uuid, boot: boot_id().map_err(|e| unusable(&e))? };
+        let ids = Ids {
+            uuid: node.uuid,
+            boot: boot_id().map_err(|e| unusable(&e))?,
+            macs: nics(node).map(|nic| nic.mac).collect(),
+        };
         let patches = memory.patches(&bare, &ids).map_err(|e| unusable(&e))?;
         let scratch = format!("{}/.{}.{}.qcow2.part", pool.path, template.name(), node.name);
         self.sweep(pool);
@@ -481,48 +512,92 @@ impl Libvirt<'_> {
             .map_err(Unusable::here)?;
         let client = self.client().map_err(Unusable::here)?;
         client.restore(copy.path(), self.guests.further).map_err(Unusable::refused)?;
-        Ok(plugs)
+        let size = node.disks.first().and_then(|d| Some((d.device.to_string(), d.size?.0)));
+        Ok(Plugs { disc, size, parts })
+    }
+
+    /// The drive that a node's seed is in, where that is larger than a template's: a guest does not ask for its size again unless it
+    /// is put in once more.
+    fn other_disc(&self, node: &Node, xml: &str, pool: &Pool) -> Result<Option<String>, StepError> {
+        let guest = node.guest.as_ref().filter(|guest| guest.drive == SeedDrive::CdRom);
+        let Some(guest) = guest else { return Ok(None) };
+        let bytes = volume::capacity(self.client()?, &guest.seed, pool)?;
+        if bytes.is_none_or(|bytes| bytes == seed_volume::UNIT) {
+            return Ok(None);
+        }
+        let failed = |e: ReadError| {
+            StepError::new(format!("cannot find the drive of seed `{}`", guest.seed)).because(e)
+        };
+        warm::disc(xml).map_err(failed)
     }
 
     /// What has to be known of a template's memory image, which is read once in a run.
-    fn memory(&self, template: &Template, path: &str) -> Result<Arc<MemoryImage>, StepError> {
+    fn memory(
+        &self,
+        node: &Node,
+        template: &Template,
+        path: &str,
+    ) -> Result<Arc<MemoryImage>, StepError> {
         let mut known = self.templates();
         if let Some(Known::MemoryImage(memory)) = known.get(&template.key) {
             return Ok(memory.clone());
         }
-        let memory = self.examined(template, path)?;
+        let memory = self.examined(node, template, path)?;
         known.insert(template.key.clone(), Known::MemoryImage(memory.clone()));
         Ok(memory)
     }
 
-    fn examined(&self, template: &Template, path: &str) -> Result<Arc<MemoryImage>, StepError> {
-        MemoryImage::examine(self.access.host, path, template.uuid()).map(Arc::new)
+    fn examined(
+        &self,
+        node: &Node,
+        template: &Template,
+        path: &str,
+    ) -> Result<Arc<MemoryImage>, StepError> {
+        let macs = template.macs(nics(node).count());
+        MemoryImage::examine(self.access.host, path, template.uuid(), &macs).map(Arc::new)
     }
 
-    /// Tells a guest that it is somebody, and who: its seed comes before the NICs, so that it has something to do while the
-    /// rest is plugged in, and after the disks, which are there then for whatever its first boot does.
+    /// Gives a guest everything that is not in its template's memory, and lets it go on as somebody. As long as it has not
+    /// all of it, it is paused: the next run sees what is missing.
     fn plug(
         &self,
         domain: &Domain,
         listener: Option<&Listener>,
         plugs: &Plugs,
-        size: Option<(&str, u64)>,
     ) -> Result<(), LibvirtError> {
         if listener.is_none() {
             return Err(LibvirtError::refused("its virtio-serial port cannot be opened"));
         }
-        // In its port when it goes on, so that it draws other random numbers than its twins before anything else happens.
+        // In its port when it goes on, so that it draws other random numbers than its twins before anything else happens:
+        // QEMU, which does one after the other, has the line when it has answered what comes next.
         self.wake(listener)?;
-        // Before its seed: as long as that is not in, the next run starts it anew. And before it runs: QEMU, which does
-        // one after the other, has the line when it has answered this.
-        if let Some((device, bytes)) = size {
-            client::resize_disk(domain, device, bytes)?;
+        if let Some((device, bytes)) = &plugs.size {
+            client::resize_disk(domain, device, *bytes)?;
         }
-        client::resume(domain)?;
-        for part in plugs.disks.iter().chain(&plugs.seed).chain(&plugs.interfaces) {
+        if let Some(disc) = &plugs.disc {
+            let empty = warm::without_source(disc);
+            let empty = empty.map_err(|e| LibvirtError::refused(e.to_string()))?;
+            client::change_media(domain, &empty)?;
+            client::change_media(domain, disc)?;
+        }
+        for part in &plugs.parts {
             client::attach(domain, part)?;
         }
-        Ok(())
+        client::resume(domain)
+    }
+
+    /// Lets a guest go on that a run has left paused, which was killed before it has told it who it is, or that somebody has
+    /// paused. Untold, one from a template would keep its processors busy and wait for that.
+    pub(super) fn go_on(client: &Client, domain: &Domain) -> Result<(), LibvirtError> {
+        let live = client::live_xml(domain)?.unwrap_or_default();
+        // It does not learn it from another run.
+        let device = warm::first_disk(&live).ok().flatten();
+        let size = device
+            .and_then(|d| client::disk_capacity(client, domain, &d, None).map(|bytes| (d, bytes)));
+        if let Some((device, bytes)) = size {
+            client::resize_disk(domain, &device, bytes)?;
+        }
+        client::resume(domain)
     }
 
     /// Tells a guest that waits for it something random, and what time it is on the hypervisor, roughly: it asks as soon as it
@@ -534,6 +609,11 @@ impl Libvirt<'_> {
         listener.tells_time(clock);
         listener.say(&format!("wake {} {random}\n", clock.now()))
     }
+}
+
+/// The NICs of a node that are in its template's memory.
+fn nics(node: &Node) -> impl Iterator<Item = &Interface> {
+    node.interfaces.iter().filter(|nic| nic.is_in_template())
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], LibvirtError> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 
 use maquette_core::blueprint::{Template, TemplatePart};
+use maquette_core::units::MacAddr;
 use maquette_engine::image::template::{Ids, Kind, MARK};
 use maquette_libvirt::{Client, Instead, LibvirtError, Port};
 use uuid::Uuid;
@@ -46,7 +47,7 @@ pub enum Mood {
     /// Nothing.
     #[default]
     Well,
-    /// NICs cannot be plugged in.
+    /// Disks cannot be plugged in.
     Refuses,
     /// Guests do not see NICs that were.
     Misses,
@@ -100,8 +101,8 @@ impl Machine {
                 beside(|| self.client.create_domain(xml)).map(|_| ()).map_err(|e| e.to_string())
             }
             Instead::Attach { domain, device } => self.replug(domain, |xml| {
-                if *self.mood.lock().unwrap() == Mood::Refuses && device.contains("<interface") {
-                    return Err("this NIC cannot be plugged in".into());
+                if *self.mood.lock().unwrap() == Mood::Refuses && device.contains("<disk") {
+                    return Err("this disk cannot be plugged in".into());
                 }
                 let what = named(device);
                 match xml.contains(&what) {
@@ -152,8 +153,8 @@ impl Machine {
         image.resize(FIXED, 0);
         image.extend(xml.as_bytes());
         image.resize(FIXED + LENGTH, 0);
-        let ids = Ids { uuid: domain.uuid().unwrap(), boot: BOOT };
-        for kind in Kind::ALL {
+        let ids = Ids { uuid: domain.uuid().unwrap(), boot: BOOT, macs: macs(&xml) };
+        for kind in Kind::all(ids.macs.len()) {
             image.extend(b"memory ");
             image.extend(kind.bytes(&ids));
         }
@@ -177,8 +178,10 @@ impl Machine {
             xml.split(begin).nth(1).unwrap().split(end).next().unwrap().to_string()
         };
         let name = between("<name>", "</name>");
-        let ids = Ids { uuid: between("<uuid>", "</uuid>").parse().unwrap(), boot: BOOT };
-        for kind in Kind::ALL {
+        let uuid = between("<uuid>", "</uuid>").parse().unwrap();
+        let ids = Ids { uuid, boot: BOOT, macs: macs(&xml) };
+        assert!(!ids.macs.is_empty(), "{name}: its NICs are not in its memory");
+        for kind in Kind::all(ids.macs.len()) {
             let bytes = kind.bytes(&ids);
             let is_there = memory.windows(bytes.len()).any(|part| part == bytes);
             // Nobody knows which boot ID it is, if it is not the template's.
@@ -281,6 +284,12 @@ impl Machine {
 
 fn is_paused(domain: &Domain) -> bool {
     domain.state().is_ok_and(|(state, _)| state.is_known_and(|s| s == DomainState::Paused))
+}
+
+/// The addresses of the NICs in a definition, in order.
+fn macs(xml: &str) -> Vec<MacAddr> {
+    let texts = xml.split("<mac address='").skip(1).filter_map(|rest| rest.split('\'').next());
+    texts.map(|text| text.parse().unwrap()).collect()
 }
 
 fn is_memory(file: &str) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64ct::{Base64, Encoding};
+use maquette_core::units::MacAddr;
 use uuid::Uuid;
 
 use crate::StepError;
@@ -27,12 +28,14 @@ const MATCHES: &str = "4000000";
 const ENTRY: &str = r"(?<![\x06-\x09]\x00[^\x0a]{5}\x00\x00\x00)";
 
 /// What is random in a guest, and its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
     /// The UUID of its domain.
     pub uuid: Uuid,
     /// Its boot ID.
     pub boot: Uuid,
+    /// The addresses of the NICs that are in its memory, in order.
+    pub macs: Vec<MacAddr>,
 }
 
 /// What of a guest is in its memory, and how it is written.
@@ -49,16 +52,31 @@ pub enum Kind {
     /// services, which remember what they have read. Sixteen bytes that are the same are the same ID, so that all of them are
     /// changed, or processes would not agree. As text it is in journals, which a node begins anew.
     BootId,
+    /// The address of a NIC: QEMU's, its driver's and that of whoever manages the network.
+    Mac(usize),
+    /// The same as text, as udev notes it down.
+    MacText(usize),
+    /// The same in a name of that NIC (`ID_NET_NAME_MAC`).
+    MacName(usize),
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Firmware, Self::Text, Self::MachineId, Self::BootId];
+    /// All of a guest with so many NICs in its memory.
+    pub fn all(nics: usize) -> Vec<Self> {
+        let of_nic = |nic| [Self::Mac(nic), Self::MacText(nic), Self::MacName(nic)];
+        let of_guest = [Self::Firmware, Self::Text, Self::MachineId, Self::BootId];
+        of_guest.into_iter().chain((0..nics).flat_map(of_nic)).collect()
+    }
 
     /// Whether it is in the memory of each guest.
     pub fn is_in_each(self) -> bool {
-        // Not all versions of systemd make a machine-id so.
-        self != Self::MachineId
+        // Not all versions of systemd make a machine-id so, or write addresses down.
+        !matches!(self, Self::MachineId | Self::MacText(_) | Self::MacName(_))
+    }
+
+    /// Whether it is text, which is looked for together.
+    fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::MacText(_) | Self::MacName(_))
     }
 
     /// How it is written of a guest.
@@ -68,8 +86,16 @@ impl Kind {
             Self::Text => text(ids.uuid).into_bytes(),
             Self::MachineId => ids.uuid.as_bytes().to_vec(),
             Self::BootId => ids.boot.as_bytes().to_vec(),
+            Self::Mac(nic) => mac(ids, nic).0.to_vec(),
+            Self::MacText(nic) => mac(ids, nic).to_string().into_bytes(),
+            Self::MacName(nic) => mac(ids, nic).to_string().replace(':', "").into_bytes(),
         }
     }
+}
+
+/// The address of a NIC; one that nobody has where there is no such NIC.
+fn mac(ids: &Ids, nic: usize) -> MacAddr {
+    ids.macs.get(nic).copied().unwrap_or(MacAddr([0xff; 6]))
 }
 
 /// A place in a memory image that is a guest's own.
@@ -94,7 +120,7 @@ pub struct Searched {
 type Matches = BTreeMap<u64, Vec<u8>>;
 
 /// The first bytes of a memory image on the hypervisor, at most `limit`, and where it has what is its guest's own, whose
-/// domain has a UUID.
+/// domain has a UUID and NICs.
 ///
 /// # Errors
 ///
@@ -104,13 +130,18 @@ pub fn search(
     path: &str,
     limit: usize,
     uuid: Uuid,
+    macs: &[MacAddr],
 ) -> Result<Searched, StepError> {
     let failed = |why: &str| {
         StepError::new(format!("cannot read {path}"))
             .because(std::io::Error::other(why.to_string()))
     };
-    let words = format!("{}|{MARK}[0-9a-f-]{{{TEXT}}}", text(uuid));
-    let (head, texts) = look(host, path, limit, &words)?;
+    let mut ids = Ids { uuid, boot: Uuid::nil(), macs: macs.to_vec() };
+    let kinds = Kind::all(macs.len());
+    let texts = kinds.iter().filter(|kind| kind.is_text());
+    let words = texts.map(|kind| String::from_utf8_lossy(&kind.bytes(&ids)).into_owned());
+    let words: Vec<String> = words.chain([format!("{MARK}[0-9a-f-]{{{TEXT}}}")]).collect();
+    let (head, texts) = look(host, path, limit, &words.join("|"))?;
     let said: BTreeSet<Uuid> = texts.values().filter_map(|text| boot_id(text)).collect();
     let (Some(boot), 1) = (said.first().copied(), said.len()) else {
         return Err(failed("its agent does not say which boot ID it has"));
@@ -119,9 +150,9 @@ pub fn search(
         // One of them may be none in what is found.
         return Err(failed("nobody can look for the boot ID that it has; another try has another"));
     }
-    let ids = Ids { uuid, boot };
-    let needles: Vec<Needle> = Kind::ALL.iter().map(|kind| Needle::new(*kind, &ids)).collect();
-    let binary = needles.iter().filter(|needle| needle.kind != Kind::Text);
+    ids.boot = boot;
+    let needles: Vec<Needle> = kinds.iter().map(|kind| Needle::new(*kind, &ids)).collect();
+    let binary = needles.iter().filter(|needle| !needle.kind.is_text());
     let patterns: Vec<String> = binary.map(Needle::pattern).collect();
     let (_, binary) = look(host, path, 0, &patterns.join("|"))?;
     let matches: Matches = texts.into_iter().chain(binary).collect();
@@ -172,7 +203,7 @@ impl Needle {
             let begin = match self.kind {
                 _ if !first => "^",
                 Kind::BootId => ENTRY,
-                Kind::Firmware | Kind::Text | Kind::MachineId => "",
+                _ => "",
             };
             let bytes: String = piece.iter().map(|byte| format!("\\x{byte:02x}")).collect();
             format!("{begin}{bytes}{}", if last { "" } else { "$" })
@@ -227,11 +258,16 @@ mod tests {
     use super::*;
     use crate::host::Local;
 
+    fn ids() -> Ids {
+        let macs = vec![MacAddr(*b"bcdefg"), MacAddr([0x62, 0xff, 0x80, 1, 2, 3])];
+        Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11), macs }
+    }
+
     fn searched(ids: &Ids, memory: &[&[u8]]) -> Result<Vec<(u64, Kind)>, StepError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.save");
         std::fs::write(&path, memory.concat()).unwrap();
-        let searched = search(&Local, path.to_str().unwrap(), 1, ids.uuid)?;
+        let searched = search(&Local, path.to_str().unwrap(), 1, ids.uuid, &ids.macs)?;
         Ok(searched.found.into_iter().map(|found| (found.at, found.kind)).collect())
     }
 
@@ -246,7 +282,7 @@ mod tests {
             *b"\xff\n2\n45\x00\x00\x8f\n.*|)\xff\n",
             *b"\n\x00\n\x00\n\x01\x4f\n\x8f\n\x00\x00\x00\n\x00\n",
         ] {
-            let ids = Ids { uuid, boot: Uuid::from_bytes(bytes) };
+            let ids = Ids { uuid, boot: Uuid::from_bytes(bytes), macs: Vec::new() };
             let said = format!("{MARK}{}\0", text(ids.boot));
             let mut memory = vec![0xff; 4096];
             for at in 0..16 {
@@ -265,8 +301,7 @@ mod tests {
     /// They have been removed, and would be a thousand.
     #[test]
     fn entries_of_journals_are_passed_over() {
-        let ids =
-            Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11) };
+        let ids = ids();
         let boot = Kind::BootId.bytes(&ids);
         let said = format!("{MARK}{}\n", text(ids.boot));
         let (now, since) = (1_795_000_000_123_456_u64.to_le_bytes(), 61_234_567_u64.to_le_bytes());
@@ -279,22 +314,26 @@ mod tests {
     /// What systemd and its services remember; and the start of the file, before which there is nothing.
     #[test]
     fn everything_of_a_guest_is_found() {
-        let ids =
-            Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11) };
-        let all = Kind::ALL.map(|kind| kind.bytes(&ids)).concat();
+        let ids = ids();
+        let all = Kind::all(2).iter().flat_map(|kind| kind.bytes(&ids)).collect::<Vec<u8>>();
         let said = format!("{MARK}{}", text(ids.boot));
         let found = searched(&ids, &[&all, said.as_bytes(), b"\n", &all]).unwrap();
         let at = |begin: u64| {
-            [(0, Kind::Firmware), (16, Kind::Text), (52, Kind::MachineId), (68, Kind::BootId)]
-                .map(|(at, kind)| (begin + at, kind))
+            let guest =
+                [(0, Kind::Firmware), (16, Kind::Text), (52, Kind::MachineId), (68, Kind::BootId)];
+            let nic = |nic: usize| {
+                [(0, Kind::Mac(nic)), (6, Kind::MacText(nic)), (23, Kind::MacName(nic))]
+            };
+            let nics =
+                (0..2).flat_map(|n| nic(n).map(|(at, kind)| (84 + 35 * n as u64 + at, kind)));
+            guest.into_iter().chain(nics).map(|(at, kind)| (begin + at, kind)).collect::<Vec<_>>()
         };
-        assert_eq!(found, [at(0), at(84 + 17 + 36 + 1)].concat());
+        assert_eq!(found, [at(0), at(84 + 70 + 17 + 36 + 1)].concat());
     }
 
     #[test]
     fn a_memory_image_that_does_not_say_its_boot_id_is_not_used() {
-        let ids =
-            Ids { uuid: Uuid::from_u128(u128::MAX / 7), boot: Uuid::from_u128(u128::MAX / 11) };
+        let ids = ids();
         let said = |n: u128| format!("{MARK}{}", text(Uuid::from_u128(n)));
         let bytes = Kind::BootId.bytes(&ids);
         // Its program has these words, too.

@@ -39,14 +39,18 @@ impl VirtOpts {
 
     /// Machine type, if one is among them; the last, as with virt-install.
     pub fn machine(&self) -> Option<&MachineName> {
-        let name = |o| if let &VirtOpt::Machine(ref name) = o { Some(name) } else { None };
-        self.iter().rev().find_map(name)
+        self.iter().rev().find_map(|o| match o {
+            VirtOpt::Machine(name) => Some(name),
+            _ => None,
+        })
     }
 
     /// The operating system in guests, if it is among them, which has the models of their NICs follow it.
     pub fn system(&self) -> Option<&OsVariant> {
-        let system = |o| if let &VirtOpt::System(ref system) = o { Some(system) } else { None };
-        self.iter().rev().find_map(system)
+        self.iter().rev().find_map(|o| match o {
+            VirtOpt::System(system) => Some(system),
+            _ => None,
+        })
     }
 }
 

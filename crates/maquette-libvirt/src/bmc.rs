@@ -288,7 +288,7 @@ mod tests {
     use maquette_bmc::machine::Firmware;
 
     use super::*;
-    use crate::client::{Gate, with_gate};
+    use crate::client::{Gate, gated};
 
     /// A hypervisor without the firmware that is asked for.
     struct Lacks;
@@ -314,7 +314,7 @@ mod tests {
         let own = DomainMachine::definition(&domain).unwrap();
         let gate: Arc<dyn Gate> = Arc::new(Lacks);
         let uefi = Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN };
-        let failed = with_gate(Some(&gate), || machine.start(uefi));
+        let failed = gated(Some(&gate), || machine.start(uefi));
         assert!(failed.is_err_and(|fault| fault.to_string().contains("no such firmware")));
         assert_eq!(DomainMachine::definition(&domain).unwrap(), own);
         machine.start(Start::PLAIN).unwrap();

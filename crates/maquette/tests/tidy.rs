@@ -199,6 +199,7 @@ fn program_files() -> Vec<PathBuf> {
         "tests.rs",
         "template_tests.rs",
         "wake_tests.rs",
+        "native_tests.rs",
         "systemd_tests.rs",
         "first_boot_tests.rs",
         "kill_points.rs",
@@ -339,7 +340,9 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
         &[
             ("maquette-bmc/src/clock.rs", "it is what is handed in"),
             ("maquette-engine/src/executor.rs", "events say how long a step took"),
+            ("maquette-engine/src/host/heard.rs", "what a command last said is so long ago"),
             ("maquette-engine/src/host/process.rs", "a process may take so long"),
+            ("maquette-engine/src/image/fetch_shell.rs", "a lock may say nothing for so long"),
             ("maquette-engine/src/guest_script.rs", "a script in a guest may take so long"),
             ("maquette-engine/src/ready.rs", "a first boot may take so long"),
             (

@@ -97,10 +97,8 @@ fn plain(bytes: &[u8]) -> String {
                 Some('[') => drop(all.find(|c| ('@'..='~').contains(c))),
                 Some(' '..='/') => drop(all.find(|c| ('0'..='~').contains(c))),
                 // A title, for instance.
-                Some(']') => {
-                    if all.find(|c| ['\u{7}', '\u{1b}'].contains(c)) == Some('\u{1b}') {
-                        all.next();
-                    }
+                Some(']') if all.find(|c| ['\u{7}', '\u{1b}'].contains(c)) == Some('\u{1b}') => {
+                    all.next();
                 }
                 _ => {}
             }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 
 use super::template_tests::{Template, line};
 use super::tests::{IDENTITY, System};
@@ -91,4 +93,25 @@ fn network_manager_has_key_files_where_there_is_no_netplan() {
     other.run("setup");
     let report = String::from_utf8(other.run("ready").stdout).unwrap();
     assert!(report.contains("there is no netplan in this image"), "{report}");
+}
+
+/// Its files were compared with those of netplan 0.106, and are with those of the image's before each template is saved.
+#[test]
+fn a_network_with_anything_unknown_is_left_to_netplan() {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/guest-agent");
+    let script = "import sys; sys.path.insert(0, sys.argv[1])\n\
+        from maquette_netplan import SAMPLE, made\n\
+        print(''.join(f'# {path}\\n{text}' for path, text in made(SAMPLE).items()), end='')\n\
+        others = (('mtu: 1400', 'mtu: many'), ('set-name: eth0', 'set-name: lan'), ('version: 2', 'version: 3'),\n\
+        ('dhcp6: false', 'dhcp6: true'), ('mtu: 1400', 'vlan: 1'), ('  eth0:', 'eth0:'), ('optional: true', 'mtu: 1'))\n\
+        assert all(known in SAMPLE for known, _ in others)\n\
+        assert all(made(SAMPLE.replace(known, other, 1)) is None for known, other in others)\n";
+    let said = Command::new("python3").args(["-ISEBc", script]).arg(place).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains(
+        "# /run/systemd/network/10-netplan-eth1.network\n[Match]\nPermanentMACAddress=52:54:00:00:00:02\nName=eth1\n\n\
+         [Link]\nMTUBytes=1400\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=ipv6\nAddress=2001:db8::5/64\nDNS=192.0.2.1\n\n\
+         [DHCP]\nRouteMetric=100\nUseMTU=true\n"
+    ));
 }

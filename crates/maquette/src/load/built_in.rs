@@ -1,6 +1,6 @@
 //! Built-in node and network files as files: playbooks of InfraRed's users include what the settings name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use maquette_core::defaults::{self, Kind};
 use maquette_engine::private_file::{read_text, write_private};
@@ -25,7 +25,7 @@ pub fn named(environment: &Environment, path: &str) -> String {
     stem.unwrap_or_else(|| path.to_string())
 }
 
-fn written(name: &str, file: &PathBuf) -> Option<()> {
+fn written(name: &str, file: &Path) -> Option<()> {
     let kinds = [Kind::Nodes, Kind::Network].into_iter();
     let mut text = kinds.filter_map(|kind| {
         let name = name.strip_prefix(kind.folder())?.strip_prefix('/')?;

@@ -108,6 +108,8 @@ begin() {
     while read -r address bridge _; do
         ip address replace "$address" dev "$bridge"
     done <"$dir/addresses"
+    # What is said of this beginning is its own; what was before is kept once.
+    [ ! -f "$dir/log" ] || mv -f -- "$dir/log" "$dir/log.old"
     # It notes itself who it is, before it is that: should this end meanwhile, nobody would find it. Its rights it gives away itself.
     # shellcheck disable=SC2016 # the shell that is begun
     (umask 077 && cd / && exec setsid sh -c 'echo $$ >"$1/pid" && shift && exec "$@"' sh "$dir" \

@@ -136,13 +136,6 @@ impl Interface {
         self.model.starts_with("virtio") && !self.is_on_host_bridge()
     }
 
-    /// The MTU that libvirt offers a guest, whether it is told or finds it on the network's bridge, where it leaves what
-    /// Ethernet has anyway unsaid (`qemuInterfaceBridgeConnect`).
-    pub fn offered_mtu(&self) -> Option<u32> {
-        const ETHERNET: u32 = 1500;
-        self.told_mtu().or(self.mtu.filter(|mtu| *mtu != ETHERNET))
-    }
-
     /// Whether an address is its own.
     pub fn has_address(&self, address: IpAddr) -> bool {
         match address {

@@ -389,7 +389,7 @@ fn interface_shape(interface: &Interface) -> String {
         mtu: _,
     } = interface;
     // One that is plugged in is so with its own MTU.
-    let kept = interface.is_in_template().then(|| interface.offered_mtu());
+    let kept = interface.is_in_template().then(|| interface.told_mtu());
     format!("{model} {} {kept:?}", attachment.checksums() == Checksums::Guest)
 }
 

@@ -77,12 +77,13 @@ pub fn unconnected(xml: &str, node: &Node, template: &Template) -> Result<String
             return (!is_seed(target(device))).then(String::new);
         }
         let at = kept.macs.iter().position(|own| Some(own.as_str()) == mac(device));
-        let alone = |at: usize| cut_off(xml, device, own[at], nics[at].offered_mtu());
+        let alone = |at: usize| cut_off(xml, device, own[at], nics[at].told_mtu());
         Some(at.map(alone).unwrap_or_default())
     })
 }
 
-/// An interface whose TAP device is in no bridge. What tells a guest of it stays.
+/// An interface whose TAP device is in no bridge. What tells a guest of it stays; an MTU that a node's NIC does not offer must
+/// not be offered here: QEMU takes no memory of a guest that counts on it.
 fn cut_off(xml: &str, interface: Element<'_, '_>, mac: MacAddr, mtu: Option<u32>) -> String {
     let mtu = mtu.map(|mtu| format!("<mtu size='{mtu}'/>")).unwrap_or_default();
     let stays = |child: &Element<'_, '_>| {
@@ -324,7 +325,7 @@ mod tests {
         let wanted = |at: usize, mtu: Option<&str>| {
             (Some("ethernet"), Some(own[at].clone()), mtu.map(String::from))
         };
-        assert_eq!(found, [wanted(0, None), wanted(1, Some("9000")), wanted(2, None)]);
+        assert_eq!(found, [wanted(0, None), wanted(1, None), wanted(2, None)]);
         assert!(!xml.contains("<source network"), "{xml}");
         // Those of a node are where these are.
         let bare = bare(&super::super::domain::unrecorded(&node, &pool), &Kept::of(&node)).unwrap();

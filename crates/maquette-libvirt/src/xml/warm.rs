@@ -70,28 +70,25 @@ pub fn bare(xml: &str, kept: &Kept) -> Result<String, ReadError> {
 /// to nothing and have addresses of their own.
 pub fn unconnected(xml: &str, node: &Node, template: &Template) -> Result<String, ReadError> {
     let kept = Kept::of(node);
-    let nics: Vec<_> = node.interfaces.iter().filter(|nic| nic.is_in_template()).collect();
-    let own = template.macs(nics.len());
+    let own = template.macs(kept.macs.len());
     edited(xml, |device| {
         if !device.has_tag_name("interface") {
             return (!is_seed(target(device))).then(String::new);
         }
         let at = kept.macs.iter().position(|own| Some(own.as_str()) == mac(device));
-        let alone = |at: usize| cut_off(xml, device, own[at], nics[at].told_mtu());
-        Some(at.map(alone).unwrap_or_default())
+        Some(at.map(|at| cut_off(xml, device, own[at])).unwrap_or_default())
     })
 }
 
-/// An interface whose TAP device is in no bridge. What tells a guest of it stays; an MTU that a node's NIC does not offer must
-/// not be offered here: QEMU takes no memory of a guest that counts on it.
-fn cut_off(xml: &str, interface: Element<'_, '_>, mac: MacAddr, mtu: Option<u32>) -> String {
-    let mtu = mtu.map(|mtu| format!("<mtu size='{mtu}'/>")).unwrap_or_default();
+/// An interface whose TAP device is in no bridge. What its guest learns of it stays as the definition has it: QEMU takes no memory
+/// of a guest that counts on more than a node's NIC offers, such as an MTU.
+fn cut_off(xml: &str, interface: Element<'_, '_>, mac: MacAddr) -> String {
     let stays = |child: &Element<'_, '_>| {
-        ["model", "driver", "rom", "boot", "address"].contains(&child.tag_name().name())
+        ["model", "driver", "mtu", "rom", "boot", "address"].contains(&child.tag_name().name())
     };
     let kept = interface.children().filter(stays).map(|child| &xml[child.range()]);
     let kept: String = kept.collect();
-    format!("<interface type='ethernet'><mac address='{mac}'/>{mtu}{kept}</interface>")
+    format!("<interface type='ethernet'><mac address='{mac}'/>{kept}</interface>")
 }
 
 /// A definition in which interfaces and disks but for the first one are others, where `edit` says so.
@@ -235,7 +232,7 @@ fn target<'a>(disk: Element<'a, '_>) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maquette_core::blueprint::Interface;
+    use maquette_core::blueprint::{Attachment, Checksums, Interface};
     use maquette_testkit as nodes;
 
     const SEED: &str = "<disk type='file' device='cdrom'><target dev='sdz'/></disk>";
@@ -299,6 +296,13 @@ mod tests {
                 nic(2, "e1000", None),
                 nic(3, "virtio", Some(9000)),
                 nic(4, "virtio", Some(1500)),
+                Interface {
+                    attachment: Attachment::OtherBridge {
+                        portgroup: None,
+                        checksums: Checksums::Hypervisor,
+                    },
+                    ..nic(5, "virtio", Some(1400))
+                },
             ],
             ..nodes::node("n-0")
         };
@@ -315,7 +319,7 @@ mod tests {
         };
         let xml = unconnected(&template(&node, &of, &pool), &node, &of).unwrap();
         let document = Document::parse(&xml).unwrap();
-        let own = of.macs(3).iter().map(MacAddr::to_string).collect::<Vec<_>>();
+        let own = of.macs(4).iter().map(MacAddr::to_string).collect::<Vec<_>>();
         let mtu = |nic: Element<'_, '_>| {
             nic.children().find(|c| c.has_tag_name("mtu"))?.attribute("size").map(String::from)
         };
@@ -325,11 +329,13 @@ mod tests {
         let wanted = |at: usize, mtu: Option<&str>| {
             (Some("ethernet"), Some(own[at].clone()), mtu.map(String::from))
         };
-        assert_eq!(found, [wanted(0, None), wanted(1, None), wanted(2, None)]);
+        // libvirt is told the MTU of a bridge that it did not make.
+        let others = [wanted(0, None), wanted(1, None), wanted(2, None)];
+        assert_eq!(found, [&others[..], &[wanted(3, Some("1400"))]].concat());
         assert!(!xml.contains("<source network"), "{xml}");
         // Those of a node are where these are.
         let bare = bare(&super::super::domain::unrecorded(&node, &pool), &Kept::of(&node)).unwrap();
-        assert_eq!(Document::parse(&bare).map(|d| interfaces(devices(&d).unwrap()).count()), Ok(3));
+        assert_eq!(Document::parse(&bare).map(|d| interfaces(devices(&d).unwrap()).count()), Ok(4));
     }
 
     #[test]

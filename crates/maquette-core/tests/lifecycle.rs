@@ -108,6 +108,25 @@ fn a_disk_comes_and_goes_while_it_runs() {
     assert!(!node_volumes(&seen).contains("controller-0-disk2.qcow2"));
 }
 
+/// It went on beside that, and a guest that started from a template looked for a disk that was not there yet.
+#[test]
+fn a_paused_node_has_what_is_plugged_in_before_it_goes_on() {
+    for ready in [true, false] {
+        let wanted = asked(&[("controller", 1)], &[TWO_DISKS]);
+        let mut seen = built(&[("controller", 1)], &[]);
+        up(&mut seen, &wanted);
+        let domain = seen.domains.get_mut("controller-0").unwrap();
+        (domain.paused, domain.ready) = (true, ready);
+        domain.live.as_mut().unwrap().disks.retain(|disk| disk.device != "vdb");
+        let plan = plan_of(&wanted, &seen);
+        let find =
+            |part: &str| plan.steps.iter().find(|s| s.action.title().contains(part)).unwrap();
+        let plugged = find("plug in disk vdb");
+        let goes_on = find(if ready { "resume" } else { "wait for" });
+        assert!(goes_on.after.contains(&plugged.id), "{:?}", titles(&plan));
+    }
+}
+
 /// Node types are lists of interfaces; an override replaces the list.
 fn with_interfaces(networks: &[&str]) -> Input {
     let list: String = networks.iter().map(|n| format!("  - {{network: {n}}}\n")).collect();

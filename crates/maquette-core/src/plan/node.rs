@@ -40,7 +40,7 @@ impl Planner<'_> {
             Fate::Record(_) if self.is_off(node) => self.rebuild(node, &why),
             Fate::Record(_) => {
                 self.builder.add(self.define(node), [], why.as_str());
-                self.go_on(node, &why);
+                self.go_on(node, None, &why);
             }
             Fate::Leave(_) if self.is_off(node) => {
                 self.start_again(node, Vec::new(), "it is not running");
@@ -283,6 +283,7 @@ impl Planner<'_> {
         made.extend(self.missing(node, defined, reason));
         // One after the other: a guest counts what is plugged in.
         let mut last = None;
+        let goes = changes.iter().any(|c| !comes(c));
         for change in changes.iter().filter(|c| comes(c)) {
             let mut after: Vec<StepId> = made.iter().copied().chain(last).collect();
             if let LiveChange::AttachInterface { interface } = change {
@@ -290,24 +291,27 @@ impl Planner<'_> {
             }
             last = Some(self.builder.add(action(change), after, reason));
         }
-        self.go_on(node, reason);
+        // A guest that starts from a template looks for all it has as soon as it goes on; only one that runs lets go of anything.
+        self.go_on(node, last.filter(|_| !goes), reason);
     }
 
     /// Resumes a node that is paused, and waits for one whose first boot was not seen to end, which is resumed when it is
-    /// listened to: it may be one that has to hear first who it is.
-    fn go_on(&mut self, node: &Node, reason: &str) {
+    /// listened to: it may be one that has to hear first who it is. One that is paused goes on once it has what is plugged in
+    /// last.
+    fn go_on(&mut self, node: &Node, plugged: Option<StepId>, reason: &str) {
         let Some(domain) = self.observed.domains.get(&node.name).filter(|d| d.active) else {
             return;
         };
+        let plugged = plugged.filter(|_| domain.paused);
         let booting = !domain.ready;
         let name = node.name.clone();
         if let Some(ready) = readiness(node).filter(|_| booting) {
-            self.builder.add(Action::AwaitDomain { name, ready }, [], reason);
+            self.builder.add(Action::AwaitDomain { name, ready }, plugged, reason);
             return;
         }
         let resumed = domain.paused.then(|| {
             let resume = Action::ResumeDomain { name: name.clone() };
-            self.builder.add(resume, [], reason)
+            self.builder.add(resume, plugged, reason)
         });
         if booting {
             // It runs already, so that only this is noted.
@@ -350,6 +354,6 @@ impl Planner<'_> {
             }
         };
         self.change(Op::Update, ObjectKind::Domain, &node.name, size, reason);
-        self.go_on(node, reason);
+        self.go_on(node, None, reason);
     }
 }

@@ -350,9 +350,12 @@ impl Port for Voice {
         } else {
             assert!(line.starts_with(b"wake ") && line.ends_with(b"\n"));
         }
+        // What is plugged in is there once more for a moment, and runs.
+        let mut woken = self.machine.woken.lock().unwrap();
         let paused = self.machine.running(&self.domain).is_some_and(|domain| is_paused(&domain));
         self.machine.note(if paused { "hear, paused" } else { "hear" });
-        self.machine.woken.lock().unwrap().insert(self.domain.clone());
+        woken.insert(self.domain.clone());
+        drop(woken);
         self.machine.tell();
         Ok(())
     }

@@ -118,7 +118,9 @@ fn heard(program: &mut Command, most: usize) -> std::io::Result<(Vec<u8>, Option
     let mut child =
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut said = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
+    // Open until it is ended: it would end by itself when it prints to a pipe that nobody reads.
+    let mut stderr = child.stderr.take();
+    if let Some(stderr) = &mut stderr {
         stderr.take(most as u64 + 1).read_to_end(&mut said)?;
     }
     if said.len() > most {

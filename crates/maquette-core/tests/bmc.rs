@@ -451,3 +451,36 @@ fn who_has_not_asked_for_bmcs_has_not() {
     of_type.request.settings.bmc = None;
     assert!(said(&of_type));
 }
+
+/// Why a plan changes the only node.
+fn reasons(asked: &Input, seen: &Observed) -> String {
+    let plan = plan_of(asked, seen);
+    let change = plan.changes.iter().find(|change| change.name == "blank-0");
+    change.map(|change| change.reason.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn a_plan_names_each_thing_that_changes_of_a_bmc() {
+    let seen = built(&asked(1, None));
+    assert_eq!(reasons(&asked(1, None), &seen), "");
+    let mut other = asked(1, None);
+    other.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Ipmi));
+    assert_eq!(reasons(&other, &seen), "its BMC speaks: both → ipmi");
+    other.request.settings.bmc = Some(BmcChoice::Off);
+    assert_eq!(reasons(&other, &seen), "it no longer has a BMC");
+    let words = reasons(&asked(1, Some("oob")), &seen);
+    for part in [
+        "network of its BMC: lan → oob",
+        "address of its BMC: 10.1.0.1 → 10.2.0.14",
+        "address of its BMC is: the hypervisor's → its own",
+        "Redfish port of its BMC: 8443 → 443",
+        "IPMI port of its BMC: 6230 → 623",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let chosen = BLANK.replace("cpu: 1", "pxe_network: lan\ncpu: 1");
+    let mut chosen = input(&[(&chosen, 1)], NETWORK, &[]);
+    chosen.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Both));
+    let words = reasons(&chosen, &seen);
+    assert!(words.starts_with("NIC that it is provisioned on: any → "), "{words}");
+}

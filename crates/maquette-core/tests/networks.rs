@@ -404,3 +404,45 @@ fn links_follow_their_nodes() {
         assert_eq!(names(&seen), names(&other), "{count}");
     }
 }
+
+/// Each boot file is compared by itself, and what may be a token in its address is in no words.
+#[test]
+fn a_plan_names_each_boot_file_that_changes() {
+    let asked = |bootp: &str| {
+        let network = format!(
+            "\nnetworks:\n  net1: {{name: lan, forward: nat, subnet: 10.1.0.0/24, dhcp: yes, {bootp}}}\n"
+        );
+        input(&[], &network, &[])
+    };
+    let old = asked(
+        "tftp_root: /srv/tftp, bootp: {file: a.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?token=old-token'}",
+    );
+    let mut seen = machine(&["eth0"]);
+    let plan = plan_of(&old, &seen);
+    apply(&mut seen, &plan.steps);
+    let reasons = |bootp: &str| {
+        let plan = plan_of(&asked(bootp), &seen);
+        let change = plan.changes.iter().find(|change| change.name == "lan").unwrap();
+        change.reason.to_string()
+    };
+    let words = reasons(
+        "tftp_root: /srv/tftp, bootp: {file: b.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?token=new-token', http: 'http://b.example/y'}",
+    );
+    assert_eq!(
+        words,
+        "boot file: a.kpxe → b.kpxe; \
+         boot file of iPXE: what `***` stands for in http://b.example/x?*** changes; \
+         boot file of UEFI over HTTP: none → http://b.example/y"
+    );
+    let words = reasons("bootp: {file: a.kpxe, server: 10.1.0.9}");
+    for part in [
+        "boot file of UEFI: a.efi → none",
+        "boot file of iPXE: http://b.example/x?*** → none",
+        "server of boot files: the hypervisor → 10.1.0.9",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert!(!words.contains("boot file: "), "{words}");
+    let words = reasons("");
+    assert!(words.contains("boot file: a.kpxe → none"), "{words}");
+}

@@ -3,8 +3,9 @@
 use super::Class::{Live, Replace};
 use super::{Differences, list, or, switching};
 use crate::blueprint::Network;
+use crate::image::redact;
 use crate::observed::Wiring;
-use crate::topology::{Dhcp, Forward};
+use crate::topology::{Bootp, Dhcp, Forward};
 
 /// What differs between a network as recorded and as wanted. What its nodes bring along — reservations
 /// and tenants — is updated whenever it differs, and is counted there.
@@ -52,13 +53,37 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     found.change(Replace, "DNS forwarders", &list(forwarders), &list(&new.forwarders));
     let (from, to) = (or(tftp_root.as_ref(), "none"), or(new.tftp_root.as_ref(), "none"));
     found.change(Replace, "TFTP root", &from, &to);
-    found.note(*bootp != new.bootp, Replace, "DHCP tells machines to boot something else now");
+    of_bootp(bootp.as_ref(), new.bootp.as_ref(), &mut found);
     found.note(*uuid != new.uuid, Replace, "its identifier was changed outside Maquette");
     switching::srvs(srvs, &new.srvs, &mut found);
     let word = if new.autostart { "starts" } else { "does not start" };
     let starts = format!("it {word} with the hypervisor now");
     found.note(*autostart != new.autostart, Live, starts);
     found
+}
+
+/// What DHCP tells machines to boot. An address may have a token in it, which plans do not show.
+fn of_bootp(old: Option<&Bootp>, new: Option<&Bootp>, found: &mut Differences) {
+    let nothing = Bootp::default();
+    let Bootp { file, server, uefi, ipxe, http } = old.unwrap_or(&nothing);
+    let new = new.unwrap_or(&nothing);
+    let shown = |word: Option<&str>| word.map_or_else(|| "none".to_string(), redact);
+    let files = [
+        ("boot file", file.as_deref(), new.file.as_deref()),
+        ("boot file of UEFI", uefi.as_deref(), new.uefi.as_deref()),
+        ("boot file of iPXE", ipxe.as_deref(), new.ipxe.as_deref()),
+        ("boot file of UEFI over HTTP", http.as_deref(), new.http.as_deref()),
+    ];
+    for (what, from, to) in files {
+        let words = match (shown(from), shown(to)) {
+            (from, to) if from == to => format!("{what}: what `***` stands for in {to} changes"),
+            (from, to) => format!("{what}: {from} → {to}"),
+        };
+        found.note(from != to, Replace, words);
+    }
+    let (from, to) =
+        (or(server.as_ref(), "the hypervisor"), or(new.server.as_ref(), "the hypervisor"));
+    found.change(Replace, "server of boot files", &from, &to);
 }
 
 /// What somebody changed in a network's definition, apart from reservations.

@@ -79,12 +79,24 @@ fn of_vnc(old: &Vnc, new: &Vnc, found: &mut Differences) {
 }
 
 fn of_bmc(old: Option<&Bmc>, new: Option<&Bmc>, found: &mut Differences) {
-    let words = match (old, new) {
-        (None, Some(_)) => "it gets a BMC",
-        (Some(_), None) => "it no longer has a BMC",
-        _ => "its BMC changes",
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (None, None) => return,
+        (None, Some(_)) => return found.note(true, Record, "it gets a BMC"),
+        (Some(_), None) => return found.note(true, Record, "it no longer has a BMC"),
     };
-    found.note(old != new, Record, words);
+    // Where it is served it is served anew (`plan/bmcs.rs`); its node goes on.
+    let Bmc { protocol, network, address, own_address, redfish_port, ipmi_port, provisioning } =
+        old;
+    found.change(Record, "its BMC speaks", &protocol.as_str(), &new.protocol.as_str());
+    found.change(Record, "network of its BMC", network, &new.network);
+    found.change(Record, "address of its BMC", address, &new.address);
+    let whose = |own: bool| if own { "its own" } else { "the hypervisor's" };
+    found.change(Record, "address of its BMC is", &whose(*own_address), &whose(new.own_address));
+    found.change(Record, "Redfish port of its BMC", redfish_port, &new.redfish_port);
+    found.change(Record, "IPMI port of its BMC", ipmi_port, &new.ipmi_port);
+    let (from, to) = (or(provisioning.as_ref(), "any"), or(new.provisioning.as_ref(), "any"));
+    found.change(Record, "NIC that it is provisioned on", &from, &to);
 }
 
 fn of_access(old: &Access, new: &Access, guest: bool, found: &mut Differences) {

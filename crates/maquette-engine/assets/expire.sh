@@ -4,7 +4,8 @@
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
 # Before this there is what `below` is, and `close_forwarding`.
 # For tests, the directories of notes, locks, texts for logins, BMCs, records of images and of keys may be given in MAQUETTE_NOTES,
-# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs), MAQUETTE_IMAGES and MAQUETTE_FORWARDING, and how many seconds are between two looks at least in MAQUETTE_APART.
+# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs), MAQUETTE_IMAGES and MAQUETTE_FORWARDING; how many
+# seconds are between two looks at least in MAQUETTE_APART, and for how many libvirt is waited in MAQUETTE_PATIENCE.
 set -u
 export LC_ALL=C
 : "${LIBVIRT_DEFAULT_URI:=qemu:///system}"
@@ -16,11 +17,14 @@ bmc=${MAQUETTE_BMC:-/var/lib/maquette/bmc}
 programs=${MAQUETTE_PROGRAMS:-/usr/local/libexec/maquette}
 images=${MAQUETTE_IMAGES:-/var/lib/maquette/images}
 apart=${MAQUETTE_APART:-45}
+patience=${MAQUETTE_PATIENCE:-120}
+# Directories that do not answer, for `asked`: all environments of a look go by it, so that one waits for a server and not each.
+silent=${MAQUETTE_SILENT-}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
 
 # A daemon that is silent holds up nothing else.
-virsh() { timeout 120 virsh -q "$@"; }
+virsh() { timeout "$patience" virsh -q "$@"; }
 
 # One of the values of a note.
 # $1: the note  $2: its name
@@ -277,6 +281,20 @@ undescribed() {
     return 1
 }
 
+# Has libvirt look at the files of a pool anew: what a snapshot made is not listed before. Somebody at work in it refuses that.
+# 1 if there is no answer, as where the server is gone that the pool is on: nothing more is asked of that pool then, since each
+# question would take as long.
+# $1: pool
+refresh() {
+    if printf '%s\n' "$dead" | grep -qxF -- "$1"; then return 1; fi
+    virsh pool-refresh "$1" >/dev/null 2>&1
+    [ $? = 124 ] || return 0
+    dead="$dead
+$1"
+    echo "storage pool $1 does not answer: what of the environment is in it stays for now" >&2
+    return 1
+}
+
 # Removes a domain of the environment, its volumes first: its record is what tells of these. It is called by its UUID:
 # virsh takes a name of digits for an ID. One whose record was changed by hand stays: 2.
 # $1: the environment  $2: the domain's UUID
@@ -309,8 +327,7 @@ domain() {
         virsh destroy "$2" >/dev/null || return 1
     fi
     pool=$(attribute "$whole" pool)
-    # What a snapshot made is not listed before; somebody at work in it refuses that.
-    virsh pool-refresh "$pool" >/dev/null 2>&1 || :
+    refresh "$pool" || return 1
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
         'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$name" "$2" ;;
@@ -465,7 +482,7 @@ remove() {
     fi
     # Somebody may have given it more time a moment ago.
     if is_over "$note"; then
-        failed=0 stays=0
+        failed=0 stays=0 dead=
         bmcs=$bmc/$1
         # What they serve goes.
         if [ -f "$bmcs/bmc.sh" ]; then
@@ -501,16 +518,25 @@ remove() {
     rm -f -- "$lock.busy" "$lock"
 }
 
+# Removes what is due, side by side: one whose pool does not answer takes as long as that may, and holds up no other.
 once() {
+    begun=0
     for note in "$notes"/environment.*; do
         mark=$locks/expired.${note##*/environment.}
         if [ ! -f "$note" ] || ! is_over "$note"; then
             rm -f -- "$mark"
-        elif was_over "$note"; then
-            sh "$0" remove "${note##*/}"
-            is_over "$note" || rm -f -- "$mark"
+        # For more there is a next look.
+        elif was_over "$note" && [ $begun -lt 16 ]; then
+            [ $begun != 0 ] || : >"$locks/silent"
+            begun=$((begun + 1))
+            {
+                MAQUETTE_SILENT=$locks/silent sh "$0" remove "${note##*/}"
+                is_over "$note" || rm -f -- "$mark"
+            } &
         fi
     done
+    wait
+    if [ -e "$locks/silent" ]; then rm -f -- "$locks/silent"; fi
     # A look that was killed may have left a mark of what has gone.
     for mark in "$locks"/expired.*; do
         [ -f "$notes/environment.${mark##*/expired.}" ] || rm -f -- "$mark"

@@ -192,7 +192,13 @@ impl Host for ModelHost {
             let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(bmc::told(&mut machine, &command.args));
         }
-        if command.program == "systemctl" && command.args.iter().any(|arg| arg == "--now") {
+        let mut words = std::iter::once(&command.program).chain(&command.args);
+        if words.any(|word| word == "systemctl") && words.any(|word| word == "--now") {
+            // Somebody else may be stopping or removing them.
+            if !self.exists("/run/maquette/hypervisor") {
+                let stderr = "daemons are started without the hypervisor's lock".into();
+                return Ok(Output { status: Some(1), stderr, ..Output::default() });
+            }
             self.machine.lock().unwrap_or_else(PoisonError::into_inner).runs = true;
             return Ok(Output { status: Some(0), ..Output::default() });
         }

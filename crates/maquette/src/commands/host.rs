@@ -311,20 +311,35 @@ fn with_libvirt(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervis
             .talk("libvirt does not answer; starting its daemons, to see what still exists");
         daemons::start(session.behind_lock().host(), daemons)
             .map_err(|e| Failure::because("cannot start libvirt", e))?;
+        world.terminal.touched("libvirt's daemons, which were started".into());
     }
     session.running()
+}
+
+/// The same before anything is locked. To start daemons is a change, too: somebody may be stopping or removing them. They
+/// are started under the lock, and nobody waits for it while the user thinks.
+fn first_look(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervisor>, Failure> {
+    let hypervisor = session.find()?;
+    if hypervisor.libvirt.is_some() || hypervisor.facts.daemons == Daemons::Missing {
+        return Ok(hypervisor);
+    }
+    session.lock_hypervisor("host restore")?;
+    let hypervisor = with_libvirt(world, session);
+    session.unlock_hypervisor();
+    hypervisor
 }
 
 /// Undoes preparation. All domains must be gone first, also those that are not Maquette's.
 fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     let mut session = Session::at(world, &args.place)?;
-    let hypervisor = with_libvirt(world, &mut session)?;
-    let plan = undoing(&hypervisor)?;
+    let hypervisor = first_look(world, &mut session)?;
+    let record = recorded(&hypervisor)?;
+    let plan = undoing(&hypervisor, &record);
     if plan.is_empty() {
         world.terminal.talk("preparation has left no changes here");
         return Ok(0);
     }
-    in_use(&hypervisor, Leftovers::Go, &plan)?;
+    in_use(&hypervisor, Leftovers::Go, &plan, &record)?;
     if !args.json {
         world.terminal.plan(&plan, &hypervisor.title());
     }
@@ -345,10 +360,10 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     // Until now somebody may have prepared, built or restored something here.
     let shown = plan;
     let hypervisor = with_libvirt(world, &mut session)?;
-    in_use(&hypervisor, Leftovers::Go, &shown)?;
-    session.must_be_idle()?;
     let record = recorded(&hypervisor)?;
-    let plan = undoing(&hypervisor)?;
+    in_use(&hypervisor, Leftovers::Go, &shown, &record)?;
+    session.must_be_idle()?;
+    let plan = undoing(&hypervisor, &record);
     let known = |name: &String| shown.changes.iter().any(|c| c.name == *name);
     if let Some(new) = plan.changes.iter().find(|c| !known(&c.name)) {
         let message = format!("somebody has just prepared this hypervisor further: {}", new.name);
@@ -366,15 +381,14 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &mut session)?;
-    in_use(&hypervisor, Leftovers::AreGone, &plan)?;
+    in_use(&hypervisor, Leftovers::AreGone, &plan, &record)?;
     session.run(&plan)?;
     Ok(0)
 }
 
 /// Undoes what preparation has changed, and closes logins that are still open for environments of which nothing else is left.
-fn undoing(hypervisor: &Hypervisor) -> Result<Plan, Failure> {
-    let open = &hypervisor.facts.forwarding;
-    Ok(plan::restore(prepare::undoable(&recorded(hypervisor)?), open))
+fn undoing(hypervisor: &Hypervisor, record: &Record) -> Plan {
+    plan::restore(prepare::undoable(record), &hypervisor.facts.forwarding)
 }
 
 /// What preparation has changed, as it is noted on the hypervisor; an error if that cannot be read.
@@ -425,7 +439,12 @@ fn others_need_libvirt(found: &Survey, record: &Record, plan: &Plan) -> Result<(
 }
 
 /// Refuses while domains or environments exist on a hypervisor, or what others made with a libvirt that goes.
-fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers, plan: &Plan) -> Result<(), Failure> {
+fn in_use(
+    hypervisor: &Hypervisor,
+    leftovers: Leftovers,
+    plan: &Plan,
+    record: &Record,
+) -> Result<(), Failure> {
     let observed = hypervisor.observed();
     let own = observed.domains.keys().map(NodeName::as_str);
     let others = observed.claims.domains.iter().map(String::as_str).chain(own);
@@ -455,7 +474,7 @@ fn in_use(hypervisor: &Hypervisor, leftovers: Leftovers, plan: &Plan) -> Result<
                     .help("`maquette down --prefix NAME` removes each"),
             ));
         }
-        others_need_libvirt(&found, &recorded(hypervisor)?, plan)?;
+        others_need_libvirt(&found, record, plan)?;
     }
     // They are served from here, by what would go, whatever has become of their nodes.
     let bmcs: Vec<String> = hypervisor.facts.bmcs.keys().map(ToString::to_string).collect();

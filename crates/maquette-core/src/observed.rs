@@ -14,9 +14,11 @@ use crate::values::{NetworkName, NodeName, PublicKey};
 
 mod bmcs;
 mod claims;
+mod left_over;
 
 pub use bmcs::{Bmcs, Listening};
 pub use claims::{Claims, Promise, is_overlay};
+pub use left_over::LeftOver;
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

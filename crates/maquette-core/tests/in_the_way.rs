@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{HostLink, LeftOver, LinkKind, Observed};
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
 use maquette_testkit::{Input, apply, expand, node_volumes, plan_of, titles, topology};
@@ -204,4 +204,44 @@ fn another_extension_is_refused_while_one_is_unfinished() {
     // So is one with a node whose first boot nobody has seen to end.
     seen.domains.get_mut("controller-1").unwrap().ready = false;
     assert_eq!(refused(&extended(&[("compute", 2)], &[]), &seen).len(), 1);
+}
+
+/// libvirt, killed before it had noted what it was starting, says that nothing is there.
+#[test]
+fn what_a_killed_libvirt_has_left_is_named_with_what_ends_it() {
+    let wanted = asked(&[("controller", 1)], &[]);
+    let mut seen = built(&[("controller", 1)], &[]);
+    let network = seen.networks.values_mut().next().unwrap();
+    network.active = false;
+    let (name, bridge) = (network.recorded.name.clone(), network.recorded.bridge.to_string());
+    // A network that somebody has stopped is started.
+    assert_eq!(refused(&wanted, &seen), Vec::<String>::new());
+    assert!(seen.left_overs(&seen.host, |_| true).is_empty(), "its domain runs, says libvirt");
+    let link = HostLink { kind: LinkKind::Bridge, ..HostLink::default() };
+    seen.host.links.insert(bridge.clone(), link);
+    let left = LeftOver::Bridge { network: &name, bridge: &bridge };
+    assert_eq!(refused(&wanted, &seen), [left.to_string()]);
+    assert!(left.way_out().contains(&format!("`ip link delete {bridge} type bridge`")));
+    assert!(left.way_out().contains(&format!("/run/libvirt/network/{name}.pid")));
+    // After `down` the bridge alone is there, as somebody else's would be.
+    let mut gone = seen.clone();
+    gone.networks.clear();
+    gone.domains.clear();
+    gone.volumes.clear();
+    gone.claims.bridges.insert(bridge.clone());
+    let topology = topology(&wanted, &gone);
+    let (blueprint, mut diags) = expand(&topology, &gone);
+    expand::conflicts(&topology, &blueprint, &gone, &mut diags);
+    let help = diags.iter().flat_map(|d| d.help.clone()).collect::<String>();
+    assert!(help.contains("`virsh net-list --all`") && help.contains(&left.way_out()), "{help}");
+    // Of a domain that libvirt says is off a QEMU runs.
+    let domain = seen.domains.values_mut().next().unwrap();
+    (domain.active, domain.live) = (false, None);
+    let said: Vec<String> = seen
+        .left_overs(&seen.host, |name| name == "controller-0")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[1].contains("domain `controller-0` does not run, and a QEMU of it does"));
 }

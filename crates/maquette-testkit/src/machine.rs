@@ -82,6 +82,8 @@ pub struct Machine {
     pub unwilling: BTreeMap<String, String>,
     /// How guests answer on their SSH port where they do not greet, in the engine's words.
     pub ssh: BTreeMap<String, String>,
+    /// Domains of which a QEMU runs that libvirt does not know.
+    pub forgotten: BTreeSet<String>,
     /// For how long domains have run that were not started five minutes ago, in seconds.
     pub uptime_s: BTreeMap<String, u64>,
     /// Limits of interfaces, in KiB a second.
@@ -132,6 +134,7 @@ impl Machine {
             pulled: BTreeSet::new(),
             unwilling: BTreeMap::new(),
             ssh: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             uptime_s: BTreeMap::new(),
             limits: BTreeMap::new(),
             powers: BTreeMap::new(),

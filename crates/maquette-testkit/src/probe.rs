@@ -82,7 +82,8 @@ pub fn text(
         None => false,
     };
     let paths: Vec<&str> = paths.iter().filter(there).map(String::as_str).collect();
-    let running = machine.seen.domains.values().filter(|d| d.active);
+    let running = machine.seen.domains.values();
+    let running = running.filter(|d| d.active || machine.forgotten.contains(d.name.as_str()));
     let uptime = |name: &str| machine.uptime_s.get(name).copied().unwrap_or(300);
     let guests: String =
         running.map(|d| format!("{} {} {}\n", 65_536, d.name, uptime(&d.name))).collect();

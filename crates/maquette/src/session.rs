@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
             Some(Err(_)) | None => (None, None),
         };
         if let Some(seen) = &seen {
-            found::tell(self.world, seen);
+            found::tell(self.world, seen, &facts);
         }
         let (environment, preparation) = (environment.clone(), Plan::default());
         Ok(Hypervisor { environment, facts, preparation, libvirt, seen })

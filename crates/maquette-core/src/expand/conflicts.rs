@@ -6,7 +6,7 @@ use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::LONGEST_HOST_NAME;
-use crate::observed::{LinkKind, Observed};
+use crate::observed::{LeftOver, LinkKind, Observed};
 use crate::topology::{self, Topology};
 use crate::values::NetworkName;
 
@@ -28,6 +28,12 @@ pub fn conflicts(
         if let Some(uplink) = network.carrier.uplink() {
             nic(topology, network, uplink, observed, diags);
         }
+    }
+    // libvirt would say that the file exists.
+    for left in observed.left_overs(&observed.host, |_| false) {
+        diags.push(
+            Diagnostic::error("hypervisor::left-over", left.to_string()).help(left.way_out()),
+        );
     }
     conflicts_of_nodes(blueprint, observed, diags);
 }
@@ -60,13 +66,27 @@ fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
     if observed.claims.networks.contains(network.name.as_str()) {
         diags.push(foreign("network", &network.name));
     } else if taken(&network.bridge) {
-        diags.push(foreign("network interface", &network.bridge));
+        let error = foreign("network interface", &network.bridge);
+        diags.push(match observed.host.has_bridge(&network.bridge) {
+            true => error.help(left_bridge(network)),
+            false => error,
+        });
     }
     for port in network.carrier.vswitch().into_iter().flat_map(|v| v.ports.iter().skip(1)) {
         if taken(&port.name) {
             diags.push(foreign("network interface", &port.name));
         }
     }
+}
+
+/// What is to be done about a bridge that libvirt has made for a network before it was killed, and forgotten.
+fn left_bridge(network: &Network) -> String {
+    let (network, bridge) = (network.name.as_str(), network.bridge.as_str());
+    let left = LeftOver::Bridge { network, bridge };
+    format!(
+        "if no network in `virsh net-list --all` has that bridge, a libvirt that was killed has left it: {}",
+        left.way_out()
+    )
 }
 
 /// IPv6 where the hypervisor has none: libvirt would not start the network.

@@ -70,12 +70,16 @@ pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
 }
 
 /// Says what is noteworthy about what was seen, once in a run.
-pub(super) fn tell(world: &World, seen: &Seen) {
+pub(super) fn tell(world: &World, seen: &Seen, facts: &Facts) {
     let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
     let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
     all.extend(seen.unsure.iter().map(|what| format!("warning: {what}")));
     let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
     all.extend(seen.copies.iter().map(copied));
+    // A file with a process ID may be older than the process's end.
+    let runs = |domain: &str| facts.resident_mib.get(domain).is_some_and(|mib| *mib > 0);
+    let left = seen.observed.left_overs(&facts.network, runs);
+    all.extend(left.iter().map(|left| format!("warning: {left}; {}", left.way_out())));
     if !seen.sealed_by_others.is_empty() {
         all.push(format!(
             "warning: what is recorded of {} was not written with this workspace's secret: by another \

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use maquette_core::doctor::Power;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Listening;
+use maquette_core::observed::{LinkKind, Listening};
 use maquette_core::plan::PoolState;
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
@@ -53,6 +53,17 @@ impl Stage {
                 std::fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap();
             }
             ["libvirt", "stops"] => machine.runs = false,
+            ["libvirt", "is", "killed", "while", "it", "starts", "network", name] => {
+                let network = seen.networks.get_mut(*name).unwrap();
+                network.active = false;
+                let bridge = network.recorded.bridge.to_string();
+                seen.host.links.entry(bridge).or_default().kind = LinkKind::Bridge;
+            }
+            ["libvirt", "is", "killed", "while", "it", "starts", "domain", name] => {
+                let domain = seen.domains.get_mut(*name).unwrap();
+                (domain.active, domain.live) = (false, None);
+                machine.forgotten.insert((*name).into());
+            }
             ["facts", "cannot", "be", "noted"] => {
                 self.host.write("/etc/ansible", b"", 0o644).unwrap();
             }

@@ -52,8 +52,7 @@ pub fn export(
             let base = key.file_name().and_then(|n| n.to_str()).unwrap_or("key");
             let unique = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_os_str().as_encoded_bytes());
             let name = format!("{base}-{}", &unique.simple().to_string()[..8]);
-            let text = private_file::read(&key)
-                .map_err(|e| Failure::because(format!("cannot read key {}", key.display()), e))?;
+            let text = private_key(&key)?;
             rewrites.push((key.display().to_string(), format!("{PLACEHOLDER}/{name}")));
             // Whoever gets the archive gets these, too.
             terminal.talk(&format!("packed: private key {}", key.display()));
@@ -63,12 +62,16 @@ pub fn export(
     // The user's file is written once all of it is there.
     let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     tar.follow_symlinks(false);
-    let mut left = contents::LARGEST;
-    pack(&mut tar, &workspace.path, Path::new("."), &rewrites, &mut left).map_err(failed)?;
+    let root = workspace.path.canonicalize().map_err(failed)?;
+    let mut packing = Packing { tar, root, rewrites, left: contents::LARGEST, outside: Vec::new() };
+    packing.pack(&workspace.path, Path::new(".")).map_err(failed)?;
     for (name, text) in keys {
-        append(&mut tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
+        append(&mut packing.tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
     }
-    let bytes = tar.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
+    for link in &packing.outside {
+        terminal.talk(&format!("not packed: {}, which leads out of the workspace", link.display()));
+    }
+    let bytes = packing.tar.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
     userfile::write(terminal, target, &bytes, Content::Secret)
 }
 
@@ -88,6 +91,26 @@ fn outside_keys(workspace: &Workspace) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(keys)
+}
+
+/// Most bytes of a private key: the longest of RSA that OpenSSH makes takes a quarter of that.
+const LONGEST_KEY: usize = 64 << 10;
+
+/// A private key from elsewhere. An inventory may name any file as one, of a user who may read more than whoever wrote
+/// it: what is not a key stays where it is.
+fn private_key(path: &Path) -> Result<Vec<u8>, Failure> {
+    let text = private_file::read(path)
+        .map_err(|e| Failure::because(format!("cannot read key {}", path.display()), e))?;
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+    let is_key = first.starts_with(b"-----BEGIN ") && first.ends_with(b"PRIVATE KEY-----");
+    if is_key && text.len() <= LONGEST_KEY {
+        return Ok(text);
+    }
+    let message = format!("{} is not a private key, and is not packed", path.display());
+    let error = StepError::new(message)
+        .hint("`ansible_ssh_private_key_file` of the workspace's inventory names it as one")
+        .hint("without `--copy-keys` the archive has the workspace alone");
+    Err(Failure::Failed(error))
 }
 
 fn append<W: io::Write>(
@@ -117,53 +140,71 @@ fn whole(path: &Path, left: &mut u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn pack<W: io::Write>(
-    tar: &mut Builder<W>,
-    directory: &Path,
-    name: &Path,
-    rewrites: &[(String, String)],
-    left: &mut u64,
-) -> io::Result<()> {
-    let mut entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        if name == Path::new(".") && LEFT_OUT.iter().any(|left| entry.file_name() == *left) {
-            continue;
-        }
-        let (path, name) = (entry.path(), name.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            pack(tar, &path, &name, rewrites, left)?;
-        } else if kind.is_symlink() {
-            let target = fs::read_link(&path)?;
-            // A link's target inside the workspace is relative, wherever it is unpacked.
-            let target = target.strip_prefix(directory).unwrap_or(&target).to_path_buf();
-            if target.components().count() != 1 {
-                // No other link would be taken in again; what it leads to may be.
-                if path.is_file() {
-                    append(tar, &name, &whole(&path, left)?, 0o600)?;
-                }
+/// What is put into an archive, and what is not.
+struct Packing<W: io::Write> {
+    tar: Builder<W>,
+    /// The workspace, without links.
+    root: PathBuf,
+    /// Paths that are other ones where it is unpacked.
+    rewrites: Vec<(String, String)>,
+    /// Bytes that it may still have.
+    left: u64,
+    /// Links that lead out of the workspace. Whoever put one there may have been able to read less than whoever packs.
+    outside: Vec<PathBuf>,
+}
+
+impl<W: io::Write> Packing<W> {
+    fn pack(&mut self, directory: &Path, name: &Path) -> io::Result<()> {
+        let mut entries: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            if name == Path::new(".") && LEFT_OUT.iter().any(|left| entry.file_name() == *left) {
                 continue;
             }
+            let (path, name) = (entry.path(), name.join(entry.file_name()));
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.pack(&path, &name)?;
+            } else if kind.is_symlink() {
+                self.link(directory, &path, &name)?;
+            } else if kind.is_file() {
+                let mut bytes = whole(&path, &mut self.left)?;
+                if is_rewritten(&name)
+                    && let Ok(mut text) = String::from_utf8(bytes.clone())
+                {
+                    for (from, to) in &self.rewrites {
+                        text = text.replace(from, to);
+                    }
+                    bytes = text.into_bytes();
+                }
+                append(&mut self.tar, &name, &bytes, 0o600)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs a link to a file beside it, or what one to elsewhere in the workspace leads to.
+    fn link(&mut self, directory: &Path, path: &Path, name: &Path) -> io::Result<()> {
+        let target = fs::read_link(path)?;
+        // A link's target inside the workspace is relative, wherever it is unpacked.
+        let target = target.strip_prefix(directory).unwrap_or(&target).to_path_buf();
+        if target.components().count() == 1 {
             let mut header = Header::new_gnu();
             header.set_size(0);
             header.set_mode(0o777);
             header.set_entry_type(EntryType::Symlink);
-            tar.append_link(&mut header, &name, target)?;
-        } else if kind.is_file() {
-            let mut bytes = whole(&path, left)?;
-            if is_rewritten(&name)
-                && let Ok(mut text) = String::from_utf8(bytes.clone())
-            {
-                for (from, to) in rewrites {
-                    text = text.replace(from, to);
-                }
-                bytes = text.into_bytes();
-            }
-            append(tar, &name, &bytes, 0o600)?;
+            return self.tar.append_link(&mut header, name, target);
         }
+        // No such link would be taken in again; what it leads to may be.
+        match path.canonicalize() {
+            Ok(end) if !end.starts_with(&self.root) => self.outside.push(path.into()),
+            Ok(end) if end.is_file() => {
+                append(&mut self.tar, name, &whole(&end, &mut self.left)?, 0o600)?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Files that name paths of the workspace: inventories, and what is written beside them.

@@ -427,13 +427,97 @@ fn what_links_lead_to_is_checked_as_what_it_is_read_as() {
     }
 }
 
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n";
+
+/// Whatever file an inventory named as a key was packed.
+#[test]
+fn what_is_not_a_key_is_not_packed_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = Workspace::at(&directory.path().join("old"));
+    workspace.create().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("key"), KEY).unwrap();
+    fs::write(at("shadow"), "root:$6$secret:1::::::\n").unwrap();
+    fs::write(at("large"), format!("{KEY}{}", "x".repeat(64 << 10))).unwrap();
+    fs::create_dir(at("directory")).unwrap();
+    std::os::unix::fs::symlink("shadow", at("link")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let named = |names: &[&str]| {
+        let lines = names.iter().enumerate().map(|(index, name)| {
+            format!("n-{index} ansible_ssh_private_key_file={}\n", at(name).display())
+        });
+        fs::write(workspace.file("hosts"), lines.collect::<String>()).unwrap();
+        let said = export(&Terminal::deaf(), &workspace, &at("a.tgz"), true);
+        said.err().map(|failure| format!("{failure:?}"))
+    };
+    let not =
+        |name: &str| format!("{} is not a private key, and is not packed", at(name).display());
+    for (name, said) in [
+        ("shadow", not("shadow")),
+        ("link", not("link")),
+        ("large", not("large")),
+        ("pipe", "it is not a regular file".into()),
+        ("directory", "cannot read key".into()),
+        ("none", "cannot read key".into()),
+    ] {
+        let refused = named(&["key", name]).unwrap_or_default();
+        assert!(refused.contains(&said) && !refused.contains("secret"), "{name}: {refused}");
+        assert!(!at("a.tgz").exists(), "{name}");
+        // It is asked for: without the flag nothing of that is looked at.
+        export(&Terminal::deaf(), &workspace, &at("b.tgz"), false).unwrap();
+    }
+    assert_eq!(named(&["key"]), None);
+}
+
+/// What a link led to was packed, whatever that was: of a workspace that another tool had unpacked, files of whoever
+/// exported it.
+#[test]
+fn links_that_lead_out_of_a_workspace_are_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = Workspace::at(&directory.path().join("old"));
+    workspace.create().unwrap();
+    fs::create_dir(workspace.file("sub")).unwrap();
+    fs::write(workspace.file("sub/text"), "inside").unwrap();
+    fs::write(directory.path().join("shadow"), "root:secret:1::::::\n").unwrap();
+    let link = |target: &Path, name: &str| {
+        std::os::unix::fs::symlink(target, workspace.file(name)).unwrap();
+    };
+    link(&directory.path().join("shadow"), "absolute");
+    link(Path::new("../shadow"), "relative");
+    link(Path::new("sub/../../shadow"), "round");
+    link(Path::new("absolute"), "chain");
+    link(Path::new("sub/text"), "inner");
+    link(Path::new("nowhere/at-all"), "dead");
+    let archive = directory.path().join("a.tgz");
+    export(&Terminal::deaf(), &workspace, &archive, true).unwrap();
+    let unpacked = flate2::read::GzDecoder::new(File::open(&archive).unwrap());
+    let mut all = String::new();
+    for entry in tar::Archive::new(unpacked).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        all.push_str(&format!("{name}={text}\n"));
+    }
+    assert!(!all.contains("secret"), "{all}");
+    assert!(!all.contains("absolute=") && !all.contains("relative=") && !all.contains("round="));
+    assert!(all.contains("inner=inside\n") && all.contains("sub/text=inside\n"), "{all}");
+}
+
 #[test]
 fn a_workspace_survives_the_journey_with_its_keys() {
     let directory = tempfile::tempdir().unwrap();
     let old = Workspace::at(&directory.path().join("old"));
     old.create().unwrap();
     let key = directory.path().join("elsewhere");
-    fs::write(&key, "PRIVATE").unwrap();
+    fs::write(&key, KEY).unwrap();
     let own = old.file("id_rsa");
     fs::write(&own, "OWN").unwrap();
     let line = format!(
@@ -452,7 +536,7 @@ fn a_workspace_survives_the_journey_with_its_keys() {
     let read = Inventory::read(&new.file("hosts")).unwrap();
     let moved = read.find("b").unwrap().var("ansible_ssh_private_key_file").unwrap();
     assert!(moved.starts_with(new.path.to_str().unwrap()), "{moved}");
-    assert_eq!(fs::read_to_string(moved).unwrap(), "PRIVATE");
+    assert_eq!(fs::read_to_string(moved).unwrap(), KEY);
     let a = read.find("a").unwrap();
     assert_eq!(a.var("ansible_ssh_private_key_file"), new.file("id_rsa").to_str());
     assert!(a.var("ansible_ssh_common_args").unwrap().contains(moved));

@@ -10,6 +10,7 @@ mod network;
 mod opening;
 mod pipe;
 mod raw;
+mod start;
 mod storage;
 mod waiting;
 
@@ -74,6 +75,8 @@ enum Kind {
     Flags,
     /// QEMU does not take what is in a memory image.
     Memory,
+    /// A signal came while the kernel looked through a program of libvirt's.
+    Interrupted,
     /// The daemon takes connections and says nothing.
     Silent,
     /// Any other.
@@ -98,6 +101,8 @@ impl Kind {
             Self::Console
         } else if says("unsupported flags") {
             Self::Flags
+        } else if says("BPF prog") {
+            Self::Interrupted
         } else if OF_MEMORY.into_iter().any(says) {
             Self::Memory
         } else {
@@ -131,6 +136,7 @@ impl Kind {
             | Self::Console
             | Self::Flags
             | Self::Memory
+            | Self::Interrupted
             | Self::Other => None,
         }
     }
@@ -420,26 +426,6 @@ impl Client {
             Err(error) if error.kind == Kind::Schema => define(),
             result => result,
         }
-    }
-
-    /// Starts a domain without a definition: it is gone when it ends.
-    pub fn create_domain(&self, xml: &str) -> Result<Domain> {
-        gate::call("create a domain", || self.bulk.create_domain_xml(xml, 0))
-    }
-
-    /// The same, of a domain that also ends when this connection does, however it ends.
-    pub fn create_domain_for_now(&self, name: &str, xml: &str) -> Result<Domain> {
-        let flags = sys::VIR_DOMAIN_START_AUTODESTROY;
-        let create = || self.bulk.create_domain_xml(xml, flags);
-        gate::call_or("create a domain", &Instead::Create { xml }, create)?;
-        Ok(self.bulk.lookup_domain_by_name(name)?)
-    }
-
-    /// Gives a domain the memory that was saved to a file on the hypervisor; whether it runs then is said there.
-    pub fn restore(&self, file: &str, further: usize) -> Result<()> {
-        let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
-        let instead = Instead::Restore { file };
-        gate::call_or("restore memory", &instead, || place.connection.restore_domain(file))
     }
 
     /// Defines a network, or changes its definition, validated where libvirt can.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use virt::domain::Domain;
 use virt::sys;
 
+use super::start::again;
 use super::{Client, Kind, LibvirtError, Result, gate, raw};
 
 impl LibvirtError {
@@ -19,9 +20,11 @@ impl Client {
     pub fn start_as(&self, xml: &str, anew: bool) -> Result<()> {
         let flags = if anew { sys::VIR_DOMAIN_START_RESET_NVRAM } else { 0 };
         let start = |flags| self.bulk.create_domain_xml(xml, flags).map(|_| ());
-        match gate::call("start", || start(flags)) {
+        match gate::call("start", || again(|| start(flags))) {
             // Before 8.1 libvirt does not know how to forget.
-            Err(error) if anew && error.kind == Kind::Flags => gate::call("start", || start(0)),
+            Err(error) if anew && error.kind == Kind::Flags => {
+                gate::call("start", || again(|| start(0)))
+            }
             started => started,
         }
     }
@@ -40,7 +43,7 @@ pub fn suspend(domain: &Domain) -> Result<()> {
 
 /// Has a domain go on from its memory.
 pub fn wake(domain: &Domain) -> Result<()> {
-    gate::call("start", || domain.create().map(|_| ()))
+    gate::call("start", || again(|| domain.create().map(|_| ())))
 }
 
 /// Forgets a domain's memory.

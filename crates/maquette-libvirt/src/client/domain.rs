@@ -8,6 +8,7 @@ use virt::domain::{
 use virt::sys;
 
 use super::gate::Instead;
+use super::start::again;
 use super::{Result, gate, optional, settled};
 
 /// Name of a domain.
@@ -48,7 +49,7 @@ pub fn resize_disk(domain: &Domain, device: &str, bytes: u64) -> Result<()> {
 pub fn attach(domain: &Domain, xml: &str) -> Result<()> {
     let instead = Instead::Attach { domain: &domain.name()?, device: xml };
     gate::call_or("attach a device", &instead, || {
-        domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE)
+        again(|| domain.attach_device_flags(xml, sys::VIR_DOMAIN_AFFECT_LIVE))
     })
 }
 
@@ -181,7 +182,7 @@ pub fn save(domain: &Domain, file: &str) -> Result<()> {
 /// Starts a domain with the hypervisor from now on, and now. One that runs is left alone.
 pub fn start_domain(domain: &Domain) -> Result<()> {
     set_autostart(domain)?;
-    match gate::call("start", || domain.create()) {
+    match gate::call("start", || again(|| domain.create())) {
         // Whatever a driver calls it that a domain runs already.
         Err(_) if domain.is_active().unwrap_or(false) => Ok(()),
         other => Ok(other.map(|_| ())?),

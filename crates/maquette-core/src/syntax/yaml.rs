@@ -57,10 +57,11 @@ fn told_apart<'a>(text: &'a str, merges: &BTreeSet<usize>) -> Cow<'a, str> {
     let mut characters: Vec<char> = text.chars().collect();
     for (number, place) in (0..).zip(merges) {
         let name = [number / NAMES, number % NAMES].map(|part| char::from_u32(PRIVATE + part));
-        if let (Some(['<', '<']), [Some(first), Some(second)]) =
-            (characters.get(*place..*place + 2), name)
-        {
-            characters[*place..*place + 2].copy_from_slice(&[first, second]);
+        // A tag may stand before it.
+        let rest = characters.get_mut(*place..).unwrap_or_default();
+        let Some(at) = rest.windows(2).position(|pair| pair == ['<', '<']) else { continue };
+        if let [Some(first), Some(second)] = name {
+            rest[at..at + 2].copy_from_slice(&[first, second]);
         }
     }
     characters.into_iter().collect::<String>().into()
@@ -310,6 +311,7 @@ mod tests {
             ("{<<: *b, <<: *a}", "{x: 1, y: {p: 1}, z: 3}"),
             ("{<<: *a, v: 1, <<: *b, x: 9, <<: {z: 4}}", "{v: 1, x: 9, y: {p: 1}, z: 4}"),
             ("{<<: [*a, *b], <<: {<<: {w: 1}, <<: {w: 2}}}", "{x: 1, y: {p: 1}, z: 3, w: 2}"),
+            ("{!!merge <<: *a, !!merge <<: *b}", "{y: {p: 1}, x: 2, z: 3}"),
             ("[{<<: *a, <<: *a}, {<<: *b}]", "[{x: 1, y: {p: 1}}, {x: 2, z: 3}]"),
             ("{é: <<, <<: *b, <<: {v: <<}}", "{é: <<, x: 2, z: 3, v: <<}"),
             ("{\n  <<: *b,\n  <<: *a}", "{x: 1, y: {p: 1}, z: 3}"),

@@ -117,7 +117,8 @@ pub fn idle(
         }
     }
     for (path, span) in found {
-        let message = format!("`{PROVISION}.{path}` is not a setting, and has no effect");
+        let whole = if path.is_empty() { PROVISION.into() } else { format!("{PROVISION}.{path}") };
+        let message = format!("`{whole}` is not a setting, and has no effect");
         let diagnostic = Diagnostic::warning(UNUSED_EXTRA, message).at(span, "");
         let meant = slip(&path, known.iter().map(String::as_str));
         reader.diags.push(match meant {

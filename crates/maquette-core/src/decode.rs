@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
         self.node.get(key).filter(|n| n.value != Value::Null)
     }
 
+    /// Whether somebody has written a value for one of these keys, whatever it is.
+    pub fn has_any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.node.get(key).is_some_and(|n| n.value != Value::Null))
+    }
+
     /// Like [`Fields::take`], reporting absence.
     pub fn need(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Node> {
         let node = self.take(key);

@@ -4,7 +4,7 @@
 //! collect into one [`Diagnostics`] and go on as far as they can, so that a run reports every
 //! mistake and not just the first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::span::{SourceId, Span};
 
@@ -112,7 +112,22 @@ pub struct Diagnostics {
     idle: Box<Idle>,
     /// How many forbid going on.
     errors: usize,
+    /// Values that could not be found out, which nothing else is said of.
+    unknown: Box<Unknown>,
 }
+
+/// Values that could not be found out, since an expression fails.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Unknown {
+    places: HashSet<Span>,
+    /// Why, in the words that were said of the first, and which error that was.
+    said: HashMap<(String, Option<String>), usize>,
+    /// How many mistakes were left out.
+    left_out: usize,
+}
+
+/// How many places an error shows of one reason.
+const PLACES: usize = 5;
 
 /// What becomes of keys that nobody knows, and of known ones without effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -182,10 +197,41 @@ impl Diagnostics {
         }
     }
 
+    /// Records why a value is not known: that it is not what it has to be would follow from that, and is not said. Where the
+    /// words name the reason, other places of the same reason stand with the first.
+    pub fn push_unknown(&mut self, diagnostic: Diagnostic, is_named: bool) {
+        let label = diagnostic.labels.first().cloned();
+        let words = (diagnostic.message.clone(), label.as_ref().map(|l| l.text.clone()));
+        let first = self.unknown.said.get(&words).filter(|_| is_named).copied();
+        let place = label.map(|label| label.span);
+        let is_new = place.is_none_or(|place| !self.unknown.places.contains(&place));
+        match first.and_then(|first| self.list.get_mut(first)) {
+            Some(first) if is_new && first.labels.len() < PLACES => {
+                first.labels.extend(place.map(|span| Label { span, text: "also here".into() }));
+            }
+            Some(_) => {}
+            None => {
+                self.unknown.said.insert(words, self.list.len());
+                self.push(diagnostic);
+            }
+        }
+        self.unknown.places.extend(place);
+    }
+
+    /// How many mistakes there were, those included that follow from others and were left out.
+    pub fn mistakes(&self) -> usize {
+        self.errors + self.unknown.left_out
+    }
+
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
     /// the same text).
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.severity = self.severity(&diagnostic);
+        let place = diagnostic.labels.first().map(|label| label.span);
+        if place.is_some_and(|place| self.unknown.places.contains(&place)) {
+            self.unknown.left_out += 1;
+            return;
+        }
         if self.recorded.insert(diagnostic.clone()) {
             self.errors += usize::from(diagnostic.severity == Severity::Error);
             self.list.push(diagnostic);
@@ -197,6 +243,7 @@ impl Diagnostics {
         for diagnostic in other.list {
             self.push(diagnostic);
         }
+        self.unknown.places.extend(other.unknown.places);
     }
 
     /// Whether any of them forbids going on.

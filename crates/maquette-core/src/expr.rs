@@ -166,7 +166,12 @@ fn walk(node: &mut Node, scope: &Scope, diags: &mut Diagnostics) {
                 match scope.rendered(&format!("{text}\n")) {
                     Ok(result) => *text = result,
                     Err(error) => {
-                        diags.push(describe(&error, text, node.span, &scope.variables.extra));
+                        let is_named = error.kind() == ErrorKind::UndefinedError
+                            && error.range().is_some()
+                            && !node.span.secret;
+                        let extra = &scope.variables.extra;
+                        let diagnostic = describe(&error, text, node.span, extra);
+                        diags.push_unknown(diagnostic, is_named);
                     }
                 }
             }

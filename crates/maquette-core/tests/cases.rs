@@ -421,25 +421,6 @@ fn modes_of_forward_that_the_hypervisor_cannot_reach_nodes_through_are_refused_b
 }
 
 #[test]
-fn bgp_files_as_infrared_has_them_are_read() {
-    let file = "networks:\n  external: {net: 192.168.14.0/24, prefix: 24, hypervisor: 192.168.14.1, net_v6: 'fd00::'}\n  \
-                ctlplane: {net: 192.168.01.0, prefix: 24}\n  l11-provis:\nnodes:\n  default: {interfaces: {basic: [[l11-provis, ctlplane]]}}\n";
-    let leaf = "leaf={name: leaf, cpu: 1, memory: 512, disks: {disk1: {size: 20G}}, groups: [leaf], deploy_os: no, \
-                ips: {basic: [01]}, interfaces: {basic: [[l11-provis, ctlplane]]}}";
-    let mut wanted = input(&[(leaf, 1)], file, &[]);
-    wanted.request.settings.bgp = true;
-    assert_eq!(mistakes(&mut wanted), Vec::<String>::new());
-    let blueprint = blueprint_of(&wanted, &Observed::default());
-    let networks: Vec<&str> =
-        blueprint.nodes[0].interfaces.iter().map(|i| i.network.as_str()).collect();
-    assert_eq!(networks, ["l11-provis", "ctlplane"]);
-    let odd = file.replace("192.168.14.0/24", "192.168.14.0/25");
-    let mut odd = input(&[(leaf, 1)], &odd, &[]);
-    odd.request.settings.bgp = true;
-    assert!(mistakes(&mut odd)[0].contains("`192.168.14.0/25` is not a valid network"));
-}
-
-#[test]
 fn settings_reach_nodes_and_networks() {
     let node_of = |change: &dyn Fn(&mut Settings)| {
         let mut wanted = input(&[("undercloud", 1)], "3_nets", &[]);

@@ -61,7 +61,12 @@ fn every_network_file_works_with_the_types_it_knows() {
             let nodes: Vec<(&str, u32)> = types.iter().map(|t| (t.as_str(), 1)).collect();
             let mut input = input(&nodes, name, &[]);
             input.request.settings.bgp = settings;
-            let found = mistakes(&mut input);
+            let mut found = mistakes(&mut input);
+            // One of them was never finished.
+            if name == "bgp_networks_ipv6" {
+                let said = found.pop().unwrap();
+                assert!(said.contains("`net_v6` has no effect"), "{said}");
+            }
             assert!(found.is_empty(), "{name} with {types:?}: {found:#?}");
         }
     }

@@ -446,3 +446,64 @@ fn a_plan_names_each_boot_file_that_changes() {
     let words = reasons("");
     assert!(words.contains("boot file: a.kpxe → none"), "{words}");
 }
+
+/// What is said twice may contradict itself; what has no effect is told.
+#[test]
+fn what_a_file_says_beside_what_counts_is_told() {
+    let network = |keys: &str, external: &str| {
+        format!(
+            "networks:\n  net1: {{name: lan, {keys}}}\nnodes:\n  default: {{interfaces: [lan], external_network: {{network: lan{external}}}}}\n"
+        )
+    };
+    let served =
+        "forward: nat, ip_address: 10.9.0.1, dhcp: {range: {start: 10.9.0.2, end: 10.9.0.99}}";
+    let lan = "forward: bridge, nic: eno2";
+    for (keys, external, told) in [
+        (served, "", false),
+        (served, ", bridged: no", false),
+        (served, ", bridged: yes", true),
+        (lan, ", bridged: yes", false),
+        (lan, ", bridged: no", true),
+    ] {
+        let mut wanted = input(&[("controller", 1)], &network(keys, external), &[]);
+        let found = mistakes(&mut wanted);
+        let said =
+            found.iter().any(|said| said.contains("`external_network.bridged` of node type"));
+        assert!(said == told && !wanted.diags.has_errors(), "{keys}{external}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_bgp_files_have_of_ipv6_is_told_once() {
+    let file = "networks:\n  uc-external: {net: 10.0.0.0, prefix: 24, net_v6: 'fd00::', gw_v6: 'fd00::1'}\n  other: {net: 10.1.0.0, net_v6: 'fd01::'}\ncidrs:\n- {cidr: 10.0.0.0/8, cidr_v6: 'fd00::/8'}\nnodes: {}\n";
+    let found = mistakes(&mut input(&[], file, &[]));
+    let told: Vec<_> = found.iter().filter(|said| said.contains("_v6` has no effect")).collect();
+    assert!(told.len() == 1 && told[0].contains("3 more such keys"), "{found:#?}");
+    let found = mistakes(&mut input(&[], &file.replace("_v6", "_v66").replace("v66", "x"), &[]));
+    assert!(!found.iter().any(|said| said.contains("has no effect")), "{found:#?}");
+}
+
+#[test]
+fn bgp_files_as_infrared_has_them_are_read() {
+    let file = "networks:\n  external: {net: 192.168.14.0/24, prefix: 24, hypervisor: 192.168.14.1, net_v6: 'fd00::'}\n  \
+                ctlplane: {net: 192.168.01.0, prefix: 24}\n  l11-provis:\nnodes:\n  default: {interfaces: {basic: [[l11-provis, ctlplane]]}}\n";
+    let leaf = "leaf={name: leaf, cpu: 1, memory: 512, disks: {disk1: {size: 20G}}, groups: [leaf], deploy_os: no, \
+                ips: {basic: [01]}, interfaces: {basic: [[l11-provis, ctlplane]]}}";
+    let mut wanted = input(&[(leaf, 1)], file, &[]);
+    wanted.request.settings.bgp = true;
+    // Nobody has ever read it.
+    let said = mistakes(&mut wanted);
+    assert!(said.len() == 1 && said[0].contains("`net_v6` has no effect"), "{said:#?}");
+    let blueprint = blueprint_of(&wanted, &Observed::default());
+    let networks: Vec<&str> =
+        blueprint.nodes[0].interfaces.iter().map(|i| i.network.as_str()).collect();
+    assert_eq!(networks, ["l11-provis", "ctlplane"]);
+    let odd = file.replace("192.168.14.0/24", "192.168.14.0/25");
+    let mut odd = input(&[(leaf, 1)], &odd, &[]);
+    odd.request.settings.bgp = true;
+    let said = mistakes(&mut odd);
+    assert!(
+        said.iter().any(|s| s.contains("`192.168.14.0/25` is not a valid network")),
+        "{said:#?}"
+    );
+}

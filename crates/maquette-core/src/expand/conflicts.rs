@@ -108,7 +108,8 @@ fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut
 /// Networks before this one that it would share a NIC or the name of its bridge with.
 fn shares_with_others(network: &Network, before: &[Network], diags: &mut Diagnostics) {
     let both = |other: &Network| format!("`{}` and `{}`", other.name, network.name);
-    let nic = |n: &Network| n.carrier.uplink().map(|u| u.nic.clone());
+    // That one is not known has been said.
+    let nic = |n: &Network| n.carrier.uplink().map(|u| u.nic.clone()).filter(|n| !n.is_empty());
     let twin = before.iter().find(|n| nic(n).is_some() && nic(n) == nic(network));
     if let (Some(twin), Some(uplink)) = (twin, network.carrier.uplink()) {
         let message = format!("networks {} would share the NIC {}", both(twin), uplink.nic);

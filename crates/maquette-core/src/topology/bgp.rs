@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use super::network::{Forward, Network};
 use super::subnet::{Fixed, Ipv4, lenient_ipv4};
 use crate::decode::{self, Fields};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::{Form, Key, key, unread};
 use crate::syntax::{Entry, Node, Spanned, Value};
 use crate::values::Name;
@@ -107,6 +107,23 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
         span: raw.span,
     });
     Some(network)
+}
+
+/// Says that nobody reads what BGP files have of IPv6: InfraRed, which has it in a file that was never finished, does not, either.
+pub(super) fn without_ipv6<'a>(mappings: impl Iterator<Item = &'a Node>, diags: &mut Diagnostics) {
+    let unread = NETWORK.iter().chain(CIDR).filter(|key| !key.read);
+    let names: Vec<&str> = unread.map(|key| key.name).collect();
+    let mut found = mappings.flat_map(Node::entries).filter(|e| names.contains(&e.key.as_str()));
+    if let Some(first) = found.next() {
+        let message =
+            format!("`{}` has no effect: nodes of BGP networks get IPv4 addresses", first.key);
+        let message = match found.count() {
+            0 => message,
+            more => format!("{message}, and so it is with {more} more such keys"),
+        };
+        let diagnostic = Diagnostic::warning(WITHOUT_EFFECT, message).at(first.key_span, "");
+        diags.push(diagnostic.help("networks with `ip_address` have `ipv6`"));
+    }
 }
 
 /// Reads `cidrs`.

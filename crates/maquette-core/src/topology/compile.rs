@@ -299,7 +299,14 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
         false => fields.need("networks", diags),
     };
     let roles = fields.take("nodes");
-    let cidrs = fields.take("cidrs").map_or(Vec::new(), |n| bgp::cidrs(n, diags));
+    let cidrs = fields.take("cidrs");
+    let of_cidrs = match cidrs.map(|node| &node.value) {
+        Some(Value::List(items)) => items.as_slice(),
+        _ => &[],
+    };
+    let of_networks = list.map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
+    bgp::without_ipv6(of_networks.filter(|n| bgp::is_bgp(n)).chain(of_cidrs), diags);
+    let cidrs = cidrs.map_or(Vec::new(), |n| bgp::cidrs(n, diags));
     fields.finish(diags);
     if list.is_none() && request.network_unread {
         return Some(Read { networks: Vec::new(), flawed: BTreeSet::new(), roles, cidrs });
@@ -309,12 +316,12 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
     let settings = &request.settings;
     let mut flawed = BTreeSet::new();
     let read = |entry: &Entry| {
-        let before = diags.errors();
+        let before = diags.mistakes();
         let network = match bgp::is_bgp(&entry.value) {
             true => bgp::decode(entry, settings.mtu, diags),
             false => network::decode(entry, settings, diags),
         };
-        let wrong = network.iter().filter(|_| diags.errors() > before);
+        let wrong = network.iter().filter(|_| diags.mistakes() > before);
         flawed.extend(wrong.map(|network| network.name.value.to_string()));
         network
     };
@@ -388,7 +395,8 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
         network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n) || lan(n))
     };
     let first = role.every_interface().find(addressed);
-    role.external_network = first.map(|i| super::ExternalNetwork { network: i.network.clone() });
+    role.external_network =
+        first.map(|i| super::ExternalNetwork { network: i.network.clone(), bridged: None });
     role
 }
 

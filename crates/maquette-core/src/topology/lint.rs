@@ -8,7 +8,7 @@ mod user_data;
 use ipnet::IpNet;
 
 use super::{ConnectTo, Disk, Interface, Network, Role, Topology};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Group};
@@ -122,6 +122,7 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         }
     }
     provisioned(role, diags);
+    contradicted(topology, role, diags);
     // What is wrong with a network has been reported: that it gives no address may follow from it.
     let flawed = |i: &Interface| topology.flawed.contains(i.network.value.as_str());
     if role.deploy_os && !role.every_interface().any(flawed) {
@@ -142,6 +143,22 @@ fn provisioned(role: &Role, diags: &mut Diagnostics) {
         );
         let diagnostic = Diagnostic::error("topology::pxe-network", message).at(network.span, "");
         diags.push(diagnostic.help("`pxe_network` names one of the networks of its `interfaces`"));
+    }
+}
+
+/// Whether nodes are reached on a LAN follows from their network, whatever is said of it beside.
+fn contradicted(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
+    let Some(external) = &role.external_network else { return };
+    let Some(network) = topology.network(&external.network.value) else { return };
+    let is_bridged = !network.forward.is_served();
+    if let Some(said) = external.bridged.as_ref().filter(|said| said.value != is_bridged) {
+        let is = if is_bridged { "is" } else { "is not" };
+        let message = format!(
+            "`external_network.bridged` of node type `{}` has no effect: network `{}` {is} bridged",
+            role.file, external.network.value
+        );
+        let diagnostic = Diagnostic::warning(WITHOUT_EFFECT, message).at(said.span, "");
+        diags.push(diagnostic.help("`forward` of the network decides on that; leave it out here"));
     }
 }
 

@@ -195,6 +195,8 @@ pub(crate) const DESCRIBED: &[Key] = &with_count();
 pub struct ExternalNetwork {
     /// Its name, without prefix.
     pub network: Spanned<Name>,
+    /// Whether it is bridged, if somebody said so.
+    pub bridged: Option<Spanned<bool>>,
 }
 
 /// A kind of node.
@@ -456,15 +458,17 @@ fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<Boo
 fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
     if let Value::Scalar(..) = node.value {
         return decode::checked(node, "external_network", diags)
-            .map(|network| ExternalNetwork { network });
+            .map(|network| ExternalNetwork { network, bridged: None });
     }
     let what = format!("`external_network` of node type `{file}`");
     let mut fields = Fields::new(node, what, EXTERNAL, diags)?;
     let network = fields.checked("network", diags);
-    // That follows from the network itself.
-    fields.bool("bridged", diags);
+    // That follows from the network itself; what contradicts it is told.
+    let span = node.get("bridged").map(|bridged| bridged.span);
+    let bridged = fields.bool("bridged", diags);
     fields.finish(diags);
-    Some(ExternalNetwork { network: network? })
+    let bridged = bridged.zip(span).map(|(bridged, span)| Spanned::new(bridged, span));
+    Some(ExternalNetwork { network: network?, bridged })
 }
 
 fn disks(fields: &mut Fields<'_>, of: (&str, bool), diags: &mut Diagnostics) -> Vec<Disk> {

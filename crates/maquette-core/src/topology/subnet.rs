@@ -106,6 +106,8 @@ pub(super) fn ipv4(
     let dhcp = fields.take("dhcp");
     let serves = dhcp.map_or(Some(Serves::Nothing), |n| serves(n, diags));
     let Some(span) = wanted.as_ref().or(raw.as_ref()).map(|t| t.span) else {
+        // What is wrong with one that is there has been said.
+        let is_served = is_served && !fields.has_any(&["subnet", "ip_address"]);
         if let Some(dhcp) = dhcp.filter(|_| is_served && !matches!(serves, Some(Serves::Nothing))) {
             diags.push(
                 Diagnostic::error("topology::dhcp-without-address", "DHCP needs an `ip_address`")

@@ -112,6 +112,8 @@ pub struct Diagnostics {
     idle: Box<Idle>,
     /// How many forbid going on.
     errors: usize,
+    /// How many mistakes were left out: they had been told, or follow from others.
+    left_out: usize,
     /// Values that could not be found out, which nothing else is said of.
     unknown: Box<Unknown>,
 }
@@ -122,8 +124,6 @@ struct Unknown {
     places: HashSet<Span>,
     /// Why, in the words that were said of the first, and which error that was.
     said: HashMap<(String, Option<String>), usize>,
-    /// How many mistakes were left out.
-    left_out: usize,
 }
 
 /// How many places an error shows of one reason.
@@ -218,9 +218,9 @@ impl Diagnostics {
         self.unknown.places.extend(place);
     }
 
-    /// How many mistakes there were, those included that follow from others and were left out.
+    /// How many mistakes there were, those included that were left out.
     pub fn mistakes(&self) -> usize {
-        self.errors + self.unknown.left_out
+        self.errors + self.left_out
     }
 
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
@@ -229,12 +229,15 @@ impl Diagnostics {
         diagnostic.severity = self.severity(&diagnostic);
         let place = diagnostic.labels.first().map(|label| label.span);
         if place.is_some_and(|place| self.unknown.places.contains(&place)) {
-            self.unknown.left_out += 1;
+            self.left_out += 1;
             return;
         }
+        let is_error = usize::from(diagnostic.severity == Severity::Error);
         if self.recorded.insert(diagnostic.clone()) {
-            self.errors += usize::from(diagnostic.severity == Severity::Error);
+            self.errors += is_error;
             self.list.push(diagnostic);
+        } else {
+            self.left_out += is_error;
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Topology {
     pub networks: Vec<Network>,
     /// What the hypervisor forwards for the nodes besides (BGP).
     pub cidrs: Vec<Cidr>,
+    /// Whether every node type could be read; if not, a link to an unknown one may be right.
+    pub roles_complete: bool,
     /// Whether every network could be read; if not, a reference to an unknown one may be right.
     pub networks_complete: bool,
     /// Names of networks in which something was wrong: one that gives no addresses may be meant to.

@@ -13,7 +13,7 @@ use crate::layers::merge;
 use crate::secret_keys;
 use crate::settings;
 use crate::syntax::{Entry, Node, Plain, Span, Value};
-use crate::values::{has_template_marks, is_unprintable};
+use crate::values::{NodeType, has_template_marks, is_unprintable};
 
 /// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,13 +100,10 @@ pub fn compile(
         merge(networks, over);
     }
     file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
+    appliance(&mut file, diags);
     scope.resolve(&mut file, diags);
     if let Some(networks) = &request.networks {
         described::complete_networks(&mut file, networks);
-    }
-    // Playbooks see this as it is in the file.
-    if let Some(node) = request.network.get("l3appliance_config") {
-        unmarked(node, diags);
     }
     let Read { mut networks, flawed, roles: roles_node, cidrs } = networks(&file, request, diags)?;
     free_subnet::place(&mut networks, |_| None, &[&|_| true], diags);
@@ -121,6 +118,7 @@ pub fn compile(
     nearly_named(roles_node, request, diags);
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
     let topology = Topology {
+        roles_complete: roles.len() == request.nodes.len(),
         roles,
         networks_complete: networks.len() == declared && !request.network_unread,
         flawed,
@@ -242,6 +240,17 @@ fn is_named(request: &Request, overrides: Option<&Node>, variable: &str) -> bool
     all.into_iter().any(|tree| expr::names(tree, variable))
 }
 
+/// What appliances are set up from: playbooks see it as it is in the file, and no expressions of ours are in it.
+fn appliance(file: &mut Node, diags: &mut Diagnostics) {
+    const KEY: &str = "l3appliance_config";
+    if let Some(node) = file.get(KEY) {
+        unmarked(node, diags);
+    }
+    if let Value::Map(entries) = &mut file.value {
+        entries.retain(|entry| entry.key != KEY);
+    }
+}
+
 /// Ansible would evaluate a template in an extra variable, on the machine that it runs on.
 fn unmarked(node: &Node, diags: &mut Diagnostics) {
     let mut refuse = |text: &str, span| {
@@ -298,7 +307,7 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
         true => fields.take("networks"),
         false => fields.need("networks", diags),
     };
-    let roles = fields.take("nodes");
+    let roles = fields.take("nodes").inspect(|n| drop(Fields::open(n, "`nodes`", diags)));
     let cidrs = fields.take("cidrs");
     let of_cidrs = match cidrs.map(|node| &node.value) {
         Some(Value::List(items)) => items.as_slice(),
@@ -348,6 +357,7 @@ fn role_of(
     }
     let bgp = whole.settings.bgp;
     let named = |key: &str| tree.get(key).is_some_and(|n| !n.is_empty());
+    let mut unplugged = false;
     if bgp || !(named("interfaces") || named("networks")) {
         let name = match tree.get("name").map(|n| &n.value) {
             Some(Value::Scalar(name, _)) => name.clone(),
@@ -364,10 +374,19 @@ fn role_of(
             // With lists for each index, all may be said already.
             (None, _) if bgp || whole.network_unread => {}
             (None, Some(first)) => described::set(&mut tree, "networks", first, request.span),
-            (None, None) => diags.push(no_role(request, &name, network_roles, whole)),
+            (None, None) => {
+                // What it says of node types, or the name that it is looked for, may be what could not be read.
+                let is_read = network_roles.is_none_or(|n| matches!(n.value, Value::Map(_)));
+                if is_read && name.parse::<NodeType>().is_ok() {
+                    diags.push(no_role(request, &name, network_roles, whole));
+                }
+                unplugged = true;
+            }
         }
     }
-    role::decode((&request.file, request.count, request.described), &tree, bgp, diags)
+    let what = (&*request.file, request.count, request.described);
+    let role = role::decode(what, &tree, bgp, diags)?;
+    Some(Role { flawed_interfaces: role.flawed_interfaces || unplugged, ..role })
 }
 
 /// A node that is set up gives its login user the environment's password.

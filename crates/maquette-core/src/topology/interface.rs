@@ -187,6 +187,11 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
             let given = fields.take("network").and_then(|n| decode::checked(n, "network", diags));
             given.or_else(|| Some(Spanned::new(to.value.parse().ok()?, to.span)))
         }
+        // It could not be read, and needs none.
+        None if fields.has_any(&["connect_to"]) => {
+            fields.take("network");
+            None
+        }
         None => fields.need("network", diags).and_then(|n| decode::checked(n, "network", diags)),
     };
     let ip = fields.take("ip").and_then(|n| ips(n, diags));

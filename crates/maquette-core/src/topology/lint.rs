@@ -125,14 +125,16 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     contradicted(topology, role, diags);
     // What is wrong with a network has been reported: that it gives no address may follow from it.
     let flawed = |i: &Interface| topology.flawed.contains(i.network.value.as_str());
-    if role.deploy_os && !role.every_interface().any(flawed) {
+    if role.deploy_os && !role.flawed_interfaces && !role.every_interface().any(flawed) {
         reached(topology, role, diags);
     }
 }
 
 /// Nodes are provisioned over a network that each of them is on.
 fn provisioned(role: &Role, diags: &mut Diagnostics) {
-    let Some(network) = &role.pxe_network else { return };
+    let Some(network) = role.pxe_network.as_ref().filter(|_| !role.flawed_interfaces) else {
+        return;
+    };
     let named = |i: &Interface| i.connect_to.is_none() && i.network.value == network.value;
     let lists = role.interfaces.rows.iter().flatten();
     let (all, mut rows) = (role.interfaces.all.iter().any(named), lists.clone());
@@ -228,7 +230,7 @@ fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagno
     let names: Vec<&str> = others.map(|r| r.name.value.as_str()).collect();
     let message = if to.value == role.name.value {
         format!("node type `{}` links to itself", role.file)
-    } else if !names.contains(&to.value.as_str()) {
+    } else if topology.roles_complete && !names.contains(&to.value.as_str()) {
         format!("node type `{}` links to `{}`, which is not in this run", role.file, to.value)
     } else {
         return;
@@ -246,7 +248,9 @@ fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagno
 }
 
 fn portgroup(network: &Network, interface: &Interface, diags: &mut Diagnostics) {
-    let Some(wanted) = &interface.portgroup else { return };
+    // One that could not be read may be the one that is meant.
+    let unread = network.vswitch.as_ref().is_some_and(|v| v.lacks_portgroups);
+    let Some(wanted) = interface.portgroup.as_ref().filter(|_| !unread) else { return };
     let groups = network.vswitch.iter().flat_map(|v| &v.portgroups);
     let names: Vec<&str> = groups.map(|g| g.name.value.as_str()).collect();
     if !names.contains(&wanted.value.as_str()) {
@@ -390,7 +394,7 @@ fn system_room(role: &Role, (disk, size): (&DiskKey, &Spanned<ByteSize>), diags:
 
 fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
     let Some(system) = role.disks.first() else {
-        if role.deploy_os {
+        if role.deploy_os && !role.flawed_disks {
             diags.push(
                 Diagnostic::error(
                     "topology::no-disk",

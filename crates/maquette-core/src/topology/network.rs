@@ -253,6 +253,9 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let virtualport = fields.text("virtualport_type", diags);
     let forward_node = fields.take("forward");
     let forward = forward_node.map_or(Some(Forward::Isolated), |n| forward(n, diags));
+    // Whether it is on Open vSwitch is not known if that could not be read.
+    let unread = virtualport.is_none() && fields.has_any(&["virtualport_type"]);
+    let forward = forward.filter(|_| !unread);
     let forward = forward.and_then(|f| on_vswitch(f, virtualport.as_ref(), label, diags));
     let served = forward.is_none_or(Forward::is_served);
     let uplink = uplink::decode(&mut fields, forward == Some(Forward::Bridge), diags);

@@ -260,6 +260,10 @@ pub struct Role {
     pub seed: Option<SeedDrive>,
     /// Whether it is described in the project file.
     pub described: bool,
+    /// Whether something was wrong with what its nodes are plugged into and reached on: that they are not may follow from it.
+    pub flawed_interfaces: bool,
+    /// Whether something was wrong with its disks, or with whether it needs one.
+    pub flawed_disks: bool,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -288,16 +292,14 @@ pub fn decode(
     let (name, vcpus) = (checked_name(&mut fields, diags), fields.number("cpu", diags));
     let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
+    let before = diags.mistakes();
     let (deploy_os, adapt_image, customize) = image_use(&mut fields, diags);
-    let (os, disks) = (os(&mut fields, file, diags), disks(&mut fields, (file, described), diags));
+    let flawed_use = diags.mistakes() > before;
+    let disks = disks(&mut fields, (file, described), diags);
+    let flawed_disks = diags.mistakes() > before;
+    let os = os(&mut fields, file, diags);
     let import_url = fields.parsed::<Line>("import_url", diags).map(|u| u.value.to_string());
-    let interfaces = interfaces(&mut fields, file, diags);
-    let (octets, macs) = (octets(&mut fields, diags), introspection(&mut fields, diags));
-    if let Some(listed) = &interfaces.rows {
-        per_index((file, count), listed.len(), &octets, (bgp, described), fields.span(), diags);
-    }
-    let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
-    let [provision_network, pxe_network] = PROVISIONED.map(|key| fields.checked(key, diags));
+    let wired = wiring(&mut fields, (file, count), (bgp, described), diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
     let (ssh_user, connection) = access(&mut fields, file, diags);
@@ -318,24 +320,57 @@ pub fn decode(
         customize,
         disks,
         import_url,
-        interfaces,
-        octets,
-        macs,
-        external_network,
-        provision_network,
+        interfaces: wired.interfaces,
+        octets: wired.octets,
+        macs: wired.macs,
+        external_network: wired.external_network,
+        provision_network: wired.provision_network,
         groups,
         machine_type,
         ssh_user,
         boot,
         bmc,
-        pxe_network,
+        pxe_network: wired.pxe_network,
         variant: os,
         ansible_connection: connection.unwrap_or_else(|| ConnectionPlugin::known("ssh")),
         first_boot,
         seed,
         described,
+        flawed_interfaces: wired.is_flawed || flawed_use,
+        flawed_disks,
         span: node.span,
     })
+}
+
+/// What nodes are plugged into and reached on.
+struct Wiring {
+    interfaces: Interfaces,
+    octets: Vec<u8>,
+    macs: Vec<(MacAddr, String)>,
+    external_network: Option<ExternalNetwork>,
+    provision_network: Option<Spanned<Name>>,
+    pxe_network: Option<Spanned<Name>>,
+    /// Whether something was wrong with it.
+    is_flawed: bool,
+}
+
+fn wiring(
+    fields: &mut Fields<'_>,
+    (file, count): (&str, u32),
+    how: (bool, bool),
+    diags: &mut Diagnostics,
+) -> Wiring {
+    let before = diags.mistakes();
+    let interfaces = interfaces(fields, file, diags);
+    let (octets, macs) = (octets(fields, diags), introspection(fields, diags));
+    let external_network = fields.take("external_network").and_then(|n| external(n, file, diags));
+    let [provision_network, pxe_network] = PROVISIONED.map(|key| fields.checked(key, diags));
+    let is_flawed = diags.mistakes() > before;
+    if let Some(listed) = &interfaces.rows {
+        let number = (!is_flawed).then_some((listed.len(), octets.len()));
+        per_index((file, count), number, how, fields.span(), diags);
+    }
+    Wiring { interfaces, octets, macs, external_network, provision_network, pxe_network, is_flawed }
 }
 
 /// Memory, the most that there may be, and swap, in MiB. A node does not start with more than it can have.
@@ -506,17 +541,17 @@ fn octet(node: &Node, diags: &mut Diagnostics) -> Option<u8> {
     decode::parsed::<u8>(node, "ips", "a number from 0 to 255", diags).map(|o| o.value)
 }
 
-/// A node type with lists for each index has no more nodes than lists.
+/// A node type with lists for each index has no more nodes than lists and numbers, if all of these could be read.
 fn per_index(
     (file, count): (&str, u32),
-    listed: usize,
-    octets: &[u8],
+    listed: Option<(usize, usize)>,
     (bgp, described): (bool, bool),
     span: Span,
     diags: &mut Diagnostics,
 ) {
     // Node types that are described have no addresses that follow from their numbers.
-    let most = if described && !bgp { listed } else { listed.min(octets.len()) };
+    let numbered = bgp || !described;
+    let most = listed.map(|(lists, octets)| if numbered { lists.min(octets) } else { lists });
     if !bgp && !described && count > 0 {
         let message = format!("node type `{file}` lists its interfaces for a BGP topology");
         diags.push(
@@ -524,7 +559,7 @@ fn per_index(
                 .at(span, "")
                 .help("add `--bgp-topology-mode basic` and `--topology-network bgp_networks`"),
         );
-    } else if count as usize > most {
+    } else if let Some(most) = most.filter(|most| count as usize > *most) {
         let message =
             format!("node type `{file}` describes {most} nodes, and {count} are asked for");
         diags.push(Diagnostic::error("topology::too-many-nodes", message).at(span, ""));

@@ -63,6 +63,8 @@ pub struct Vswitch {
     pub addresses: Vec<Spanned<IpNet>>,
     /// Portgroups.
     pub portgroups: Vec<Portgroup>,
+    /// Whether some could not be read.
+    pub lacks_portgroups: bool,
 }
 
 impl Vswitch {
@@ -93,7 +95,9 @@ pub(super) fn decode(
         }
         return None;
     }
+    let before = diags.mistakes();
     let items = groups.map_or(&[][..], |n| decode::list(n, "portgroups", diags));
+    let is_list = diags.mistakes() == before;
     let portgroups: Vec<Portgroup> =
         items.iter().filter_map(|item| portgroup(item, network, diags)).collect();
     for (i, group) in portgroups.iter().enumerate() {
@@ -112,7 +116,8 @@ pub(super) fn decode(
             );
         }
     }
-    Some(Vswitch { addresses, portgroups })
+    let lacks_portgroups = !is_list || portgroups.len() < items.len();
+    Some(Vswitch { addresses, portgroups, lacks_portgroups })
 }
 
 fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<IpNet>> {
@@ -125,6 +130,7 @@ fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<Ip
 
 fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
     let what = format!("a portgroup of network `{network}`");
+    let before = diags.mistakes();
     let mut fields = Fields::new(node, what, PORTGROUP, diags)?;
     let name = checked_name(&mut fields, diags);
     let default = fields.bool("default", diags).unwrap_or(false);
@@ -142,6 +148,10 @@ fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Port
         (None, None) => Vec::new(),
     };
     let name = name?;
+    // What is missed may be what could not be read.
+    if diags.mistakes() > before {
+        return Some(Portgroup { name, default, trunk, vlans });
+    }
     if !trunk && vlans.len() != 1 {
         let message =
             format!("portgroup `{}` is in {} VLANs and is not a trunk", name.value, vlans.len());

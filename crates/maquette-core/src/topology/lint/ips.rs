@@ -16,7 +16,9 @@ pub(super) fn check(topology: &Topology, diags: &mut Diagnostics) {
     let mut taken: BTreeMap<(&str, Ipv4Addr), (String, Span)> = BTreeMap::new();
     for role in topology.roles.iter().filter(|r| r.count > 0) {
         for (interface, numbers) in with_numbers(role) {
-            let Some(ips) = &interface.ip else { continue };
+            // What is wrong with its network has been said.
+            let flawed = topology.flawed.contains(interface.network.value.as_str());
+            let Some(ips) = interface.ip.as_ref().filter(|_| !flawed) else { continue };
             let net = match subnet(topology, interface) {
                 Ok(net) => net,
                 Err(why) => {

@@ -112,8 +112,6 @@ pub struct Diagnostics {
     idle: Box<Idle>,
     /// How many forbid going on.
     errors: usize,
-    /// How many mistakes were left out: they had been told, or follow from others.
-    left_out: usize,
     /// Values that could not be found out, which nothing else is said of.
     unknown: Box<Unknown>,
 }
@@ -124,6 +122,8 @@ struct Unknown {
     places: HashSet<Span>,
     /// Why, in the words that were said of the first, and which error that was.
     said: HashMap<(String, Option<String>), usize>,
+    /// How many mistakes were left out: they had been told, or follow from others.
+    left_out: usize,
 }
 
 /// How many places an error shows of one reason.
@@ -220,7 +220,7 @@ impl Diagnostics {
 
     /// How many mistakes there were, those included that were left out.
     pub fn mistakes(&self) -> usize {
-        self.errors + self.left_out
+        self.errors + self.unknown.left_out
     }
 
     /// Records one, unless the very same has been recorded already (two node types may be decoded from
@@ -229,7 +229,7 @@ impl Diagnostics {
         diagnostic.severity = self.severity(&diagnostic);
         let place = diagnostic.labels.first().map(|label| label.span);
         if place.is_some_and(|place| self.unknown.places.contains(&place)) {
-            self.left_out += 1;
+            self.unknown.left_out += 1;
             return;
         }
         let is_error = usize::from(diagnostic.severity == Severity::Error);
@@ -237,7 +237,7 @@ impl Diagnostics {
             self.errors += is_error;
             self.list.push(diagnostic);
         } else {
-            self.left_out += is_error;
+            self.unknown.left_out += is_error;
         }
     }
 

@@ -111,7 +111,7 @@ impl Scenario<'_> {
             self.networks.iter().any(|(network, what)| network == name && what.contains('/'))
         };
         let set_up = |vms: &&Vms<'_>| vms.amount > 0 && vms.has_image;
-        self.vms.iter().filter(set_up).all(|vms| vms.networks.iter().any(|name| served(name)))
+        self.vms.iter().filter(set_up).all(|vms| vms.networks.iter().any(&served))
     }
 
     fn text(&self) -> String {

@@ -50,8 +50,6 @@ pub(super) fn forget(record: &mut Record) {
 #[cfg(test)]
 mod kill_points;
 #[cfg(test)]
-mod side_by_side;
-#[cfg(test)]
 mod stand_ins;
 #[cfg(test)]
 mod tests;

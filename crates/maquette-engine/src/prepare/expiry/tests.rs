@@ -1,5 +1,7 @@
 //! What goes, and what does not.
 
+mod side_by_side;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

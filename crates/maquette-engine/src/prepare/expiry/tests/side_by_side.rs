@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::stand_ins::{NOW, Place};
+use super::super::stand_ins::{NOW, Place};
 
 /// A pool on a server that is gone was waited for in one environment after the other, and once for each domain.
 #[test]

@@ -181,6 +181,13 @@ fn an_address_that_no_host_can_have_is_refused() {
             "forward: bridge, nic: eno2, static: {subnet: 10.8.0.0/24, range: {start: 10.8.0.250, end: 10.8.0.255}}".into(),
             "the DHCP range has 10.8.0.255",
         ),
+        (range("224.0.0.1", "224.0.0.2", "224.0.0.9"), "`224.0.0.1` is a multicast address"),
+        (range("127.0.0.1", "127.0.0.2", "127.0.0.9"), "`127.0.0.1` never leaves the machine"),
+        (range("0.0.0.1", "0.0.0.2", "0.0.0.9"), "`0.0.0.1` is of 0.0.0.0/8"),
+        ("forward: nat, subnet: 239.1.0.0/24".into(), "`239.1.0.1` is a multicast address"),
+        ("forward: nat, ipv6: {ip_address: 'ff02::1'}".into(), "`ff02::1` is a multicast address"),
+        ("forward: nat, ipv6: {ip_address: '::1'}".into(), "`::1` never leaves the machine"),
+        ("forward: nat, ipv6: {ip_address: '::'}".into(), "`::` stands for no address"),
     ] {
         let found = mistakes(&mut input(&[("controller", 0)], &network(&keys), &[]));
         assert!(found.len() == 1 && found[0].contains(said), "{keys}: {found:#?}");

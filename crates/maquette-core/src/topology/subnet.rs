@@ -1,6 +1,6 @@
 //! Addresses of a network: the hypervisor's own, and those that are given out.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -148,6 +148,9 @@ pub(super) fn ipv4(
 
 /// Reports an address of the hypervisor's that stands for the subnet itself, or for all in it.
 fn own_is_host(net: Ipv4Net, span: Span, diags: &mut Diagnostics) -> bool {
+    if is_of_no_host(net.addr().into(), span, diags) {
+        return false;
+    }
     if is_host(net, net.addr()) {
         return true;
     }
@@ -159,6 +162,24 @@ fn own_is_host(net: Ipv4Net, span: Span, diags: &mut Diagnostics) -> bool {
     }
     diags.push(diagnostic);
     false
+}
+
+/// Reports an address that stands for something else than a host on a network (RFC 6890), whatever the subnet is.
+fn is_of_no_host(address: IpAddr, span: Span, diags: &mut Diagnostics) -> bool {
+    let what = match address {
+        IpAddr::V4(v4) if v4.octets()[0] == 0 => "is of 0.0.0.0/8, which stands for no network",
+        _ if address.is_unspecified() => "stands for no address",
+        _ if address.is_loopback() => "never leaves the machine that has it",
+        _ if address.is_multicast() => "is a multicast address, which stands for a group of hosts",
+        _ => return false,
+    };
+    let message = format!("`{address}` {what}: it cannot be the hypervisor's");
+    let diagnostic = Diagnostic::error("topology::address", message).at(span, "");
+    diags.push(
+        diagnostic
+            .help("private networks are 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fd00::/8"),
+    );
+    true
 }
 
 /// Reports a DHCP range with an address that no host can have. One that is outside of the subnet is reported elsewhere.
@@ -347,6 +368,9 @@ pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ip
     };
     let address = address?;
     let net = Ipv6Net::new(address.value, length).ok()?;
+    if is_of_no_host(address.value.into(), address.span, diags) {
+        return None;
+    }
     if let Some(range) = &range {
         check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
     }

@@ -93,6 +93,8 @@ impl Args for FlagsOfUp {
             Arg::new("timeout").long("timeout").value_parser(seconds).hide(true),
             Arg::new("strict").long("strict").action(ArgAction::SetTrue).hide(true),
             Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).hide(true),
+            Arg::new("lock_wait").long("lock-wait").value_parser(seconds).hide(true),
+            Arg::new("take_over").long("take-over").action(ArgAction::SetTrue).hide(true),
         ]);
         let is_new =
             |arg: &Arg| command.get_arguments().all(|known| known.get_id() != arg.get_id());

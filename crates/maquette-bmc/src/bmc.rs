@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -267,6 +268,11 @@ impl Bmc {
     /// Seconds that pass whatever becomes of the time.
     pub fn steady(&self) -> u64 {
         self.clock.steady()
+    }
+
+    /// The same, as exactly as it is known.
+    pub fn moment(&self) -> Duration {
+        self.clock.moment()
     }
 
     /// Keeps others from changing what clients set, while somebody compares and changes it.

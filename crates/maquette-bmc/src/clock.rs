@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 
@@ -10,7 +10,7 @@ type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 #[derive(Clone)]
 pub struct Clock {
     now: Seconds,
-    steady: Seconds,
+    steady: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 impl fmt::Debug for Clock {
@@ -24,16 +24,15 @@ impl Clock {
     pub fn system() -> Self {
         static STARTED: OnceLock<Instant> = OnceLock::new();
         let started = STARTED.get_or_init(Instant::now);
-        Self::of(
-            || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-            || started.elapsed().as_secs(),
-        )
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Self { now: Arc::new(now), steady: Arc::new(|| started.elapsed()) }
     }
 
     /// A clock of the caller's, whose time nobody sets.
     pub fn from(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let now: Seconds = Arc::new(now);
-        Self { now: now.clone(), steady: now }
+        let steady = now.clone();
+        Self { now, steady: Arc::new(move || Duration::from_secs(steady())) }
     }
 
     /// Two clocks of the caller's: the time, and seconds that pass.
@@ -41,7 +40,7 @@ impl Clock {
         now: impl Fn() -> u64 + Send + Sync + 'static,
         steady: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self { now: Arc::new(now), steady: Arc::new(steady) }
+        Self { now: Arc::new(now), steady: Arc::new(move || Duration::from_secs(steady())) }
     }
 
     /// Seconds since 1970. For stamps: it may jump when somebody sets it.
@@ -51,6 +50,11 @@ impl Clock {
 
     /// Seconds since some moment, which go neither back nor ahead. For whatever lasts.
     pub fn steady(&self) -> u64 {
+        self.moment().as_secs()
+    }
+
+    /// The same, as exactly as it is known.
+    pub fn moment(&self) -> Duration {
         (self.steady)()
     }
 

@@ -17,7 +17,7 @@ mod strangers;
 
 use commands::level;
 use packet::{Message, Packet, payload};
-use session::{Sessions, Who};
+use session::{Answered, Repeated, Sessions, Who};
 use sol::Sol;
 use strangers::Strangers;
 
@@ -225,14 +225,17 @@ impl Node {
     }
 
     fn command(&mut self, peer: SocketAddr, who: Who, plain: &[u8]) {
-        let (id, now) = (who.session, self.bmc.steady());
+        let (id, begun) = (who.session, self.bmc.moment());
         // Sent again since the answer was lost: it is answered again, and not done again.
-        let answer = match self.sessions.repeated(id, plain, now) {
-            Some(answer) => Some(answer),
+        let answer = match self.sessions.repeated(id, plain, begun) {
+            Some(Repeated::Answered) => return,
+            Some(Repeated::Lost(answer)) => Some(answer),
             None => self.asked(Some((who, peer)), plain),
         };
         let Some(answer) = answer else { return };
-        self.sessions.answered(id, plain, &answer, now);
+        let at = self.bmc.moment();
+        let (request, took) = (plain.to_vec(), at.saturating_sub(begun));
+        self.sessions.answered(id, Answered { request, answer: answer.clone(), at, took });
         let sealed = self.sessions.seal(id, payload::IPMI, &answer);
         self.effects.extend(sealed.map(Effect::Send));
         if commands::closes(plain, id) && packet::is_done(&answer) {

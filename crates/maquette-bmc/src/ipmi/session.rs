@@ -1,6 +1,7 @@
 //! Sessions of RMCP+: how one begins (RAKP; IPMI 2.0, 13.17 to 13.24), and which packets are of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::crypto::{Keys, Suite, same};
 use super::packet::{Reader, payload, wrap_plus};
@@ -14,8 +15,10 @@ const ASKED: usize = 256;
 const ASKED_EACH: usize = 4;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
-/// Seconds for which a request that is sent again is answered as before, and not done again.
-const AGAIN_S: u64 = 5;
+/// For how long a request that is sent again is answered as before, and not done again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How soon clients send a request again, at the earliest: what takes longer is asked for again before it is answered.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// Seconds until a session ends in which nothing happens, and until one that was asked for is forgotten.
 const SILENT_S: u64 = 60;
 const ASKED_S: u64 = 20;
@@ -67,8 +70,8 @@ struct Active {
     level: u8,
     sent: u32,
     window: Window,
-    /// The last request and its answer, and when: it may be sent again.
-    last: Option<(Vec<u8>, Vec<u8>, u64)>,
+    /// The last request may be sent again.
+    last: Option<Answered>,
     /// The last message of the key exchange and its answer.
     third: (Vec<u8>, Vec<u8>),
 }
@@ -537,19 +540,39 @@ impl Sessions {
         }
     }
 
-    /// The answer to a request that was answered already, a moment ago.
-    pub fn repeated(&mut self, id: u32, request: &[u8], now: u64) -> Option<Vec<u8>> {
+    /// What becomes of a request if it was answered already, a moment ago.
+    pub fn repeated(&mut self, id: u32, request: &[u8], now: Duration) -> Option<Repeated> {
         let (active, _) = self.find(id)?;
-        let (known, answer, at) = active.last.as_ref()?;
-        (known == request && now.saturating_sub(*at) < AGAIN_S).then(|| answer.clone())
+        let last = active.last.as_ref().filter(|last| last.request == request)?;
+        let passed = now.saturating_sub(last.at);
+        if last.took >= PATIENCE && passed < PATIENCE {
+            return Some(Repeated::Answered);
+        }
+        (passed < AGAIN).then(|| Repeated::Lost(last.answer.clone()))
     }
 
-    /// Remembers an answer.
-    pub fn answered(&mut self, id: u32, request: &[u8], answer: &[u8], now: u64) {
+    /// Remembers an answer, and how long it took.
+    pub fn answered(&mut self, id: u32, last: Answered) {
         if let Some((active, _)) = self.find(id) {
-            active.last = Some((request.to_vec(), answer.to_vec(), now));
+            active.last = Some(last);
         }
     }
+}
+
+/// A request, its answer, when that was given, and how long it took.
+pub struct Answered {
+    pub request: Vec<u8>,
+    pub answer: Vec<u8>,
+    pub at: Duration,
+    pub took: Duration,
+}
+
+/// A request that comes again.
+pub enum Repeated {
+    /// Since its answer was lost, which is this.
+    Lost(Vec<u8>),
+    /// It was sent while the answer was on its way: clients take another one for an error (ipmitool ends a console then).
+    Answered,
 }
 
 /// The role of a level.

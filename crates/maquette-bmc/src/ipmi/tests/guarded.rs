@@ -1,5 +1,7 @@
 //! What clients cannot do to a BMC and to each other, and what is done when packets are lost.
 
+use std::time::Duration;
+
 use super::*;
 
 /// Whether somebody's password was shown to be known.
@@ -218,6 +220,26 @@ fn an_answer_is_repeated_for_a_moment_only() {
     assert_eq!(power(&mut bench), 0);
     bench.time.fetch_add(5, Ordering::Relaxed);
     assert_eq!(power(&mut bench), 1);
+}
+
+/// libvirt took a second, in which ipmitool asked for the console again: two answers came, and it ended the console for the
+/// second.
+#[test]
+fn what_is_asked_again_before_it_is_answered_is_answered_once() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    let (ours, message) = (client.id, request(0, 1, 5, &[]));
+    let mut power = |bench: &mut Bench| {
+        let bytes = client.seal(payload::IPMI, &message);
+        sent(&bench.node.receive(PEER.into(), &bytes)).is_some()
+    };
+    assert!(power(&mut bench) && power(&mut bench), "the answer may have been lost");
+    let (request, answer, at) = (message.clone(), vec![0; 12], bench.bmc.moment());
+    let took = Duration::from_secs(1);
+    bench.node.sessions.answered(ours, Answered { request, answer, at, took });
+    assert!(!power(&mut bench) && !power(&mut bench));
+    bench.time.fetch_add(1, Ordering::Relaxed);
+    assert!(power(&mut bench), "this answer was lost");
 }
 
 #[test]

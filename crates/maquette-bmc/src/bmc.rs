@@ -217,6 +217,8 @@ pub struct Bmc {
     /// One change of what clients set at a time.
     changing: Mutex<()>,
     looks: AtomicU64,
+    /// How often it was seen to end.
+    ends: AtomicU64,
     listener: Mutex<Option<Listener>>,
     /// How often it has begun anew: clients' sessions end with that.
     beginnings: AtomicU64,
@@ -238,6 +240,7 @@ impl Bmc {
             ticking: Mutex::default(),
             changing: Mutex::default(),
             looks: AtomicU64::default(),
+            ends: AtomicU64::default(),
             listener: Mutex::default(),
             beginnings: AtomicU64::default(),
             keeper: Mutex::default(),
@@ -302,7 +305,10 @@ impl Bmc {
             let left = power == Power::Off && std::mem::take(&mut state.leaving);
             let what = match (state.seen.replace(power), power) {
                 (Some(Power::Off), now) if now.is_on() => Some(What::PowerOn),
-                (Some(before), Power::Off) if before.is_on() => Some(What::PowerOff),
+                (Some(before), Power::Off) if before.is_on() => {
+                    self.ends.fetch_add(1, Ordering::Relaxed);
+                    Some(What::PowerOff)
+                }
                 (Some(before), Power::Crashed) if before != Power::Crashed => Some(What::Crashed),
                 _ => None,
             };
@@ -317,6 +323,11 @@ impl Bmc {
             self.note(what, "");
         }
         Ok(power)
+    }
+
+    /// How often the machine was seen to end: what was opened of it before has ended with it.
+    pub fn ends(&self) -> u64 {
+        self.ends.load(Ordering::Relaxed)
     }
 
     /// Logs what happened, and tells whoever listens.

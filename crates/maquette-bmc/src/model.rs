@@ -32,6 +32,8 @@ pub struct Model {
     inside: Mutex<Inside>,
     hook: Mutex<Option<Hook>>,
     line: Arc<Line>,
+    /// Whether the next console says nothing.
+    mutes: AtomicBool,
 }
 
 impl Default for Model {
@@ -84,7 +86,12 @@ impl Model {
             image: None,
             fault: None,
         };
-        Self { inside: Mutex::new(inside), hook: Mutex::default(), line: Arc::default() }
+        Self {
+            inside: Mutex::new(inside),
+            hook: Mutex::default(),
+            line: Arc::default(),
+            mutes: AtomicBool::default(),
+        }
     }
 
     /// Has somebody hear of each call, by its name, before it is done; the call waits for it.
@@ -145,6 +152,16 @@ impl Model {
     /// Has everything fail from now on, or nothing any more.
     pub fn fail(&self, fault: Option<Fault>) {
         self.inside().fault = fault;
+    }
+
+    /// Has the console that is opened next say nothing, and not end with its guest.
+    pub fn mutes_console(&self) {
+        self.mutes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that console is still to be opened.
+    pub fn will_mute_console(&self) -> bool {
+        self.mutes.load(Ordering::Relaxed)
     }
 
     /// Its guest ends, and its console with it.
@@ -236,7 +253,12 @@ impl Machine for Model {
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.hear("console");
         drop(self.runs()?);
-        Ok(Box::new(Echo(self.line.clone())))
+        let typed = self.line.clone();
+        let said = match self.mutes.swap(false, Ordering::Relaxed) {
+            true => Arc::default(),
+            false => typed.clone(),
+        };
+        Ok(Box::new(Echo { said, typed }))
     }
 
     fn console_log(&self) -> Result<Said, Fault> {
@@ -281,8 +303,11 @@ impl Line {
     }
 }
 
-/// A console that says what is typed into it.
-struct Echo(Arc<Line>);
+/// A console that says what is typed into it, if that is one line.
+struct Echo {
+    said: Arc<Line>,
+    typed: Arc<Line>,
+}
 
 /// One of its directions: it ends with the other.
 struct Direction(Arc<Line>);
@@ -295,13 +320,13 @@ impl Drop for Direction {
 
 impl Console for Echo {
     fn closer(&self) -> Box<dyn Fn() + Send + Sync> {
-        let line = self.0.clone();
+        let line = self.said.clone();
         Box::new(move || line.close())
     }
 
     fn split(self: Box<Self>) -> (Box<dyn Read + Send>, Box<dyn Write + Send>) {
-        self.0.closed.store(false, Ordering::Relaxed);
-        (Box::new(Direction(self.0.clone())), Box::new(Direction(self.0)))
+        self.said.closed.store(false, Ordering::Relaxed);
+        (Box::new(Direction(self.said)), Box::new(Direction(self.typed)))
     }
 }
 

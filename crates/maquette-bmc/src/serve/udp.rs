@@ -29,6 +29,8 @@ struct Line {
     typed: Option<mpsc::Sender<Vec<u8>>>,
     said: Option<mpsc::Receiver<Vec<u8>>>,
     ends: Option<Box<dyn Fn() + Send + Sync>>,
+    /// How often the node had ended when somebody began to open it.
+    run: u64,
 }
 
 impl Drop for Line {
@@ -41,7 +43,7 @@ impl Drop for Line {
 }
 
 impl Line {
-    fn open(console: Box<dyn Console>) -> Self {
+    fn open(console: Box<dyn Console>, run: u64) -> Self {
         let ends = console.closer();
         let (mut reader, mut writer) = console.split();
         let (typed, mut pieces) = mpsc::channel::<Vec<u8>>(PIECES);
@@ -61,7 +63,7 @@ impl Line {
                 }
             }
         });
-        Self { typed: Some(typed), said: Some(said), ends: Some(ends) }
+        Self { typed: Some(typed), said: Some(said), ends: Some(ends), run }
     }
 
     /// What the console says next; for ever nothing if there is none.
@@ -86,24 +88,27 @@ struct Desk {
     late: Arc<Semaphore>,
     line: Line,
     /// The console that is looked for, since somebody has it and it has ended.
-    opening: Option<JoinHandle<Result<Box<dyn Console>, Fault>>>,
+    opening: Opening,
+    /// How often the node had ended before the last datagram.
+    run: u64,
 }
 
+/// A console that is looked for, and how often its node had ended before.
+type Opening = Option<(u64, JoinHandle<Result<Box<dyn Console>, Fault>>)>;
+
 /// The end of a look for a console; for ever nothing if there is none.
-async fn opened(
-    opening: &mut Option<JoinHandle<Result<Box<dyn Console>, Fault>>>,
-) -> Option<Box<dyn Console>> {
-    let Some(handle) = opening else { return std::future::pending().await };
-    let console = handle.await;
+async fn opened(opening: &mut Opening) -> Option<Line> {
+    let Some((run, handle)) = opening else { return std::future::pending().await };
+    let (run, console) = (*run, handle.await);
     *opening = None;
-    console.ok()?.ok()
+    Some(Line::open(console.ok()?.ok()?, run))
 }
 
 /// Serves a node's IPMI on a socket, for ever.
 pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
     let (socket, late) = (Arc::new(socket), Arc::new(Semaphore::new(LATE)));
     let (line, opening) = (Line::default(), None);
-    let mut desk = Desk { service, bmc, socket, late, line, opening };
+    let mut desk = Desk { service, bmc, socket, late, line, opening, run: 0 };
     let mut node = desk.node();
     let mut again = tokio::time::interval(AGAIN);
     again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -132,9 +137,9 @@ pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
                     Vec::new()
                 }
             },
-            console = opened(&mut desk.opening) => {
-                if let Some(console) = console.filter(|_| node.has_console()) {
-                    desk.line = Line::open(console);
+            line = opened(&mut desk.opening) => {
+                if let Some(line) = line.filter(|_| node.has_console()) {
+                    desk.line = line;
                 }
                 continue;
             }
@@ -166,8 +171,9 @@ impl Desk {
     }
 
     /// Has a datagram answered. Commands may wait for libvirt; meanwhile others are served, and this node's queue.
-    async fn take(&self, node: Node, peer: SocketAddr, bytes: Vec<u8>) -> (Node, Vec<Effect>) {
+    async fn take(&mut self, node: Node, peer: SocketAddr, bytes: Vec<u8>) -> (Node, Vec<Effect>) {
         let mut node = node;
+        self.run = self.bmc.ends();
         let done = tokio::task::spawn_blocking(move || {
             let effects = node.take(peer, &bytes);
             (node, effects)
@@ -183,11 +189,17 @@ impl Desk {
         }
     }
 
-    /// Opens the console anew when its node runs again.
+    /// Opens the console anew when its node runs again. One that was opened while the node ended may say nothing any more,
+    /// and not end either.
     fn look_for_console(&mut self) {
+        if self.line.said.is_some() && self.line.run != self.bmc.ends() {
+            self.line = Line::default();
+        }
         if self.line.said.is_none() && self.opening.is_none() {
             let bmc = self.bmc.clone();
-            self.opening = Some(tokio::task::spawn_blocking(move || bmc.machine().console()));
+            let run = bmc.ends();
+            let console = tokio::task::spawn_blocking(move || bmc.machine().console());
+            self.opening = Some((run, console));
         }
     }
 
@@ -216,7 +228,7 @@ impl Desk {
                     let service = self.service.clone();
                     let _ = tokio::task::spawn_blocking(move || service.keep_accounts()).await;
                 }
-                Effect::Open(console) => self.line = Line::open(console),
+                Effect::Open(console) => self.line = Line::open(console, self.run),
                 Effect::Type(bytes) => {
                     self.line.typed.as_ref().map(|typed| typed.try_send(bytes));
                 }
@@ -337,6 +349,14 @@ mod tests {
             caller.echoes(&mut sequence, text);
             bmc.press(Press::ForceOff).unwrap();
         }
+        // Opened while the node ended, it neither says anything nor ends.
+        model.mutes_console();
+        bmc.press(Press::On).unwrap();
+        while model.will_mute_console() {
+            std::thread::yield_now();
+        }
+        bmc.press(Press::PowerCycle).unwrap();
+        caller.echoes(&mut sequence, "third");
         assert!(said.lock().unwrap().is_empty());
     }
 }

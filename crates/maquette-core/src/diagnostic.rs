@@ -139,8 +139,8 @@ enum Idle {
     Warnings,
     /// Those in these sources are warnings.
     WarningsIn(HashSet<SourceId>),
-    /// All are errors, and so are extra variables without effect.
-    Errors,
+    /// All are errors, and so are extra variables without effect, but for those in these sources.
+    Errors(HashSet<SourceId>),
 }
 
 /// Code of a key that nobody knows.
@@ -167,12 +167,19 @@ impl Diagnostics {
 
     /// Takes all that has no effect for an error.
     pub fn strict() -> Self {
-        Self { idle: Box::new(Idle::Errors), ..Self::default() }
+        Self { idle: Box::new(Idle::Errors(HashSet::new())), ..Self::default() }
     }
 
     /// Names a file of [`Self::lenient_in_files`]; elsewhere it changes nothing.
     pub fn be_lenient_in(&mut self, source: SourceId) {
         if let Idle::WarningsIn(sources) = &mut *self.idle {
+            sources.insert(source);
+        }
+    }
+
+    /// Names a file that its user cannot mend: what has no effect there is never an error.
+    pub fn be_never_strict_in(&mut self, source: SourceId) {
+        if let Idle::Errors(sources) = &mut *self.idle {
             sources.insert(source);
         }
     }
@@ -192,7 +199,8 @@ impl Diagnostics {
             Idle::WarningsIn(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
                 Severity::Warning
             }
-            Idle::Errors if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Error,
+            Idle::Errors(but) if source.is_some_and(|s| but.contains(&s)) => diagnostic.severity,
+            Idle::Errors(_) if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Error,
             _ => diagnostic.severity,
         }
     }
@@ -366,5 +374,20 @@ mod tests {
     fn the_closest_word_is_close() {
         assert_eq!(closest("contoller", ["compute", "controller"]), Some("controller"));
         assert_eq!(closest("xyz", ["compute", "controller"]), None);
+    }
+
+    /// `--strict` was of no use with a network file that comes with Maquette.
+    #[test]
+    fn what_its_user_cannot_mend_is_no_error_however_strict_it_is() {
+        let mut sources = crate::span::Sources::default();
+        let (ours, theirs) = (sources.add("<built-in>", "a"), sources.add("web.yml", "a"));
+        let mut diags = Diagnostics::strict();
+        diags.be_never_strict_in(ours);
+        let mut diags = diags.fresh();
+        let warning = Diagnostic::warning(WITHOUT_EFFECT, "");
+        diags.push(warning.clone().at(sources.whole(ours), ""));
+        assert!(!diags.has_errors());
+        diags.push(warning.at(sources.whole(theirs), ""));
+        assert!(diags.has_errors());
     }
 }

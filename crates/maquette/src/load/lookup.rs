@@ -132,6 +132,7 @@ fn built_in(reader: &mut Reader<'_>, kind: Kind, name: &str, text: &str) -> Opti
     let stem = stem(name);
     let shown = format!("{}{}/{stem}.yml", super::built_in::MARK, kind.folder());
     let id = reader.foreign(&shown, text);
+    reader.diags.be_never_strict_in(id);
     let tree = parse(&reader.sources, id, &mut reader.diags)?;
     Some(Found { name: stem, path: shown, tree })
 }

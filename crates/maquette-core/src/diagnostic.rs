@@ -184,6 +184,12 @@ impl Diagnostics {
         }
     }
 
+    /// Whether a diagnostic is of such a file.
+    pub fn is_never_strict(&self, diagnostic: &Diagnostic) -> bool {
+        let source = diagnostic.labels.first().map(|label| label.span.source);
+        matches!(&*self.idle, Idle::Errors(but) if source.is_some_and(|s| but.contains(&s)))
+    }
+
     /// An empty list that is as strict.
     #[must_use]
     pub fn fresh(&self) -> Self {
@@ -199,7 +205,7 @@ impl Diagnostics {
             Idle::WarningsIn(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
                 Severity::Warning
             }
-            Idle::Errors(but) if source.is_some_and(|s| but.contains(&s)) => diagnostic.severity,
+            Idle::Errors(_) if self.is_never_strict(diagnostic) => diagnostic.severity,
             Idle::Errors(_) if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Error,
             _ => diagnostic.severity,
         }

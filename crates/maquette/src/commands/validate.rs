@@ -10,7 +10,7 @@ use serde_json::json;
 use super::graph;
 use crate::cli::Wanted;
 use crate::failure::Failure;
-use crate::load::{self, Loaded, PROJECT, built_in};
+use crate::load::{self, Loaded, PROJECT};
 use crate::playbooks::Hooks;
 use crate::session::authorities::authorities;
 use crate::world::World;
@@ -34,7 +34,7 @@ type Counts = (usize, usize);
 /// Says what is wrong with the input, or how much it asks for.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let (found, sources, counts) = examined(world, args)?;
-    let diags = if args.wanted.strict { strict(&found, &sources) } else { found };
+    let diags = if args.wanted.strict { strict(&found) } else { found };
     let valid = counts.filter(|_| !diags.has_errors());
     if args.json {
         let value = json!({
@@ -116,14 +116,10 @@ fn besides(world: &World, loaded: &Loaded, diags: &mut Diagnostics) -> Result<()
 }
 
 /// The same with errors in the place of warnings, but for those of files that come with Maquette: their user cannot mend them.
-fn strict(diags: &Diagnostics, sources: &Sources) -> Diagnostics {
-    let comes_with_us = |d: &Diagnostic| {
-        let source = d.labels.first().map(|label| sources.get(label.span.source));
-        source.is_some_and(|source| source.name.starts_with(built_in::MARK))
-    };
-    let mut all = Diagnostics::default();
+fn strict(diags: &Diagnostics) -> Diagnostics {
+    let mut all = diags.fresh();
     for diagnostic in diags.iter() {
-        let severity = match comes_with_us(diagnostic) {
+        let severity = match diags.is_never_strict(diagnostic) {
             true => diagnostic.severity,
             false => Severity::Error,
         };

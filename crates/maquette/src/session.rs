@@ -250,7 +250,8 @@ impl<'a> Session<'a> {
         uptime_s: &BTreeMap<String, u64>,
         ask: Ask,
     ) -> Result<BTreeMap<String, Evidence>, Failure> {
-        guests::look(self.world, &self.connection, observed, uptime_s, ask)
+        let answered = self.runs.answered((self.world.clock)());
+        guests::look(self.world, &self.connection, observed, (uptime_s, &answered), ask)
     }
 
     /// Who is changing the environment just now, if anybody is.

@@ -466,13 +466,25 @@ impl Building<'_, '_> {
     /// as they are.
     fn tell(&self, agreed: &Agreed, after: Option<Observed>) -> Result<(), Failure> {
         let Agreed { hypervisor, planned, plan } = agreed;
-        let uptime = match plan.is_empty() {
-            true => hypervisor.facts.uptime_s.clone(),
-            // It was asked before nodes were started.
-            false => self.session.uptimes()?,
-        };
-        let mut now = after.map_or_else(|| self.now(agreed), Ok)?;
-        let evidence = self.session.evidence_at(&now, &uptime, Ask::Nodes)?;
+        // For how long they run and whether they answer are two questions, asked at once.
+        let (uptime, found) = std::thread::scope(|scope| {
+            let uptime = scope.spawn(|| match plan.is_empty() {
+                true => Ok(hypervisor.facts.uptime_s.clone()),
+                // It was asked before nodes were started.
+                false => self.session.uptimes(),
+            });
+            let asked = || {
+                let now = after.map_or_else(|| self.now(agreed), Ok)?;
+                let evidence = self.session.evidence_at(&now, &BTreeMap::new(), Ask::Nodes)?;
+                Ok::<_, Failure>((now, evidence))
+            };
+            let found = asked();
+            (uptime.join(), found)
+        });
+        let (mut now, mut evidence) = found?;
+        for (name, seconds) in uptime.unwrap_or_else(|_| Ok(BTreeMap::new()))? {
+            evidence.entry(name).or_default().uptime_s = Some(seconds);
+        }
         if !self.how.json {
             self.show_nodes(planned, &now, &evidence);
         }

@@ -1,8 +1,8 @@
 //! What nodes answer at this moment, for those who say what state they are in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use maquette_core::node_state::Evidence;
+use maquette_core::node_state::{Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
 use maquette_engine::guests::{self, Guest};
 
@@ -21,12 +21,13 @@ pub enum Ask {
     Nobody,
 }
 
-/// Finds out about every node that runs. Guests on a LAN are asked from here, all others from the hypervisor.
+/// Finds out about every node that runs: for how long, and whether it answers. Guests on a LAN are asked from here, all others
+/// from the hypervisor; those that have just answered a login are not asked again.
 pub(super) fn look(
     world: &World,
     connection: &Connection,
     observed: &Observed,
-    uptime_s: &BTreeMap<String, u64>,
+    (uptime_s, answered): (&BTreeMap<String, u64>, &BTreeSet<String>),
     ask: Ask,
 ) -> Result<BTreeMap<String, Evidence>, Failure> {
     let host = connection.host.as_ref();
@@ -37,7 +38,10 @@ pub(super) fn look(
             && d.recorded.guest.is_some()
             && (ask == Ask::Failed || d.failed.is_none())
     };
-    let asked: Vec<&Domain> = observed.domains.values().filter(asked).collect();
+    let just_now =
+        |d: &&Domain| d.recorded.access.address.is_some() && answered.contains(d.name.as_str());
+    let (just_now, asked): (Vec<&Domain>, Vec<&Domain>) =
+        observed.domains.values().filter(asked).partition(just_now);
     let from_here = |d: &Domain| d.recorded.access.direct && !host.is_here();
     // Its console is read on the hypervisor, wherever it is asked whether it answers.
     let there = |d: &&Domain| Guest {
@@ -62,6 +66,9 @@ pub(super) fn look(
     let direct = direct.ok().and_then(Result::ok).unwrap_or_default();
     for (name, evidence) in direct {
         found.entry(name).or_default().ssh = evidence.ssh;
+    }
+    for domain in just_now {
+        found.entry(domain.name.to_string()).or_default().ssh = Some(SshAnswer::Greeted);
     }
     for (name, seconds) in uptime_s {
         found.entry(name.clone()).or_default().uptime_s = Some(*seconds);

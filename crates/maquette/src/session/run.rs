@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maquette_core::blueprint::Node;
 use maquette_core::observed::Origin;
@@ -29,6 +29,10 @@ use crate::{file_limit, signals};
 /// How long what a plan starts may take to come up, where nobody said so.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// For how long a login that worked shows that a node answers, as long as its domain runs: to ask it again costs a start of
+/// its SSH server, which under emulation takes longer than many of the steps.
+const RECENT: Duration = Duration::from_secs(20);
+
 /// How a session carries plans out.
 pub(super) struct Runs {
     /// Whether events are printed as JSON.
@@ -45,6 +49,8 @@ pub(super) struct Runs {
     records: Option<RecordKey>,
     /// How guests run that are started, where any are.
     virt: Option<VirtType>,
+    /// When logins to nodes worked.
+    logins: BTreeMap<String, SystemTime>,
 }
 
 impl Runs {
@@ -52,7 +58,15 @@ impl Runs {
     pub(super) fn new(records: Option<RecordKey>) -> Self {
         let (json, limit, refetches) = (false, LIMIT, false);
         let (reporter, journal, authorities, virt) = (None, None, None, None);
-        Self { json, limit, reporter, journal, refetches, authorities, records, virt }
+        let logins = BTreeMap::new();
+        Self { json, limit, reporter, journal, refetches, authorities, records, virt, logins }
+    }
+
+    /// Nodes that have just answered a login.
+    pub(super) fn answered(&self, now: SystemTime) -> BTreeSet<String> {
+        let recent = |at: &SystemTime| now.duration_since(*at).is_ok_and(|past| past < RECENT);
+        let nodes = self.logins.iter().filter(|(_, at)| recent(at));
+        nodes.map(|(name, _)| name.clone()).collect()
     }
 
     /// Has what is done from now on written down as that of a verb.
@@ -149,9 +163,12 @@ impl Session<'_> {
         let reporter = self.runs.reporter.get_or_insert_with(|| progress::choose(self.world, json));
         let (reporter, journal) = (reporter.as_mut(), self.runs.journal.as_mut());
         let (took, interrupted) = (BTreeMap::new(), BTreeSet::new());
-        let mut watch = Watch { reporter, journal, defining, shared, took, interrupted };
+        let logging_in = plan.steps.iter().filter_map(|s| Some((s.id, logs_in(&s.action)?)));
+        let logins = Logins { steps: logging_in.collect(), worked: &mut self.runs.logins };
+        let clock = self.world.clock;
+        let mut watch = Watch { reporter, journal, defining, shared, took, interrupted, logins };
         let summary = executor::run(&plan.steps, backend.as_ref(), &self.cancelled, &mut |e| {
-            watch.event(&e);
+            watch.event(&e, clock());
         });
         let learnt = notes.lock().unwrap_or_else(PoisonError::into_inner);
         let measured = plan::measured(&plan.steps, &watch.took, &learnt.booted);
@@ -191,11 +208,23 @@ struct Watch<'r> {
     took: BTreeMap<StepId, u64>,
     /// Steps that wait no longer.
     interrupted: BTreeSet<StepId>,
+    logins: Logins<'r>,
+}
+
+/// Logins that ended steps.
+struct Logins<'r> {
+    /// Steps that end with one, and to which node.
+    steps: BTreeMap<StepId, String>,
+    /// When they worked.
+    worked: &'r mut BTreeMap<String, SystemTime>,
 }
 
 impl Watch<'_> {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event, now: SystemTime) {
         if let Event::StepFinished { id, took } = event {
+            if let Some(name) = self.logins.steps.remove(id) {
+                self.logins.worked.insert(name, now);
+            }
             self.took.insert(*id, took.as_secs_f64().ceil() as u64);
             if self.defining.remove(id) && self.defining.is_empty() {
                 self.shared = None;
@@ -221,6 +250,16 @@ fn learn(host: &dyn Host, took: &[(&Node, How, u64)], learnt: &Learnt, now_s: u6
         starts.learn(took);
         starts.learn_templates(&learnt.templates, now_s);
     });
+}
+
+/// The node that a step has started and logged in to when it is done. One that had to be waited for although it ran is asked
+/// once more.
+fn logs_in(action: &Action) -> Option<String> {
+    match action {
+        Action::StartDomain { name, ready: Some(_) } => Some(name.to_string()),
+        Action::RestoreDomain { node, .. } => Some(node.name.to_string()),
+        _ => None,
+    }
 }
 
 /// The node that a step waits for.
@@ -264,6 +303,17 @@ fn origin(world: &World) -> Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_shows_for_a_short_time_only_that_a_node_answers() {
+        let at = |s: u64| UNIX_EPOCH + Duration::from_secs(s);
+        let mut runs = Runs::new(None);
+        runs.logins = [("old".to_string(), at(80)), ("new".to_string(), at(90))].into();
+        assert_eq!(runs.answered(at(105)), BTreeSet::from(["new".to_string()]));
+        // The clock was set back.
+        assert_eq!(runs.answered(at(85)), BTreeSet::from(["old".to_string()]));
+        assert!(runs.answered(at(200)).is_empty());
+    }
 
     /// A hypervisor with very many CPUs would have had more guests boot than files can be open.
     #[test]

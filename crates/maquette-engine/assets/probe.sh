@@ -107,11 +107,14 @@ done
 say guests
 now=$(date +%s)
 stat -c '%Y %n' /run/libvirt/qemu/*.pid 2>/dev/null | while read -r since file; do
-    # It may end while it is looked at.
+    # It may end while it is looked at. No process is started for each: hypervisors that are busy take long for that.
     read -r pid 2>/dev/null <"$file" || [ -n "${pid-}" ] || continue
-    rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" 2>/dev/null || :)
+    rss=0
+    while read -r key value _; do
+        [ "$key" != VmRSS: ] || { rss=$value && break; }
+    done 2>/dev/null <"/proc/$pid/status" || :
     name=${file##*/}
-    echo "${rss:-0} ${name%.pid} $((now - since))"
+    echo "$rss ${name%.pid} $((now - since))"
     pid=
 done || :
 say router

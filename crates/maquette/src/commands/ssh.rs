@@ -17,7 +17,7 @@ pub struct Args {
     /// Which environment.
     #[command(flatten)]
     pub place: Place,
-    /// The node
+    /// The node, or USER@NODE
     pub node: String,
     /// Options of ssh (`-L 8080:localhost:80`), then a command to run there instead of a shell
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use maquette_core::diagnostic::closest;
+use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::observed::Domain;
 use maquette_core::selection::{self, Candidate};
 use maquette_core::values::{HostAddress, Login, ValueError};
@@ -50,9 +50,16 @@ impl Route {
         self.options.iter().cloned().chain(own).chain(limits())
     }
 
+    /// The same as another user.
+    fn as_user(self, user: &Login) -> Self {
+        let host = self.destination.rsplit_once('@').map_or(self.destination.as_str(), |(_, h)| h);
+        let destination = format!("{user}@{host}");
+        Self { destination, ..self }
+    }
+
     /// A path there as `scp` has it, for which a colon ends the host.
     pub fn path(&self, path: &str) -> String {
-        match self.destination.split_once('@') {
+        match self.destination.rsplit_once('@') {
             Some((user, host)) if host.contains(':') => format!("{user}@[{host}]:{path}"),
             _ => format!("{}:{path}", self.destination),
         }
@@ -164,8 +171,18 @@ impl Routes {
         name != "hypervisor" && !host.is_some_and(off)
     }
 
-    /// The route to the one node that a word means.
+    /// The route to the one node that a word means, which may name the user as ssh has it: `root@NODE`.
     pub fn one(&self, word: &str) -> Result<Route, Failure> {
+        let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
+        let Some((user, node)) = of_user else { return self.only(word) };
+        let user: Login = user.parse().map_err(|e: ValueError| {
+            Failure::input(Diagnostic::error("ssh::user", e.to_string()))
+        })?;
+        Ok(self.only(node)?.as_user(&user))
+    }
+
+    /// The same without a user.
+    fn only(&self, word: &str) -> Result<Route, Failure> {
         let mut found = self.select(&[word.to_string()])?;
         match (found.pop(), found.is_empty()) {
             (Some(route), true) => Ok(route),

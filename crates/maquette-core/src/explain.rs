@@ -4,6 +4,7 @@
 mod sample;
 
 use crate::diagnostic::closest;
+use crate::file_keys::peers::instead;
 use crate::file_keys::{Class, Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::topology::{DESCRIBED, NETWORK, NETWORK_DEFAULTS, NODE_DEFAULTS};
@@ -100,8 +101,11 @@ pub fn find(word: &str) -> Result<Vec<Topic>, Option<String>> {
     if !ranked.is_empty() {
         return Ok(ranked.into_iter().map(|(_, topic)| topic).collect());
     }
-    let names = names.iter().map(String::as_str).filter(|name| *name != NAME);
-    Err(closest(last, names).map(String::from))
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != NAME).collect();
+    // What another tool calls it is further from it than many a word that means something else.
+    Err(instead(last, &names).or_else(|| {
+        closest(last, names.iter().copied()).map(|like| format!("did you mean `{like}`?"))
+    }))
 }
 
 /// Whether a setting is given by this flag, with its dashes, or by this environment variable.

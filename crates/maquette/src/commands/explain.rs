@@ -21,7 +21,7 @@ pub struct Args {
 /// Explains a key, or lists all.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let topics = match &args.key {
-        Some(key) => explain::find(key).map_err(|like| unknown(key, like))?,
+        Some(key) => explain::find(key).map_err(|instead| unknown(key, instead))?,
         None => explain::topics(),
     };
     let text = match (args.json, &args.key) {
@@ -33,12 +33,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn unknown(key: &str, like: Option<String>) -> Failure {
+fn unknown(key: &str, instead: Option<String>) -> Failure {
     let diagnostic = Diagnostic::error("explain::unknown", format!("there is no key `{key}`"));
-    Failure::input(match like {
-        Some(like) => diagnostic.help(format!("did you mean `{like}`?")),
-        None => diagnostic.help("`maquette explain` lists all"),
-    })
+    Failure::input(
+        diagnostic.help(instead.unwrap_or_else(|| "`maquette explain` lists all".into())),
+    )
 }
 
 /// All settings and keys that have an effect, a line each, under the mapping that they are written in.

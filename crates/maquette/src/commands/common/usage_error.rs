@@ -197,9 +197,23 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     if let Some((_, _, tip)) = FLAGS_ELSEWHERE.iter().find(fits) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    } else if let Some(tip) = before_the_verb(flag, words) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     } else if closest(flag, similar.iter().map(String::as_str)).is_none() {
         error.remove(ContextKind::SuggestedArg);
     }
+}
+
+/// What to say of a flag that stands before the verb whose flag it is.
+fn before_the_verb(flag: &str, words: &[OsString]) -> Option<String> {
+    let whole = Cli::command();
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let at = words.iter().position(|word| whole.find_subcommand(word).is_some())?;
+    let is_flag = |word: &&str| word.split_once('=').map_or(*word, |(name, _)| name) == flag;
+    words[..at].iter().any(is_flag).then(|| {
+        format!("options come after the verb: `maquette {} {}`", words[at], words[..at].join(" "))
+    })
 }
 
 /// The environment variable that a refused value comes from.

@@ -23,7 +23,7 @@ pub use links::far_end;
 pub use switching::{
     BridgeOptions, Carrier, Fixed, HostPort, Outside, Portgroup, Route, Tag, Uplink, Vswitch,
 };
-pub use template::{ColdReason, Template, TemplatePart, has_generation_id, template};
+pub use template::{ColdReason, Earlier, Template, TemplatePart, has_generation_id, template};
 
 use crate::hardware::CacheMode;
 use crate::names::{EnvName, identifier, interface_name};

@@ -146,6 +146,44 @@ fn a_template_of_another_emulator_is_known_by_its_name() {
     }
 }
 
+/// After an update of QEMU or of Maquette, whoever had nodes warm the day before learns why these boot, or why a template is made.
+#[test]
+fn a_template_of_another_emulator_is_why_a_node_boots_or_one_is_made() {
+    let words = "the one that is there was made with another libvirt, QEMU, CPU or Maquette";
+    let with = |count: u32, cpus: usize, emulator: Option<&str>| -> (Vec<String>, usize) {
+        let mut seen = Observed { cpus, ..Observed::default() };
+        let blueprint = warm(&[(WEB, count)], &seen, StartChoice::Auto);
+        let (node, pool) = (&blueprint.nodes[0], &blueprint.pool);
+        if let Some(emulator) = emulator {
+            let there = blueprint::template(node, None, pool, &|_| true, emulator).unwrap();
+            let volumes = [there.disk(), there.memory()];
+            seen.volumes.insert(pool.name.to_string(), volumes.into());
+        }
+        let plan = plan(&blueprint, &seen);
+        let told = plan.changes.iter().filter(|change| {
+            change.detail.contains(words) || change.reason.all.iter().any(|r| r.contains(words))
+        });
+        (told.map(|change| change.name.clone()).collect(), counts(&plan)[0])
+    };
+    for (count, cpus, made) in [(1, 2, 0), (2, 2, 0), (3, 2, 1), (3, 4, 1)] {
+        let (told, steps) = with(count, cpus, Some("QEMU 0"));
+        let nodes = told.iter().filter(|name| name.starts_with("web-")).count();
+        // Where nodes start from one that is made, that says it.
+        let booting = if (count, cpus) == (3, 2) { 0 } else { count as usize };
+        assert_eq!((nodes, told.len() - nodes, steps), (booting, usize::from(booting == 0), made));
+        assert_eq!(with(count, cpus, None), (Vec::new(), made));
+    }
+    // It is of use, or of other nodes.
+    assert_eq!(with(1, 2, Some("QEMU 1")).0, Vec::<String>::new());
+    let seen = Observed::default();
+    let [web, db] = [WEB, DB].map(|nodes| {
+        let blueprint = warm(&[(nodes, 1)], &seen, StartChoice::Auto);
+        blueprint::template(&blueprint.nodes[0], None, &blueprint.pool, &|_| true, "QEMU 0")
+            .unwrap()
+    });
+    assert!(!web.is_for_another_emulator(&db.name()) && !web.is_for_another_emulator(&web.name()));
+}
+
 /// How long a node took is told of the next one like it, and of no other; restarts and nodes that booted in spite of a
 /// template do not count as warm.
 #[test]

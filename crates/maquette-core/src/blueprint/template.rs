@@ -41,6 +41,13 @@ impl Template {
         Self::is_called_so(domain) && domain.starts_with(&begin)
     }
 
+    /// Whether a domain makes the template of the same nodes for another emulator, or has made it by another version.
+    pub fn is_for_another_emulator(&self, domain: &str) -> bool {
+        let of_same = domain.strip_prefix(STEM).and_then(|key| key.get(EMULATOR_DIGITS..));
+        let own = self.key.get(EMULATOR_DIGITS..);
+        Self::is_called_so(domain) && domain != self.name() && of_same == own
+    }
+
     /// The UUID of its domain while it is made, which is in its memory for guests to read.
     pub fn uuid(&self) -> Uuid {
         Self::uuid_of(&self.name())
@@ -128,6 +135,26 @@ impl TemplatePart {
     }
 }
 
+/// What there is of a template that would have to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing.
+    None,
+    /// One of the same nodes, which is of no use with the libvirt, QEMU, CPU or Maquette that there is now.
+    OfAnotherEmulator,
+}
+
+impl fmt::Display for Earlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "",
+            Self::OfAnotherEmulator => {
+                ", and the one that is there was made with another libvirt, QEMU, CPU or Maquette"
+            }
+        })
+    }
+}
+
 /// Why a node boots instead of starting from a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColdReason {
@@ -170,9 +197,9 @@ pub enum ColdReason {
     /// Its first boot writes a file that only a system which starts would read.
     File(GuestPath),
     /// To make a template for one node takes longer than to boot it.
-    Alone,
+    Alone(Earlier),
     /// To make a template takes as long as to boot all of its nodes side by side.
-    AtOnce,
+    AtOnce(Earlier),
     /// There is no memory for its template's domain besides what runs.
     NoMemory,
     /// QEMU did not take its template's memory, for this reason, and disks overlay what is left of the template.
@@ -200,9 +227,16 @@ impl fmt::Display for ColdReason {
             Self::NoRoom => "the pool has no room for its memory",
             Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
             Self::NoAddress => "nothing tells under which address it answers",
-            Self::Alone => "no other node would start from its template",
-            Self::AtOnce => "nodes like it boot at once, in the time that a template takes",
             Self::NoMemory => "the hypervisor has no memory to make its template in",
+            Self::Alone(earlier) => {
+                return write!(f, "no other node would start from its template{earlier}");
+            }
+            Self::AtOnce(earlier) => {
+                return write!(
+                    f,
+                    "nodes like it boot at once, in the time that a template takes{earlier}"
+                );
+            }
             Self::Bus(bus) => {
                 return write!(f, "disks on {} cannot be plugged in while it runs", bus.as_str());
             }

@@ -7,7 +7,7 @@ use super::fate::{Fate, Fates, fates};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
 use crate::blueprint::{
-    self, Blueprint, ColdReason, Image, ImageOrigin, Node, Pool, Template, TemplatePart,
+    self, Blueprint, ColdReason, Earlier, Image, ImageOrigin, Node, Pool, Template, TemplatePart,
 };
 use crate::capacity::{self, Capacity};
 use crate::object::ObjectKind;
@@ -20,7 +20,10 @@ use crate::units::MIB;
 use crate::values::NodeName;
 
 /// Why templates are made.
-pub(super) const REASON: &str = "nodes start from it";
+const REASON: &str = "nodes start from it";
+
+/// The same where there is one already, which is of no use.
+const ANEW: &str = "nodes start from it, and the one that is there was made with another libvirt, QEMU, CPU or Maquette";
 
 /// Why those are that no node of this plan starts from.
 pub(super) const LATER: &str = "the next nodes start from it";
@@ -97,25 +100,28 @@ fn not_worth(
     }
     // What boots in any case, and of templates that are not worth making by themselves, how many nodes each has.
     let mut others = starts.values().filter(|s| boots(s)).count();
-    let mut alike: BTreeMap<String, usize> = BTreeMap::new();
+    let mut alike: BTreeMap<String, (usize, Earlier)> = BTreeMap::new();
     for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
         let known = |node: &&Node| observed.starts.seconds(node, How::Cold).is_some();
         match is_there(template, &blueprint.pool, observed) {
             true => {}
             // Its template does.
             false if nodes.iter().any(known) => others += 1,
-            false => drop(alike.insert(key.to_string(), nodes.len())),
+            false => {
+                let earlier = earlier(template, &blueprint.pool, observed);
+                alike.insert(key.to_string(), (nodes.len(), earlier));
+            }
         }
     }
     let (several, single): (Vec<usize>, Vec<usize>) =
-        alike.values().copied().partition(|count| *count > 1);
+        alike.values().map(|(count, _)| *count).partition(|count| *count > 1);
     let saves = saves_a_turn(&several, others + single.len(), observed.cpus);
-    let why = |count: usize| match count {
-        1 => Some(ColdReason::Alone),
+    let why = |(count, earlier)| match count {
+        1 => Some(ColdReason::Alone(earlier)),
         _ if saves => None,
-        _ => Some(ColdReason::AtOnce),
+        _ => Some(ColdReason::AtOnce(earlier)),
     };
-    alike.into_iter().filter_map(|(key, count)| Some((key, why(count)?))).collect()
+    alike.into_iter().filter_map(|(key, nodes)| Some((key, why(nodes)?))).collect()
 }
 
 /// Templates, each with a node that it is made of, that are made beside nodes which boot at once: for the next ones, on CPUs
@@ -125,7 +131,7 @@ pub(super) fn beside<'a>(
     observed: &Observed,
     starts: &Starts,
 ) -> Vec<(&'a Template, &'a Node)> {
-    let at_once = |node: &&Node| matches!(starts.get(&node.name), Some(Err(ColdReason::AtOnce)));
+    let at_once = |node: &&Node| matches!(starts.get(&node.name), Some(Err(ColdReason::AtOnce(_))));
     let nodes = blueprint.nodes.iter().filter(at_once).filter_map(|node| {
         let template = blueprint.templates.get(&node.name)?.as_ref().ok()?;
         Some((node, template))
@@ -350,6 +356,23 @@ pub(super) fn is_there(template: &Template, pool: &Pool, observed: &Observed) ->
     [template.memory(), template.disk()].iter().all(|file| observed.has_volume(pool, file))
 }
 
+/// What there is of a template that is not there.
+fn earlier(template: &Template, pool: &Pool, observed: &Observed) -> Earlier {
+    let mut volumes = observed.volumes.get(pool.name.as_str()).into_iter().flatten();
+    let is_same = |volume: &String| {
+        TemplatePart::Memory.domain(volume).is_some_and(|d| template.is_for_another_emulator(d))
+    };
+    if volumes.any(is_same) { Earlier::OfAnotherEmulator } else { Earlier::None }
+}
+
+/// Why a template is made that nodes of this plan start from.
+pub(super) fn reason(template: &Template, pool: &Pool, observed: &Observed) -> &'static str {
+    match earlier(template, pool, observed) {
+        Earlier::None => REASON,
+        Earlier::OfAnotherEmulator => ANEW,
+    }
+}
+
 /// Whether there are templates at all.
 pub fn has_templates(pool: &Pool, observed: &Observed) -> bool {
     let mut volumes = observed.volumes.get(pool.name.as_str()).into_iter().flatten();
@@ -397,9 +420,10 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
             };
             fetched.insert(image.volume.clone(), builder.add(fetch, [], reason));
         }
-        change(Op::Create, &template.name(), image, REASON);
+        let reason = reason(template, pool, observed);
+        change(Op::Create, &template.name(), image, reason);
         let after = fetched.get(&image.volume).copied();
-        builder.add(make(template, node, pool, true), after, REASON);
+        builder.add(make(template, node, pool, true), after, reason);
     }
     Plan { changes, steps: builder.finish() }
 }

@@ -1,7 +1,7 @@
 //! Steps of a node that starts from a template.
 
 use super::diff::Planner;
-use super::warm::{LATER, REASON, beside, is_there, make};
+use super::warm::{LATER, beside, is_there, make, reason};
 use super::{Action, Op, Readiness, StepId};
 use crate::blueprint::{Disk, Image, Node, Template};
 use crate::object::ObjectKind;
@@ -18,10 +18,11 @@ impl Planner<'_> {
             return None;
         }
         let shown = template.image.shown();
-        self.change(Op::Create, ObjectKind::Image, &template.name(), shown, REASON);
+        let reason = reason(template, &pool, self.observed);
+        self.change(Op::Create, ObjectKind::Image, &template.name(), shown, reason);
         let fetched = self.fetched.get(&template.image.volume).copied();
         let required = self.blueprint.start == StartChoice::Warm;
-        let made = self.builder.add(make(template, node, &pool, required), fetched, REASON);
+        let made = self.builder.add(make(template, node, &pool, required), fetched, reason);
         self.templates.insert(template.key.clone(), made);
         Some(made)
     }

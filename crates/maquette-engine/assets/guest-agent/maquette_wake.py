@@ -38,6 +38,9 @@ LATER = 0 if ROOT else 60
 KERNEL_READ = ROOT + "/run/systemd/journal/kernel-seqnum"
 BOOT_ID = ROOT + "/proc/sys/kernel/random/boot_id"
 PRODUCT_UUID = ROOT + "/sys/class/dmi/id/product_uuid"
+# What the kernel tells clients by that they have been here, drawn for the first listener that takes data with a connection's
+# first packet: systemd-resolved, in the template.
+FAST_OPEN = ROOT + "/proc/sys/net/ipv4/tcp_fastopen_key"
 # The firmware's tables, in which the UUID has its first three fields little-endian.
 TABLES = ROOT + "/sys/firmware/dmi/tables/DMI"
 # Where OpenSSH has this (9.8 on), the listener hands the keys on that it has read; earlier ones read them at each login.
@@ -67,6 +70,13 @@ def reseed(fresh, bits):
     with open("/dev/urandom", "wb", buffering=0) as device:
         fcntl.ioctl(device, 0x40085203, pool)  # RNDADDENTROPY
         fcntl.ioctl(device, 0x5207)  # RNDRESEEDCRNG
+
+
+def renew_fast_open():
+    """Draws the key of TCP Fast Open anew where there is one; where there is none, the kernel draws it when it needs it."""
+    if (known(FAST_OPEN) or "").strip("0-"):
+        with open(FAST_OPEN, "w", encoding="ascii") as file:
+            file.write("-".join(os.urandom(4).hex() for _ in range(4)))
 
 
 class Hold:
@@ -538,6 +548,7 @@ def become(port, before, nanoseconds, fresh):
         if not ROOT:
             reseed(fresh, len(fresh) * 8)
             time.clock_settime_ns(time.CLOCK_REALTIME, nanoseconds)
+        renew_fast_open()
         port.let_go()
         set_clock(port)
     except OSError as error:

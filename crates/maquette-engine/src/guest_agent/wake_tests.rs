@@ -11,6 +11,7 @@ use super::tests::{IDENTITY, System};
 
 const ADDRESS: &str = "sys/class/net/eth0/address";
 const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
+const FAST_OPEN: &str = "proc/sys/net/ipv4/tcp_fastopen_key";
 const UUID: &str = "sys/class/dmi/id/product_uuid";
 const TABLES: &str = "sys/firmware/dmi/tables/DMI";
 
@@ -64,6 +65,29 @@ fn a_node_asks_what_time_it_is() {
     let template = Template::new(complete());
     template.seed(IDENTITY);
     assert!(!becomes_a_node(template).path("clock").exists());
+}
+
+/// Two nodes of one template had the same, which systemd-resolved has the kernel draw as it starts.
+#[test]
+fn a_node_has_a_key_of_its_own_for_tcp_fast_open() {
+    let none = "00000000-00000000-00000000-00000000\n";
+    for (templates, anew) in [("edcdc902-aa1dd70b-adaba4c2-20fa415d\n", true), (none, false)] {
+        let key = |_| {
+            let system = complete();
+            system.put(FAST_OPEN, templates);
+            let template = Template::new(system);
+            template.seed(IDENTITY);
+            becomes_a_node(template).text(FAST_OPEN)
+        };
+        let keys = [1, 2].map(key);
+        assert_eq!(keys.iter().all(|key| key != templates), anew, "{keys:?}");
+        assert_eq!(keys[0] != keys[1], anew, "{keys:?}");
+        for key in keys {
+            let parts: Vec<&str> = key.trim().split('-').collect();
+            let is_word = |part: &&str| part.len() == 8 && u32::from_str_radix(part, 16).is_ok();
+            assert!(parts.len() == 4 && parts.iter().all(is_word), "{key}");
+        }
+    }
 }
 
 /// Its memory is saved then, and nodes go on with it.

@@ -23,7 +23,8 @@ ROOT = sys.argv[2] if len(sys.argv) > 2 else ""
 STATE = ROOT + "/run/maquette"
 # There in a system that is nobody yet; the accounts in it were made because nodes are thought to have them.
 MARKER = STATE + "/template"
-# NetworkManager gives NICs that nobody has described connections of their own, and keeps them; it does not while there is this.
+# NetworkManager sets up NICs that it finds, and keeps what it has set: it leaves them alone while there is this, and a node's
+# finds them as those of a system that starts.
 NOT_YET = ROOT + "/run/NetworkManager/conf.d/maquette-template.conf"
 SSH_PLACE = ROOT + "/etc/ssh"
 CLOUD = ROOT + "/var/lib/cloud"
@@ -493,7 +494,7 @@ def setup():
         write(MARKER, "")
         if wanted("NetworkManager"):
             # It has the NICs of a node, and nobody has said yet what they are for.
-            write(NOT_YET, "[main]\nno-auto-default=*\n")
+            write(NOT_YET, "[keyfile]\nunmanaged-devices=*\n")
         attempt((beforehand,), identity, files)
         return
     current = CLOUD + "/data/instance-id"

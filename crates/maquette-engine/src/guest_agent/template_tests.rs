@@ -450,7 +450,7 @@ fn another_distribution_has_other_units() {
     assert!(!template.system.path("var/lib/NetworkManager/secret_key").exists());
     // NICs come before what describes them.
     let not_yet = "run/NetworkManager/conf.d/maquette-template.conf";
-    assert_eq!(template.system.text(not_yet), "[main]\nno-auto-default=*\n");
+    assert_eq!(template.system.text(not_yet), "[keyfile]\nunmanaged-devices=*\n");
     template.seed(IDENTITY);
     template.connect().write_all(line().as_bytes()).unwrap();
     template.end();

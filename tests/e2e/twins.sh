@@ -21,7 +21,7 @@ look='
     say sudo; sudo -l -U cloud-user
     say names; hostname; hostname -f; hostnamectl --static; uname -r
     say network; ip -o link | sed "s/^[0-9]*: //"; ip -o address | sed "s/valid_lft.*//"; ip route; ip -6 route | sort; resolvectl dns; resolvectl domain
-    networkctl --no-legend list; nmcli -t -f DEVICE,STATE,CONNECTION device 2> /dev/null
+    networkctl --no-legend list 2> /dev/null; nmcli -t -f DEVICE,STATE,CONNECTION device 2> /dev/null
     say swap; swapon --noheadings --show=NAME,SIZE; say disk; df --output=size,target -k / | tail -n 1; lsblk -brno NAME,SIZE,TYPE /dev/vda
     say failed; systemctl --failed --no-legend; systemctl is-system-running
     say active; systemctl list-units --no-legend --plain --state=active | awk "!/^run-r/ {print \$1}" | sort |

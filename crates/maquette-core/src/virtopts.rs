@@ -6,6 +6,7 @@
 //! value, which stands for the option's main key.
 
 mod options;
+mod secrets;
 
 use std::fmt;
 use std::str::FromStr;
@@ -267,8 +268,8 @@ fn graphics(value: &str) -> Result<(Edit, String), String> {
     if kind != "vnc" && !kind.contains('=') {
         return Ok((if kind == "none" { Edit::Change } else { Edit::Add }, value.into()));
     }
-    if parts.iter().any(|part| part.starts_with("listen")) || has(&["password", "passwd"]) {
-        let why = "nodes have VNC; `--vnc-external` has it listen on all addresses, and `--vnc-password` sets its password";
+    if parts.iter().any(|part| part.starts_with("listen")) {
+        let why = "nodes have VNC, and `--vnc-external` has it listen on all addresses";
         return Err(not_for("--graphics", why));
     }
     let mut kept: Vec<&str> = parts.iter().skip(usize::from(kind == "vnc")).copied().collect();
@@ -412,6 +413,9 @@ impl Given<'_> {
 }
 
 fn option(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<VirtOpt, String> {
+    if let Some(secret) = secrets::named(name, value) {
+        return Err(secrets::refused(name, secret));
+    }
     // Its value is a line of arguments, commas included.
     if name == "--qemu-commandline" && !["env=", "clearxml="].iter().any(|k| value.starts_with(k)) {
         let line = value.strip_prefix("args=").unwrap_or(value);

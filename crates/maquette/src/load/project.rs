@@ -7,6 +7,7 @@ use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
+use maquette_core::scrub::scrub;
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
 use maquette_core::syntax::{Node, Value};
 
@@ -143,8 +144,11 @@ pub fn assign(
             if let Err(why) = set(settings, text) {
                 let error = Diagnostic::error("project::value", format!("{what}: {why}"));
                 // The line of a secret is not shown.
-                let secret = row.kind == Kind::Secret;
-                diags.push(if secret { error } else { error.at(node.span, "") });
+                diags.push(match row.kind {
+                    Kind::Secret => error,
+                    _ if scrub(text, &[]) != *text => error.at(node.span, "").secret(),
+                    _ => error.at(node.span, ""),
+                });
             }
         }
     }

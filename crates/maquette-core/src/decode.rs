@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
 use crate::file_keys::{Form, Key, peers};
+use crate::scrub::scrub;
 use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Line, ValueError};
@@ -292,11 +293,16 @@ where
     match text.trim().parse::<T>() {
         Ok(value) => Some(Spanned::new(value, node.span)),
         Err(error) => {
-            let diagnostic = wrong_type(node, &format!("`{what}`"), expected);
+            // What looks like a secret is not shown, since it may be refused for that.
+            let looks_secret = scrub(text, &[]) != *text;
             let why = match node.span.secret {
+                false if looks_secret => Some(scrub(&error.to_string(), &[text.to_string()])),
                 false => Some(error.to_string()),
                 true => unquoted(&error.to_string(), text),
             };
+            let mut node = node.clone();
+            node.span.secret |= looks_secret;
+            let diagnostic = wrong_type(&node, &format!("`{what}`"), expected);
             diags.push(match why {
                 Some(why) => diagnostic.help(why),
                 None => diagnostic,

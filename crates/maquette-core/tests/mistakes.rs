@@ -151,6 +151,27 @@ networks:
     assert!(!found.iter().any(|f| f.contains("`good`")), "{found:#?}");
 }
 
+/// What is refused for the secret in it is not shown, and why it is refused is.
+#[test]
+fn an_address_with_a_secret_that_everybody_would_be_told_is_refused_without_it() {
+    for (key, value) in [
+        ("ipxe", "http://10.1.0.9/a?mac=1&token=hunter2"),
+        ("http", "https://user:hunter2@boot.example/a"),
+        ("file", "http://user:hunter2@boot.example/a, b"),
+        ("uefi", "http://boot.example/a?X-Amz-Signature=hunter2"),
+    ] {
+        let networks = format!(
+            "networks: {{net1: {{name: lan, subnet: 10.1.0.0/24, dhcp: yes, bootp: {{{key}: '{value}'}}}}}}\n"
+        );
+        let mut input = input(&[], &networks, &[]);
+        let found = mistakes(&mut input);
+        let says = |f: &String| f.contains("everybody on the network is told it");
+        assert!(found.iter().any(says), "{found:#?}");
+        assert!(!found.iter().any(|f| f.contains("hunter2")), "{found:#?}");
+        assert!(input.diags.iter().any(|d| d.secret), "its line would be shown");
+    }
+}
+
 /// InfraRed ignored them, and there are files with them.
 #[test]
 fn users_of_infrared_are_warned_of_keys_that_do_nothing() {

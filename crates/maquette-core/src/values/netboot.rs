@@ -10,7 +10,40 @@ fn plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "/._-+:~%=&?@[]".contains(c)
 }
 
+/// What the names of an address's parameters have in them that let whoever knows them in.
+const SECRET: [&str; 8] =
+    ["passw", "token", "secret", "signature", "credential", "apikey", "api_key", "api-key"];
+
+/// Such names, as a whole.
+const SECRET_NAMES: [&str; 6] = ["sig", "key", "auth", "pass", "pwd", "access_key"];
+
+/// Why an address may not be told to everybody on a network, and to whoever may look at libvirt's definition of it.
+fn told_to_nobody(text: &str) -> Option<&'static str> {
+    let (_, rest) = text.split_once("://")?;
+    // A password with a `/` in it would end what has it early.
+    let server = rest.split('/').next().unwrap_or(rest);
+    let begins_password = server.contains(':')
+        && !server.starts_with('[')
+        && !server.rsplit(':').next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    if server.contains('@') || (begins_password && rest.contains('@')) {
+        return Some("a user and a password");
+    }
+    let query = rest.split_once('?')?.1.to_ascii_lowercase();
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
+    let mut secret = names.filter(|name| {
+        SECRET.iter().any(|word| name.contains(word)) || SECRET_NAMES.contains(name)
+    });
+    secret.next().map(|_| "a token or another secret after `?`")
+}
+
 fn boot_file(text: &str) -> Result<(), ValueError> {
+    // Before anything else, which would show it.
+    if let Some(what) = told_to_nobody(text) {
+        return Err(ValueError::new(format!(
+            "an address of a boot file cannot have {what}: everybody on the network is told it, and reads it in libvirt's definition; \
+             have the server let machines of the network in by their addresses"
+        )));
+    }
     Form {
         what: "a valid boot file",
         longest: LONGEST_FILE,
@@ -20,14 +53,6 @@ fn boot_file(text: &str) -> Result<(), ValueError> {
     }
     .check(text)?;
     let shown = shortened(text);
-    // Whoever asks for an address on the network is told it, and `virsh net-dumpxml` shows it.
-    let server =
-        text.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
-    if server.contains('@') {
-        return Err(ValueError::new(
-            "an address of a boot file cannot have a user and a password: everybody on the network is told it",
-        ));
-    }
     if text.split('/').any(|part| part == "..") {
         return Err(ValueError::new(format!("`{shown}` is not a valid boot file: it has `..`")));
     }
@@ -129,6 +154,26 @@ mod tests {
             "tftp://user@boot.example/x",
         ] {
             assert!(bad.parse::<NetbootFile>().is_err(), "{bad:?}");
+        }
+        for secret in [
+            "http://user:hunter2@boot.example/a",
+            "http://hunter2@boot.example/a b",
+            "http://user:hunt/er2@boot.example/a",
+            "http://boot.example/a?token=hunter2",
+            "http://boot.example/a?mac=1&Access_Token=hunter2",
+            "http://boot.example/a?x=1&X-Amz-Signature=hunter2",
+            "https://a.example/a?sv=1&sig=hunter2\"",
+            "tftp://boot.example/a?password=hunter2",
+        ] {
+            let error = secret.parse::<NetbootFile>().unwrap_err().to_string();
+            assert!(
+                error.contains("everybody on the network") && !error.contains("hunt"),
+                "{error}"
+            );
+            assert!(secret.parse::<NetbootUrl>().is_err(), "{secret}");
+        }
+        for good in ["http://a:80/b@c", "http://a/b?keyboard=de&sigma=1", "http://[fd00::1]/a@b"] {
+            assert!(good.parse::<NetbootFile>().is_ok(), "{good}");
         }
         assert!("https://boot.example/ipxe.efi".parse::<NetbootUrl>().is_ok());
         for bad in ["ipxe.efi", "tftp://a/b", "http://", "http:///a", "http://a,b"] {

@@ -8,6 +8,7 @@ mod hosts;
 mod place;
 mod words;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -49,7 +50,8 @@ pub fn export(
     let mut keys = Vec::new();
     if copy_keys {
         for key in outside_keys(workspace).map_err(failed)? {
-            let base = key.file_name().and_then(|n| n.to_str()).unwrap_or("key");
+            let base = key.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let base = if contents::is_plain(base) && base.len() < 200 { base } else { "key" };
             let unique = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_os_str().as_encoded_bytes());
             let name = format!("{base}-{}", &unique.simple().to_string()[..8]);
             let text = private_key(&key)?;
@@ -63,15 +65,27 @@ pub fn export(
     let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
     tar.follow_symlinks(false);
     let root = workspace.path.canonicalize().map_err(failed)?;
-    let mut packing = Packing { tar, root, rewrites, left: contents::LARGEST, outside: Vec::new() };
+    let mut packing = Packing {
+        tar,
+        root,
+        rewrites,
+        left: contents::LARGEST,
+        names: BTreeSet::new(),
+        left_out: Vec::new(),
+    };
     packing.pack(&workspace.path, Path::new(".")).map_err(failed)?;
     for (name, text) in keys {
         append(&mut packing.tar, &Path::new(".").join(name), &text, 0o600).map_err(failed)?;
     }
-    for link in &packing.outside {
-        terminal.talk(&format!("not packed: {}, which leads out of the workspace", link.display()));
+    for (path, why) in &packing.left_out {
+        let path = printable(&path.display().to_string()).replace('\n', " ");
+        terminal.talk(&format!("not packed: {path}, which {why}"));
     }
     let bytes = packing.tar.into_inner().and_then(GzEncoder::finish).map_err(failed)?;
+    // An archive that nobody can take in again is noticed when what it was made of is gone.
+    contents::read(bytes.as_slice()).map_err(|why| {
+        failed(io::Error::other(format!("`workspace import` would not take it: {why}")))
+    })?;
     userfile::write(terminal, target, &bytes, Content::Secret)
 }
 
@@ -149,8 +163,11 @@ struct Packing<W: io::Write> {
     rewrites: Vec<(String, String)>,
     /// Bytes that it may still have.
     left: u64,
-    /// Links that lead out of the workspace. Whoever put one there may have been able to read less than whoever packs.
-    outside: Vec<PathBuf>,
+    /// Names that it has, in lower case: those that differ in case only are one file elsewhere.
+    names: BTreeSet<String>,
+    /// What of the workspace it does not have, and why: what `workspace import` would refuse, and links that lead out of the
+    /// workspace. Whoever put such a link there may have been able to read less than whoever packs.
+    left_out: Vec<(PathBuf, String)>,
 }
 
 impl<W: io::Write> Packing<W> {
@@ -163,7 +180,9 @@ impl<W: io::Write> Packing<W> {
             }
             let (path, name) = (entry.path(), name.join(entry.file_name()));
             let kind = entry.file_type()?;
-            if kind.is_dir() {
+            if let Err(why) = self.is_taken(&name) {
+                self.left_out.push((path, why));
+            } else if kind.is_dir() {
                 self.pack(&path, &name)?;
             } else if kind.is_symlink() {
                 self.link(directory, &path, &name)?;
@@ -183,12 +202,21 @@ impl<W: io::Write> Packing<W> {
         Ok(())
     }
 
+    /// Notes a name that the archive gets; the error is why `workspace import` would not take it.
+    fn is_taken(&mut self, name: &Path) -> Result<(), String> {
+        let parts = contents::path(name.as_os_str().as_encoded_bytes())?;
+        match self.names.insert(parts.join("/").to_lowercase()) {
+            true => Ok(()),
+            false => Err("differs from another name in case only".into()),
+        }
+    }
+
     /// Packs a link to a file beside it, or what one to elsewhere in the workspace leads to.
     fn link(&mut self, directory: &Path, path: &Path, name: &Path) -> io::Result<()> {
         let target = fs::read_link(path)?;
         // A link's target inside the workspace is relative, wherever it is unpacked.
         let target = target.strip_prefix(directory).unwrap_or(&target).to_path_buf();
-        if target.components().count() == 1 {
+        if target.to_str().is_some_and(contents::is_plain) {
             let mut header = Header::new_gnu();
             header.set_size(0);
             header.set_mode(0o777);
@@ -196,13 +224,15 @@ impl<W: io::Write> Packing<W> {
             return self.tar.append_link(&mut header, name, target);
         }
         // No such link would be taken in again; what it leads to may be.
-        match path.canonicalize() {
-            Ok(end) if !end.starts_with(&self.root) => self.outside.push(path.into()),
+        let why = match path.canonicalize() {
+            Ok(end) if !end.starts_with(&self.root) => "leads out of the workspace",
             Ok(end) if end.is_file() => {
-                append(&mut self.tar, name, &whole(&end, &mut self.left)?, 0o600)?;
+                return append(&mut self.tar, name, &whole(&end, &mut self.left)?, 0o600);
             }
-            _ => {}
-        }
+            Ok(_) => "leads to something else than a file",
+            Err(_) => "leads nowhere",
+        };
+        self.left_out.push((path.into(), why.into()));
         Ok(())
     }
 }

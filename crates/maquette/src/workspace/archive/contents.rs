@@ -141,8 +141,8 @@ fn add<R: Read>(tree: &mut Tree, mut entry: Entry<'_, R>) -> Result<(), String> 
     Ok(())
 }
 
-/// The parts of a member's path.
-fn path(bytes: &[u8]) -> Result<Vec<String>, String> {
+/// The parts of a member's path; the error is a sentence's end: why it is not taken.
+pub fn path(bytes: &[u8]) -> Result<Vec<String>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     if text.starts_with('/') {
         return Err("is an absolute path".into());
@@ -160,7 +160,7 @@ fn path(bytes: &[u8]) -> Result<Vec<String>, String> {
 }
 
 /// Whether a name can only be that of something in the same directory.
-fn is_plain(name: &str) -> bool {
+pub fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name != "."
         && name != ".."

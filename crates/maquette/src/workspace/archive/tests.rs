@@ -6,6 +6,8 @@ use tar::EntryType;
 
 use super::*;
 
+mod packed;
+
 /// A member as a hostile hand would write it.
 #[derive(Debug, Clone)]
 struct Member {

@@ -41,7 +41,8 @@ until same; do
     take
 done
 # What runs left that are gone: none is at work, or it would have the lock.
-rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told" "$part.setup" "$part.said"
+rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told" "$part.setup" "$part.said" \
+    "$part.hv" "$part.kernel"
 
 # Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits.
 # $1: how large a file it may write, in bytes
@@ -91,10 +92,10 @@ curl_it() {
     [ "$most" -le "$largest" ] || most=$largest
     ended=0
     # The address may hold a password: it comes on standard input, and is in nobody's list of processes. A server need
-    # not say how much it sends, nor tell the truth.
+    # not say how much it sends, nor tell the truth, and may ask for another try in a year (`Retry-After`).
     printf '%s\n' "$config" | prlimit --core=0 "--fsize=$most" -- curl --config - --fail --location --globoff \
-        --retry 2 --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" --connect-timeout 10 \
-        --speed-limit 1000 --speed-time "$stall" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
+        --retry 2 --retry-max-time "$stall" --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" \
+        --connect-timeout 10 --speed-limit 1000 --speed-time "$stall" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
         ${authorities:+--cacert "$part.ca"} --dump-header "$1" --output "$part" >/dev/null || ended=$?
     [ "$ended" = 0 ] || [ "$(size "$part")" -lt "$most" ] || large=$most
     return "$ended"
@@ -185,9 +186,60 @@ download() {
     esac
 }
 
+# The program that libguestfs starts in place of its QEMU, in which programs of the image run: QEMU as nobody, without a way
+# back, with limits, and with nothing but what it needs open.
+emulator() {
+    cat <<'PROGRAM'
+#!/bin/sh
+last= left=$#
+while [ "$left" -gt 0 ]; do
+    word=$1
+    shift
+    case $word in
+        # Whoever is nobody may not get to where this is, and opens it again by its number.
+        "file=$MAQUETTE_IMAGE,"*)
+            exec 3<>"$MAQUETTE_IMAGE" || exit
+            word="file=/proc/self/fd/3,${word#"file=$MAQUETTE_IMAGE,"}"
+            ;;
+        # libguestfs listens there to what it has started in the guest.
+        socket,path=*)
+            socket=${word#socket,path=}
+            chown -h -- 65534 "${socket%%,*}" || exit
+            ;;
+    esac
+    # There are distributions whose kernels only root may read.
+    if [ "$last" = -kernel ] && [ -f "$word" ]; then
+        { cp -- "$word" "$MAQUETTE_KERNEL" && chmod 644 -- "$MAQUETTE_KERNEL"; } || exit
+        exec 4<"$MAQUETTE_KERNEL" || exit
+        word=/proc/self/fd/4
+    fi
+    last=$word
+    set -- "$@" "$word"
+    left=$((left - 1))
+done
+groups=--clear-groups
+kvm=$(stat -c %g /dev/kvm 2>/dev/null) && [ "$kvm" != 0 ] && groups=--groups=$kvm
+exec setpriv --reuid=65534 --regid=65534 "$groups" --inh-caps=-all --no-new-privs -- \
+    prlimit --core=0 --nofile=1024 --as=17179869184 "--fsize=$MAQUETTE_LIMIT" -- "$MAQUETTE_QEMU" "$@"
+PROGRAM
+}
+# $1: how many bytes it may write
+confine_emulator() {
+    unset XDG_RUNTIME_DIR
+    # One that libguestfs was told of, or that it takes by itself.
+    MAQUETTE_QEMU=${LIBGUESTFS_HV:-/usr/libexec/qemu-kvm}
+    [ -x "$MAQUETTE_QEMU" ] || MAQUETTE_QEMU=$(command -v qemu-system-x86_64) || MAQUETTE_QEMU=/usr/bin/qemu-kvm
+    rm -f -- "$part.hv"
+    # It keeps what a QEMU can do by the program's size and time.
+    emulator >"$part.hv" && chmod 700 -- "$part.hv" || return
+    touch -r "$MAQUETTE_QEMU" -- "$part.hv" 2>/dev/null || :
+    LIBGUESTFS_HV=$part.hv MAQUETTE_IMAGE=$part.new MAQUETTE_KERNEL=$part.kernel MAQUETTE_LIMIT=$1
+    export LIBGUESTFS_HV MAQUETTE_IMAGE MAQUETTE_KERNEL MAQUETTE_LIMIT MAQUETTE_QEMU
+}
 # On a copy: what is broken off half-way is of no use. QEMU is started by libguestfs itself: libvirt's would be another
 # user, who cannot read this, and there may be none.
 customize() {
+    [ "$(id -u)" != 0 ] || confine_emulator $(($(size "$part") + most)) || return
     cp --reflink=auto --sparse=always -- "$part" "$part.new" || return
     # In this group of processes, which ends with whoever gave the order.
     set -- timeout --foreground -k 10 "$1" virt-customize --quiet --format qcow2 --add "$part.new" --no-network \
@@ -324,9 +376,9 @@ while IFS= read -r order <&7; do
             if [ "$limit" -gt "$most" ]; then
                 status=large
             else
-                customize "$1" || status=$?
+                (customize "$1") || status=$?
             fi
-            rm -f -- "$part.claim" "$part.setup"
+            rm -f -- "$part.claim" "$part.setup" "$part.hv" "$part.kernel"
             settle "$status"
             answer "done $status $most"
             ;;

@@ -76,6 +76,57 @@ fn where_kvm_is_broken_virt_customize_does_without() {
     assert_eq!(left(pool.path()), ["v.customized.qcow2"]);
 }
 
+/// Programs of a stranger's image run in libguestfs' QEMU. Whoever escapes from that was root.
+#[test]
+fn the_emulator_that_works_on_an_image_is_nobody_and_gets_the_image_alone() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let programs = Programs::new(&[]);
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for directory in [here.path(), programs.directory()] {
+        open(directory, 0o711);
+    }
+    // Nobody gets to the pool, and only root reads the kernel.
+    open(pool.path(), 0o700);
+    let (kernel, socket) = (here.path().join("kernel"), here.path().join("socket"));
+    fs::write(&kernel, "a kernel").unwrap();
+    open(&kernel, 0o600);
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    programs.quiet(
+        "qemu-system-x86_64",
+        "id -u; id -G; ulimit -c; for word; do echo \"$word\"; case $word in\n\
+         file=*) image=${word#file=}; printf x | dd bs=1 seek=70000 conv=notrunc of=\"${image%%,*}\" ;;\n\
+         /proc/*) cat \"$word\"; echo ;; esac; done\n",
+    );
+    let text = format!(
+        "for word; do case $word in *.part.new) image=$word ;; esac; done\n\
+         \"${{LIBGUESTFS_HV-qemu-system-x86_64}}\" -kernel {} -drive \"file=$image,cache=writeback,id=hd0\" \
+         -chardev socket,path={},id=channel0 'a  b' >{}/emulator\n",
+        kernel.display(),
+        socket.display(),
+        here.path().display()
+    );
+    tool(&programs, here.path(), &text);
+    customized(&Dying::new(&programs, None), &path, pool.path()).unwrap();
+    assert_eq!(left(pool.path()), ["v.customized.qcow2"]);
+    let said = fs::read_to_string(here.path().join("emulator")).unwrap();
+    let said: Vec<&str> = said.lines().collect();
+    if !rustix::process::geteuid().is_root() {
+        return assert_ne!(said[0], "0");
+    }
+    assert_eq!((said[0], said[2]), ("65534", "0"), "{said:?}");
+    assert!(!said[1].split(' ').any(|group| group == "0"), "{said:?}");
+    let words = ["-kernel", "/proc/self/fd/4", "a kernel", "-drive"];
+    assert_eq!(said[3..7], words, "{said:?}");
+    assert_eq!(said[7], "file=/proc/self/fd/3,cache=writeback,id=hd0");
+    assert_eq!(said[10..], ["a  b"], "{said:?}");
+    let made = fs::read(pool.path().join("v.customized.qcow2")).unwrap();
+    assert_eq!(made[70000], b'x');
+}
+
 #[test]
 fn an_image_that_cannot_be_set_up_is_refused_with_what_it_lacks() {
     let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -15,6 +15,7 @@ mod run;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::lifetime::Ttl;
@@ -36,9 +37,13 @@ use crate::load::{self, Located};
 use crate::signals;
 use crate::world::World;
 use connection::Connection;
+use found::Next;
 use locking::Locks;
 use opening::Opening;
 use run::Runs;
+
+/// How long a network takes to start, or a node to go off, at most on hypervisors that have time for it.
+const SETTLES: Duration = Duration::from_secs(2);
 
 /// An environment on its hypervisor, for the time of a command.
 pub struct Session<'a> {
@@ -88,7 +93,7 @@ impl<'a> Session<'a> {
     /// Looks at the hypervisor, and plans nothing. Its own side and libvirt are asked at the same time, since
     /// either takes several round trips.
     pub fn find(&mut self) -> Result<Arc<Hypervisor>, Failure> {
-        let found = self.look(&self.located.environment)?;
+        let found = self.look(&self.located.environment, Next::Other)?;
         Ok(self.keep(found))
     }
 
@@ -97,7 +102,22 @@ impl<'a> Session<'a> {
         self.found.insert(Arc::new(found)).clone()
     }
 
-    fn look(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
+    fn look(&self, environment: &EnvName, next: Next) -> Result<Hypervisor, Failure> {
+        let left = |found: &Hypervisor| match &found.seen {
+            Some(seen) => {
+                found::left_overs(seen, &found.facts).iter().map(ToString::to_string).collect()
+            }
+            None => Vec::new(),
+        };
+        let wait = || std::thread::sleep(SETTLES);
+        let found = found::settled(|| self.look_once(environment), left, wait)?;
+        if let Some(seen) = &found.seen {
+            found::tell(self.world, seen, &found.facts, next);
+        }
+        Ok(found)
+    }
+
+    fn look_once(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
         let connection = &self.connection;
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
@@ -118,9 +138,6 @@ impl<'a> Session<'a> {
             Some(Err(why)) if why.is_silent() => return Err(unreached(&connection.label, &why)),
             Some(Err(_)) | None => (None, None),
         };
-        if let Some(seen) = &seen {
-            found::tell(self.world, seen, &facts);
-        }
         let (environment, preparation) = (environment.clone(), Plan::default());
         Ok(Hypervisor { environment, facts, preparation, libvirt, seen })
     }
@@ -133,7 +150,7 @@ impl<'a> Session<'a> {
 
     /// The same for another environment there.
     pub fn running_for(&mut self, environment: &EnvName) -> Result<Arc<Hypervisor>, Failure> {
-        let found = self.look(environment)?;
+        let found = self.look(environment, Next::Other)?;
         if found.libvirt.is_some() {
             return Ok(self.keep(found));
         }
@@ -175,7 +192,7 @@ impl<'a> Session<'a> {
 
     /// The same, beside others who go by what the session has found.
     pub fn look_for(&self, requirements: &Requirements) -> Result<Hypervisor, Failure> {
-        let hypervisor = self.look(&self.located.environment)?;
+        let hypervisor = self.look(&self.located.environment, Next::Plan)?;
         let (facts, pool) = (&hypervisor.facts, &self.located.pool);
         if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
             hypervisor.seen.as_ref().map(|seen| &seen.pool)

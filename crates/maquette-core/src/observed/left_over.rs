@@ -30,12 +30,14 @@ impl LeftOver<'_> {
     /// What ends it, and whatever else was left with it.
     pub fn way_out(&self) -> String {
         match self {
+            // Others may be starting it at this moment.
             Self::Bridge { network, bridge } => format!(
-                "`ip link delete {bridge} type bridge` on the hypervisor removes it, after `pkill -F \
-                 /run/libvirt/network/{network}.pid` has ended its DHCP server, if that runs"
+                "unless `virsh net-list` names `{network}` by now, in which case run this again, `ip link delete {bridge} \
+                 type bridge` on the hypervisor removes it, after `pkill -F /run/libvirt/network/{network}.pid` has ended \
+                 its DHCP server, if that runs"
             ),
             Self::Emulator { domain } => format!(
-                "`pgrep -aF /run/libvirt/qemu/{domain}.pid` on the hypervisor shows it, if it is still there, and \
+                "unless `virsh list` names `{domain}` by now, in which case run this again, `pgrep -aF /run/libvirt/qemu/{domain}.pid` on the hypervisor shows it, if it is still there, and \
                  `pkill -F /run/libvirt/qemu/{domain}.pid` ends it"
             ),
         }

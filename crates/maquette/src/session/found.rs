@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use maquette_core::names::EnvName;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{LeftOver, Observed};
 use maquette_core::plan::{Plan, PoolState};
 use maquette_engine::StepError;
 use maquette_engine::probe::Facts;
@@ -69,17 +69,57 @@ pub fn unreached(label: &str, why: &LibvirtError) -> Failure {
     })
 }
 
+/// How often a hypervisor is looked at, at most, until what is said to be left there was there twice.
+const LOOKS: usize = 4;
+
+/// What a look has found, once what is left over of a libvirt that was killed was so twice: its own side and libvirt are
+/// asked at the same time, and between the two a node may go off, or a network start. `left` names it, and `wait` lets what
+/// has begun end.
+pub(super) fn settled<T>(
+    mut look: impl FnMut() -> Result<T, Failure>,
+    left: impl Fn(&T) -> Vec<String>,
+    mut wait: impl FnMut(),
+) -> Result<T, Failure> {
+    let mut before = Vec::new();
+    for _ in 1..LOOKS {
+        let found = look()?;
+        let now = left(&found);
+        if now.iter().all(|what| before.contains(what)) {
+            return Ok(found);
+        }
+        before = now;
+        wait();
+    }
+    look()
+}
+
+/// What is left over of a libvirt that was killed, as far as one look can tell.
+pub(super) fn left_overs<'a>(seen: &'a Seen, facts: &Facts) -> Vec<LeftOver<'a>> {
+    // A file with a process ID may be older than the process's end.
+    let runs = |domain: &str| facts.resident_mib.get(domain).is_some_and(|mib| *mib > 0);
+    seen.observed.left_overs(&facts.network, runs)
+}
+
+/// What follows a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A plan, which is refused for what is in the way of it.
+    Plan,
+    /// Something else.
+    Other,
+}
+
 /// Says what is noteworthy about what was seen, once in a run.
-pub(super) fn tell(world: &World, seen: &Seen, facts: &Facts) {
+pub(super) fn tell(world: &World, seen: &Seen, facts: &Facts, next: Next) {
     let unreadable = |object| format!("warning: {object} cannot be read; it is passed over");
     let mut all: Vec<String> = seen.unreadable.iter().map(unreadable).collect();
     all.extend(seen.unsure.iter().map(|what| format!("warning: {what}")));
     let copied = |copy| format!("warning: {copy}, as copies have; it is passed over");
     all.extend(seen.copies.iter().map(copied));
-    // A file with a process ID may be older than the process's end.
-    let runs = |domain: &str| facts.resident_mib.get(domain).is_some_and(|mib| *mib > 0);
-    let left = seen.observed.left_overs(&facts.network, runs);
-    all.extend(left.iter().map(|left| format!("warning: {left}; {}", left.way_out())));
+    let is_said_later =
+        |left: &LeftOver<'_>| next == Next::Plan && matches!(left, LeftOver::Bridge { .. });
+    let left = left_overs(seen, facts).into_iter().filter(|left| !is_said_later(left));
+    all.extend(left.map(|left| format!("warning: {left}; {}", left.way_out())));
     if !seen.sealed_by_others.is_empty() {
         all.push(format!(
             "warning: what is recorded of {} was not written with this workspace's secret: by another \
@@ -109,4 +149,30 @@ pub fn unobserved(error: ObserveError) -> Failure {
         Some(hint) => said.hint(hint),
         None => said,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said after these looks, and how often was waited.
+    fn said(looks: &[&[&str]]) -> (Vec<String>, usize) {
+        let mut looks = looks.iter().map(|look| look.iter().map(ToString::to_string).collect());
+        let mut waits = 0;
+        let look = || Ok::<Vec<String>, Failure>(looks.next().unwrap());
+        let found = settled(look, Clone::clone, || waits += 1).unwrap();
+        assert_eq!(looks.len(), 0, "it was looked as often as that");
+        (found, waits)
+    }
+
+    #[test]
+    fn what_goes_off_or_starts_between_two_looks_is_not_left_over() {
+        assert_eq!(said(&[&[]]), (vec![], 0));
+        assert_eq!(said(&[&["a"], &[]]), (vec![], 1));
+        assert_eq!(said(&[&["a"], &["a"]]), (vec!["a".into()], 1));
+        assert_eq!(said(&[&["a"], &["b"], &["b"]]), (vec!["b".into()], 2));
+        assert_eq!(said(&[&["a", "b"], &["b"]]), (vec!["b".into()], 1));
+        // Somewhere it ends.
+        assert_eq!(said(&[&["a"], &["b"], &["c"], &["d"]]), (vec!["d".into()], 3));
+    }
 }

@@ -187,6 +187,14 @@ pub enum HostError {
         /// How much is read.
         limit: usize,
     },
+    /// It has not ended for too long, for what it said, and was ended.
+    #[error("`{command}` has not ended within {seconds} s, and is not waited for any more")]
+    Endless {
+        /// What was run.
+        command: String,
+        /// For how long it was waited.
+        seconds: u64,
+    },
     /// It has said nothing for too long, and was ended.
     #[error("`{command}` has said nothing for {seconds} s, and is not waited for any more")]
     Silent {

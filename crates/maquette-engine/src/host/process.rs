@@ -153,9 +153,13 @@ impl From<&Command> for Ran {
 }
 
 impl Ran {
-    /// That it was ended since it has said nothing for too long.
-    pub(super) fn silent(&self) -> HostError {
-        HostError::Silent { command: self.title.clone(), seconds: self.silence.as_secs() }
+    /// That it was ended since it has said nothing for too long, or did not end.
+    pub(super) fn given_up(&self, heard: &Heard) -> HostError {
+        let command = self.title.clone();
+        match heard.was_silent() {
+            true => HostError::Silent { command, seconds: self.silence.as_secs() },
+            false => HostError::Endless { command, seconds: heard.lasted().as_secs() },
+        }
     }
 
     /// Who listens to it.
@@ -210,7 +214,7 @@ pub(super) fn collect(
     heard.await_end();
     let status = child.wait().map_err(failed)?;
     if heard.gave_up() {
-        return Err(ran.silent());
+        return Err(ran.given_up(&heard));
     }
     if chatters {
         return Err(ran.too_much(CHATTER as usize));
@@ -342,7 +346,18 @@ pub(crate) fn brief(
         let _ = child.wait();
         return Ok(None);
     };
-    Ok(Some(process::Output { status: child.wait()?, stdout, stderr }))
+    // It may have closed what it could say something by.
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(process::Output { status, stdout, stderr }));
+        }
+        if std::time::Instant::now() >= until {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[cfg(test)]
@@ -422,6 +437,9 @@ mod tests {
         assert_eq!(error, "`it` has said nothing for 2 s, and is not waited for any more");
         // What it has left running, with its pipes.
         assert_eq!(run("sleep 300 & echo x").unwrap(), "x\n");
+        // One that says a word now and then, and never ends.
+        let error = run("while sleep 1; do echo; done").unwrap_err().to_string();
+        assert!(error.contains("`it` has not ended within 1"), "{error}");
         // Also one that says something now and then, and one that closes what it could say something by.
         assert_eq!(run("for n in 1 2 3 4; do sleep 1; echo >&2; done; echo x").unwrap(), "x\n");
         let error = run("exec >&- 2>&-; exec sleep 300").unwrap_err().to_string();
@@ -458,6 +476,7 @@ mod tests {
         };
         assert_eq!(ran("echo x; echo y >&2", 60_000).unwrap().stdout, b"x\n");
         assert!(ran("exec sleep 100", 300).is_none());
+        assert!(ran("exec >&- 2>&-; exec sleep 100", 300).is_none());
         assert!(ran("yes", 60_000).is_none());
     }
 }

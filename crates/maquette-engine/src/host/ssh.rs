@@ -254,7 +254,7 @@ impl Host for Ssh {
         heard.await_end();
         let status = child.wait().map_err(failed)?;
         if heard.gave_up() {
-            return Err(ran.silent());
+            return Err(ran.given_up(heard));
         }
         if let Some(wrong) = wrong.filter(|_| status.code() != Some(255)) {
             return Err(wrong.error(&self.frame));

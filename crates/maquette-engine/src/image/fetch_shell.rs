@@ -17,6 +17,10 @@ pub(super) const SCRIPT: &str = concat!(
 /// For how long an order may say nothing: unpacking and converting do not, and have an hour of a CPU that is others', too.
 const LONG: Duration = Duration::from_secs(3 * 60 * 60);
 
+/// How long an order may take altogether that brings nothing from elsewhere, whatever is said meanwhile. A server that is
+/// slow has a rate to keep, and is curl's to end.
+const WHOLE: Duration = Duration::from_secs(12 * 60 * 60);
+
 /// How often a long order looks whether the user wants to stop.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -105,8 +109,9 @@ impl<'a> FetchShell<'a> {
         let mut agent = Self { child, orders, lines, context };
         loop {
             // Whoever has the lock may take any time, as long as he gets on.
-            let answer =
-                agent.answer(Duration::MAX, &mut |_| {}).map_err(|why| why.unless(failed))?;
+            let answer = agent
+                .answer((Duration::MAX, Duration::MAX), &mut |_| {})
+                .map_err(|why| why.unless(failed))?;
             match answer.word(0) {
                 "ready" => {
                     let there = answer.word(1) == "there";
@@ -140,20 +145,25 @@ impl<'a> FetchShell<'a> {
             || StepError::new(format!("the hypervisor stopped during `{verb}` of an image"));
         // One that is gone does not read; its last words tell why.
         let _ = self.orders.as_mut().map(|pipe| pipe.write_all(format!("{order}\n").as_bytes()));
-        self.answer(LONG, on_line).map_err(|why| why.unless(failed))
+        let whole = if verb == "download" { Duration::MAX } else { WHOLE };
+        self.answer((LONG, whole), on_line).map_err(|why| why.unless(failed))
     }
 
-    /// The next answer, unless it says nothing for as long as `silence`.
+    /// The next answer, unless it says nothing for as long as `silence`, or takes as long as `whole`.
     fn answer(
         &mut self,
-        silence: Duration,
+        (silence, whole): (Duration, Duration),
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Answer, Ended> {
         let mut said: Vec<String> = Vec::new();
         let mut words: Option<Vec<String>> = None;
         let (mut marked, mut open) = (false, 2);
-        let mut heard = Instant::now();
+        let begun = Instant::now();
+        let mut heard = begun;
         loop {
+            if begun.elapsed() >= whole {
+                return Err(Ended::Endless);
+            }
             if let Some(words) = words.take_if(|_| marked || open == 0) {
                 return Ok(Answer { words, said });
             }
@@ -219,6 +229,8 @@ enum Ended {
     Stopped,
     /// It has said nothing for too long.
     Silent,
+    /// It has said something for too long.
+    Endless,
 }
 
 impl Ended {
@@ -229,6 +241,10 @@ impl Ended {
             Self::Silent => failed().because(format!(
                 "nothing was heard of it for {} min; its pool may be on a server that does not answer",
                 LONG.as_secs() / 60
+            )),
+            Self::Endless => failed().because(format!(
+                "it has not ended within {} hours; its pool may be on a server that hardly answers",
+                WHOLE.as_secs() / 3600
             )),
             Self::Gone(said) => {
                 let mut error = failed();

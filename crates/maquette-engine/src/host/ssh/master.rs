@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maquette_core::values::{HostAddress, Login as User};
 
@@ -179,11 +179,8 @@ impl Master {
             Ok(Greeting::Ended(said)) => Some(said),
             Err(_) => None,
         };
-        // Whether it has ended by itself is seen from what it says.
-        if said.is_none() {
-            let _ = child.kill();
-        }
-        let status = child.wait().ok().and_then(|s| s.code());
+        // A shell may have closed its output, or printed too much, and stay.
+        let status = ended(&mut child, if said.is_some() { FAREWELL } else { Duration::ZERO });
         let complained = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
         Err(not_ready(target, said, status, &complained))
     }
@@ -273,6 +270,26 @@ impl Drop for Master {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// How long `ssh` may take to end once nothing more is heard of it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The status of a process that ends by itself within some time; of another one, which is ended, none.
+fn ended(child: &mut Child, patience: Duration) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.code(),
+            Ok(None) if begun.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    // It may have ended by itself just now.
+    let _ = child.kill();
+    child.wait().ok().and_then(|status| status.code())
 }
 
 /// Most bytes of a private key's file.
@@ -410,6 +427,20 @@ mod tests {
         for part in ["", "noise", "@@begin@@root\n0\n", "root\n0\nmaquette-ready\n"] {
             assert!(greeting(part, "@@begin@@").is_none());
         }
+    }
+
+    /// It was waited for until the user lost patience.
+    #[test]
+    fn a_shell_that_closes_its_output_and_stays_is_ended() {
+        for script in ["exec >&-; exec sleep 300", "head -c 200000 /dev/zero; exec sleep 300"] {
+            let mut shell = Command::new("sh");
+            let mut child = shell.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+            let greeting = read_greeting(child.stdout.take().unwrap(), "@@begin@@".into());
+            assert!(matches!(greeting.recv().unwrap(), Greeting::Ended(_)), "{script}");
+            assert_eq!(ended(&mut child, Duration::from_millis(50)), None, "{script}");
+        }
+        let mut child = Command::new("sh").args(["-c", "exit 255"]).spawn().unwrap();
+        assert_eq!(ended(&mut child, Duration::from_secs(60)), Some(255));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use maquette_core::image::redact;
+use maquette_core::image::{redact, redact_words};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::StepError;
@@ -113,7 +113,8 @@ impl Download<'_> {
             return Ok(());
         }
         let mut error = failed();
-        let said = String::from_utf8_lossy(&said).replace(url, &shown);
+        // It may name where the server has led it.
+        let said = redact_words(&String::from_utf8_lossy(&said).replace(url, &shown));
         error.causes.extend(said.lines().next().map(|l| l.trim().to_string()));
         Err(error)
     }

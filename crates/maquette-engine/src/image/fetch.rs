@@ -6,7 +6,9 @@ mod relay;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
-use maquette_core::image::{Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact};
+use maquette_core::image::{
+    Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact, redact_words,
+};
 use maquette_core::units::ByteSize;
 
 use super::build;
@@ -273,7 +275,8 @@ impl Job<'_> {
         let command = Command::new("curl")
             .args(["--fail", "--silent", "--show-error", "--location", "--retry", "2"])
             .args(["--proto", "=https", "--proto-redir", "=https", "--max-filesize", "4194304"])
-            .args(["--connect-timeout", "10", "--max-time", "60", "--", list]);
+            .args(["--connect-timeout", "10", "--max-time", "60", "--retry-max-time", "60"])
+            .args(["--", list]);
         let there = check(self.host, &command);
         let text =
             if there.is_err() && self.transfer.remote { check(&Local, &command) } else { there };
@@ -493,7 +496,8 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
     }
     let why = answer.said.iter().rev().find_map(|l| l.trim().strip_prefix("curl: "));
     let mut error = StepError::new(format!("cannot download {shown}"));
-    error.causes.extend(why.map(|w| format!("curl: {}", w.replace(url, &shown))));
+    // It may name where the server has led it.
+    error.causes.extend(why.map(|w| format!("curl: {}", redact_words(&w.replace(url, &shown)))));
     let error = match answer.status() {
         // curl's word for a protocol that it must not use, which only a redirection can lead to.
         "1" if is_encrypted(url) => error

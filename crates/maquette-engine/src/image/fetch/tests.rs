@@ -271,3 +271,14 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
     let recorded = fs::read_to_string(at("records/a.new")).unwrap();
     assert_eq!(recorded, format!("{}\nagent a b\n", at("v")));
 }
+
+/// The name of a mirror's may have a token in it that nobody was told.
+#[test]
+fn what_curl_says_of_where_a_server_leads_is_without_secrets() {
+    let said =
+        "curl: (7) Failed to connect to https://u:hunter2@mirror.example/x?sig=hunter2 port 443";
+    let words = ["done", "7", "whole"].map(String::from).to_vec();
+    let error = downloaded("https://h/x", &Answer { words, said: vec![said.into()] }).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    assert!(error.causes[0].contains("***@mirror.example/x"), "{error:?}");
+}

@@ -26,6 +26,7 @@ class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         _, mode, name = self.path.split('?')[0].split('/')
         if mode == 'mark': self.answer(200, [], b''); return
+        if mode == 'later': self.answer(503, [('Retry-After', '100000')], b''); return
         if mode == 'to': self.answer(302, [('Location', self.path.split('?', 1)[1])], b''); return
         if mode in ('hop', 'hopnaive'):
             to = {'hop': '/etag/', 'hopnaive': '/naive/'}[mode]
@@ -234,6 +235,10 @@ fn a_server_that_sends_next_to_nothing_has_stalled() {
     let place = Place::new();
     let error = place.bring("drip/a.qcow2").unwrap_err();
     assert!(error.hints.iter().any(|h| h.contains("next to nothing")), "{error:?}");
+    // Nor is one waited for that asks for another try tomorrow.
+    let begun = Instant::now();
+    place.bring("later/a.qcow2").unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 /// With nobody between who waits for minutes: how long that is in real runs.

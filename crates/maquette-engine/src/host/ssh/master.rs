@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use maquette_core::values::{HostAddress, Login as User};
 
 use super::super::command::{login_line, quote};
+use super::super::heard::Heard;
 use super::super::process::{Frame, bounded, brief, first_words, lines};
 use super::error::{ConnectError, classify};
 use super::sockets::{Directories, Directory};
@@ -277,18 +278,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The status of a process that ends by itself within some time; of another one, which is ended, none.
 fn ended(child: &mut Child, patience: Duration) -> Option<i32> {
-    let begun = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.code(),
-            Ok(None) if begun.elapsed() < patience => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Ok(None) | Err(_) => break,
-        }
-    }
-    // It may have ended by itself just now.
-    let _ = child.kill();
+    Heard::new(child.id(), patience).await_end();
     child.wait().ok().and_then(|status| status.code())
 }
 

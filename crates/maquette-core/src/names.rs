@@ -24,7 +24,15 @@ pub enum NameError {
     /// The word for having no prefix.
     #[error("`{0}` means the environment without a prefix")]
     Reserved(String),
+    /// On the hypervisor there are files called so beside those of another environment.
+    #[error(
+        "`{0}` ends in `{1}`, which no prefix does: files that belong to another environment's end in it"
+    )]
+    Ending(String, &'static str),
 }
+
+/// What files end in that are beside one of an environment's: what was begun of it, and a lock.
+const ENDINGS: [&str; 2] = [".new", ".busy"];
 
 pub(crate) fn check(text: &str, longest: usize) -> Result<(), NameError> {
     if text.is_empty() {
@@ -57,6 +65,9 @@ impl EnvName {
         check(prefix, Self::LONGEST_PREFIX)?;
         if prefix == Self::DEFAULT {
             return Err(NameError::Reserved(prefix.into()));
+        }
+        if let Some(ending) = ENDINGS.into_iter().find(|ending| prefix.ends_with(ending)) {
+            return Err(NameError::Ending(prefix.into(), ending));
         }
         Ok(Self(Some(prefix.into())))
     }
@@ -149,6 +160,12 @@ mod tests {
         assert!("x".repeat(41).parse::<EnvName>().is_err());
         assert!("a/b".parse::<EnvName>().is_err());
         assert!(EnvName::from_prefix("default").is_err());
+        for text in ["new", "busy", "a.newer", "a-new"] {
+            assert!(EnvName::from_prefix(text).is_ok(), "{text}");
+        }
+        for text in ["a.new", "a.busy", "x.new.busy"] {
+            assert!(EnvName::from_prefix(text).is_err(), "{text}");
+        }
     }
 
     #[test]

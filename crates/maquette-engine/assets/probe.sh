@@ -56,7 +56,7 @@ fi
 say time; date +%s
 say leases
 for file in /var/lib/maquette/environments/environment.*; do
-    case $file in *.new) continue ;; esac
+    case $file in */environment.*.new) continue ;; esac
     [ ! -f "$file" ] || { head -c 1024 "$file" && echo; }
 done
 say images
@@ -78,7 +78,7 @@ done
 say login; echo "${SUDO_USER:-$(id -un)}"
 say forwarding
 for file in /var/lib/maquette/forwarding/environment.*; do
-    case $file in *.new) continue ;; esac
+    case $file in */environment.*.new) continue ;; esac
     [ -f "$file" ] || continue
     key=$(sed -n 's/^line .* \([^ ]* [^ ]*\) [^ ]*$/\1/p' "$file") there=yes
     # What cannot be read, or not within some seconds, may be as it was left.

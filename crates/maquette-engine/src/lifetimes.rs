@@ -55,3 +55,30 @@ pub fn remove_all(host: &dyn Host) -> Result<(), HostError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Local;
+
+    /// The note of an environment called `new` was taken for what had been begun of another note, so that it was removed
+    /// without anybody having been shown that it would be.
+    #[test]
+    fn an_environment_may_be_called_as_begun_notes_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let note = |file: &str, environment: &str| {
+            let lifetime = Lifetime { expires_s: Some(7), ..Lifetime::default() };
+            let text = lifetime.text(&environment.parse().unwrap());
+            std::fs::write(directory.path().join(file), text).unwrap();
+        };
+        note("environment.new", "new");
+        note("environment.lab", "lab");
+        note("environment.lab.new", "begun");
+        note("environment.new.new", "begun");
+        let place = directory.path().to_str().unwrap();
+        let said = check(&Local, &Command::script(SCRIPT, [place])).unwrap();
+        let noted: Vec<String> =
+            Lifetime::parse_all(&said).keys().map(ToString::to_string).collect();
+        assert_eq!(noted, ["lab", "new"]);
+    }
+}

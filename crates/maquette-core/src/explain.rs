@@ -453,8 +453,8 @@ mod tests {
             assert_eq!(paths(word), ["prefix"]);
         }
         assert_eq!(paths("topology-extend"), ["--topology-extend"]);
-        assert_eq!(find("memroy"), Err(Some("memory".into())));
-        assert_eq!(find("nodes.forward"), Err(Some("forward".into())));
+        assert_eq!(find("memroy"), Err(Some("did you mean `memory`?".into())));
+        assert_eq!(find("nodes.forward"), Err(Some("did you mean `forward`?".into())));
         assert_eq!(find(""), Err(None));
     }
 

@@ -14,6 +14,7 @@ mod drift;
 mod fate;
 mod forwarding;
 mod in_use;
+mod left_to_guests;
 mod measured;
 mod node;
 mod power;
@@ -35,6 +36,7 @@ pub use diff::{create, place_seeds, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;
 pub use in_use::replaced_in_use;
+pub use left_to_guests::left_to_guests;
 pub use measured::measured;
 pub use power::{Power, power, unproven};
 pub use prepare::{

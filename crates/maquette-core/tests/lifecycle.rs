@@ -63,7 +63,7 @@ fn less_memory_and_more_room_come_while_it_runs() {
     assert!(plan.losses().is_empty());
     assert_eq!(
         changes(&plan),
-        "update domain controller-0: memory: 32768 MiB → 4096 MiB; vda 20 GiB (while it runs)"
+        "update domain controller-0: memory: 32768 MiB → 4096 MiB; vda: 12 GiB → 20 GiB (while it runs)"
     );
     assert_eq!(
         titles(&plan),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::LiveChange;
 use crate::blueprint::{Disk, Node, Pool};
 use crate::observed::{Domain, Hardware, Nic};
+use crate::units::ByteSize;
 
 /// Everything that somebody changed in a domain, in words. `found` is its definition or what runs.
 pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<String> {
@@ -133,28 +134,39 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
-    for (disk, bytes) in grown(old, node) {
+    let mut larger = Vec::new();
+    for (disk, before, bytes) in grown(old, node) {
         let change = LiveChange::ResizeDisk { device: disk.device.clone(), bytes };
+        larger.push(match before {
+            Some(before) => format!("{}: {before} → {}", disk.device, ByteSize(bytes)),
+            None => change.describe(),
+        });
         changes.push(change);
     }
     if changes.is_empty() {
         return Gap::None;
     }
-    let plugged =
-        changes.iter().filter(|c| !matches!(c, LiveChange::Memory { .. } | LiveChange::Vnc { .. }));
+    let is_plugged = |c: &&LiveChange| {
+        use LiveChange::{Memory, ResizeDisk, Vnc};
+        !matches!(c, Memory { .. } | ResizeDisk { .. } | Vnc { .. })
+    };
+    let plugged = changes.iter().filter(is_plugged).map(LiveChange::describe);
     match by_hand.is_empty() {
-        true => reasons.extend(plugged.map(LiveChange::describe)),
+        true => reasons.extend(plugged.chain(larger)),
         false => reasons.extend(by_hand),
     }
     Gap::Live(changes, reasons)
 }
 
-/// Disks that shall be larger than they are recorded, in bytes.
-fn grown<'a>(old: &'a Node, new: &'a Node) -> impl Iterator<Item = (&'a Disk, u64)> {
+/// Disks that shall be larger than they are recorded, with the size that is recorded, and in bytes.
+fn grown<'a>(
+    old: &'a Node,
+    new: &'a Node,
+) -> impl Iterator<Item = (&'a Disk, Option<ByteSize>, u64)> {
     new.disks.iter().filter_map(|disk| {
         let before = old.disks.iter().find(|d| d.volume == disk.volume)?;
         let size = disk.size?;
-        (before.size != Some(size)).then_some((disk, size.0))
+        (before.size != Some(size)).then_some((disk, before.size, size.0))
     })
 }
 

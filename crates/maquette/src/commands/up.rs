@@ -9,7 +9,7 @@ use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{Action, Change, Op, Plan, Step};
+use maquette_core::plan::{self, Action, Change, Op, Plan, Step};
 use maquette_engine::StepError;
 
 use super::extend::Renewal;
@@ -493,6 +493,8 @@ impl Building<'_, '_> {
         let failed = answering::failed(&now, &evidence);
         let Some(mut error) = failed.filter(|_| self.how.stages.has(Stage::Vms)) else {
             if !self.how.json && !plan.is_empty() {
+                let left = plan::left_to_guests(plan, &planned.observed);
+                left.iter().for_each(|line| self.world.terminal.talk(line));
                 planned.advise(self.world);
             }
             return Ok(());

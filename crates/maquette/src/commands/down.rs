@@ -143,6 +143,8 @@ struct Removal<'s, 'w> {
     shown: Shown,
     /// Whether another workspace built it, and shares it with this one.
     of_others: bool,
+    /// Whether it has nodes, and no key here opens any.
+    is_locked_out: bool,
 }
 
 impl<'s, 'w> Removal<'s, 'w> {
@@ -155,14 +157,15 @@ impl<'s, 'w> Removal<'s, 'w> {
     ) -> Result<Self, Failure> {
         session.prepare_runs(json, Duration::from_secs(60))?;
         let shown = Shown::new();
-        let of_others = false;
-        Ok(Self { world, session, json, locking, asking, shown, of_others })
+        let (of_others, is_locked_out) = (false, false);
+        Ok(Self { world, session, json, locking, asking, shown, of_others, is_locked_out })
     }
 
     /// Plans what goes, and finds out whose it is.
     fn plan(&mut self, observed: &Observed, plan_of: &mut PlanOf<'_>) -> Result<Plan, Failure> {
         let way = identity::way(observed, &self.session.located.workspace, &self.world.environment);
         self.of_others |= matches!(way, Some(Way::Shared(_)));
+        self.is_locked_out |= way.is_none() && observed.guests().next().is_some();
         plan_of(observed)
     }
 
@@ -202,6 +205,10 @@ impl<'s, 'w> Removal<'s, 'w> {
         if !self.json && self.shown.is_empty() {
             let title = self.session.title();
             self.world.terminal.plan(plan, &title);
+            if self.is_locked_out && !plan.is_empty() {
+                let text = "no key here opens these nodes: another workspace built them";
+                self.world.terminal.talk(text);
+            }
         }
     }
 
@@ -230,6 +237,9 @@ impl<'s, 'w> Removal<'s, 'w> {
             hint =
                 "it is asked at a terminal; in the workspace that built it `--yes` will do".into();
             what.push_str(", although another workspace built it and only shares it with this one");
+        }
+        if self.is_locked_out {
+            what.push_str(", although no key here opens these nodes: another workspace built them");
         }
         consent::question(self.world, "plan::unconfirmed", &what, self.json, &[hint])?;
         self.shown.extend(objects(plan));

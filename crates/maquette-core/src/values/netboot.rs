@@ -40,7 +40,7 @@ fn boot_file(text: &str) -> Result<(), ValueError> {
     // Before anything else, which would show it.
     if let Some(what) = told_to_nobody(text) {
         return Err(ValueError::new(format!(
-            "an address of a boot file cannot have {what}: everybody on the network is told it, and reads it in libvirt's definition; \
+            "an address of a boot file cannot have {what}, since everybody on the network is told it, and reads it in libvirt's definition; \
              have the server let machines of the network in by their addresses"
         )));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::blueprint::Node;
+use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -98,7 +99,8 @@ fn candidates(observed: &Observed, gone: bool) -> Vec<Candidate<'_>> {
     there.chain(left).collect()
 }
 
-/// Whether a word is what a node of a type that is there could be called.
+/// Whether a word is what a node of a type that is there, or that comes with Maquette, could be called: the last of a type leaves
+/// nothing that names it.
 fn was_there(
     word: &str,
     original: Option<String>,
@@ -106,7 +108,8 @@ fn was_there(
     known: &[Candidate<'_>],
 ) -> bool {
     let typed = known.iter().filter(|c| !c.role.is_empty());
-    let roles: BTreeSet<String> = typed.map(|c| environment.qualify(c.role)).collect();
+    let types = typed.map(|c| c.role).chain(defaults::names(Kind::Nodes));
+    let roles: BTreeSet<String> = types.map(|role| environment.qualify(role)).collect();
     let names = [Some(word.to_string()), Some(environment.qualify(word)), original];
     names.iter().flatten().any(|name| {
         let role = name.rsplit_once('-').filter(|(_, number)| number.parse::<u32>().is_ok());

@@ -145,6 +145,12 @@ impl Hooks {
             let Some(Value::Scalar(path, _)) = extra.get(variable).map(|n| &n.value) else {
                 continue;
             };
+            if path == own && Path::new(path).is_file() {
+                // As in InfraRed, where a file of that name beside its own was never meant.
+                world.terminal.talk_once(format!(
+                    "`{variable}={own}` means the stage as it is; `{variable}=./{own}` is the file in this directory"
+                ));
+            }
             if path == own || path.is_empty() {
                 continue;
             }

@@ -51,7 +51,7 @@ impl Route {
     }
 
     /// The same as another user.
-    fn as_user(self, user: &Login) -> Self {
+    fn of_user(self, user: &Login) -> Self {
         let host = self.destination.rsplit_once('@').map_or(self.destination.as_str(), |(_, h)| h);
         let destination = format!("{user}@{host}");
         Self { destination, ..self }
@@ -178,7 +178,7 @@ impl Routes {
         let user: Login = user.parse().map_err(|e: ValueError| {
             Failure::input(Diagnostic::error("ssh::user", e.to_string()))
         })?;
-        Ok(self.only(node)?.as_user(&user))
+        Ok(self.only(node)?.of_user(&user))
     }
 
     /// The same without a user.

@@ -275,6 +275,19 @@ fn in_mib(node: &Node) -> Option<u64> {
     (bytes >= MIB && bytes % MIB == 0).then_some(bytes / MIB)
 }
 
+/// An IPv4 address, or a subnet with its length, whose numbers have zeros in front (`10.0.01.2/24`), without these. They are
+/// decimal, as libvirt reads them; expressions of InfraRed's files make such.
+pub fn decimal(text: &str) -> Option<String> {
+    let (address, length) = text.split_at(text.find('/').unwrap_or(text.len()));
+    let number = |part: &str| {
+        let is_plain = part.chars().all(|c| c.is_ascii_digit());
+        part.parse::<u8>().ok().filter(|_| is_plain)
+    };
+    let numbers: Vec<u8> = address.split('.').map(number).collect::<Option<_>>()?;
+    let [a, b, c, d] = <[u8; 4]>::try_from(numbers).ok()?;
+    Some(format!("{a}.{b}.{c}.{d}{length}"))
+}
+
 /// Anything that parses from text.
 pub fn parsed<T>(
     node: &Node,
@@ -290,7 +303,9 @@ where
         diags.push(wrong_type(node, &format!("`{what}`"), expected));
         return None;
     };
-    match text.trim().parse::<T>() {
+    let text = text.trim();
+    let read = text.parse::<T>();
+    match read.or_else(|error| decimal(text).and_then(|text| text.parse().ok()).ok_or(error)) {
         Ok(value) => Some(Spanned::new(value, node.span)),
         Err(error) => {
             // What looks like a secret is not shown, since it may be refused for that.

@@ -16,6 +16,7 @@ mod network;
 mod role;
 mod subnet;
 mod uplink;
+mod usable;
 mod user_data;
 mod vbmc;
 mod vswitch;

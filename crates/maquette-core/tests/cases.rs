@@ -167,67 +167,6 @@ fn keys_that_nobody_reads_are_no_reason_to_stop() {
 }
 
 #[test]
-fn an_address_that_no_host_can_have_is_refused() {
-    let range = |net: &str, start: &str, end: &str| {
-        format!("forward: nat, ip_address: {net}, dhcp: {{range: {{start: {start}, end: {end}}}}}")
-    };
-    for (keys, said) in [
-        (range("172.22.0.1", "172.22.0.2", "172.22.0.255"), "the DHCP range has 172.22.0.255"),
-        (range("172.22.0.1", "172.22.0.0", "172.22.0.99"), "the DHCP range has 172.22.0.0"),
-        (range("10.8.0.1/25", "10.8.0.2", "10.8.0.127"), "the DHCP range has 10.8.0.127"),
-        ("forward: nat, ip_address: 172.22.0.0".into(), "`172.22.0.0` stands for the subnet itself"),
-        ("forward: nat, ip_address: 10.8.0.127/25".into(), "`10.8.0.127` stands for all its addresses"),
-        (
-            "forward: bridge, nic: eno2, static: {subnet: 10.8.0.0/24, range: {start: 10.8.0.250, end: 10.8.0.255}}".into(),
-            "the DHCP range has 10.8.0.255",
-        ),
-        (range("224.0.0.1", "224.0.0.2", "224.0.0.9"), "`224.0.0.1` is a multicast address"),
-        (range("127.0.0.1", "127.0.0.2", "127.0.0.9"), "`127.0.0.1` never leaves the machine"),
-        (range("0.0.0.1", "0.0.0.2", "0.0.0.9"), "`0.0.0.1` is of 0.0.0.0/8"),
-        ("forward: nat, subnet: 239.1.0.0/24".into(), "`239.1.0.1` is a multicast address"),
-        ("forward: nat, ipv6: {ip_address: 'ff02::1'}".into(), "`ff02::1` is a multicast address"),
-        ("forward: nat, ipv6: {ip_address: '::1'}".into(), "`::1` never leaves the machine"),
-        ("forward: nat, ipv6: {ip_address: '::'}".into(), "`::` stands for no address"),
-    ] {
-        let found = mistakes(&mut input(&[("controller", 0)], &network(&keys), &[]));
-        assert!(found.len() == 1 && found[0].contains(said), "{keys}: {found:#?}");
-    }
-    // On a link between two, both addresses are hosts'.
-    let link = network("forward: nat, ip_address: 10.8.0.0/31");
-    assert!(mistakes(&mut input(&[("controller", 0)], &link, &[])).is_empty());
-}
-
-#[test]
-fn floating_addresses_that_nobody_can_have_are_told_with_their_place() {
-    let file = |first: &str, last: &str| {
-        network(&format!("{SERVED}, floating_ip: {{start: {first}, end: {last}}}"))
-    };
-    for (first, last, said) in [
-        ("10.9.0.220", "10.9.0.201", "error topology::floating-ip"),
-        ("10.9.0.50", "10.9.0.40", "error topology::floating-ip"),
-        ("10.99.0.9", "10.9.0.1", "error topology::floating-ip"),
-        ("10.10.0.201", "10.10.0.220", "warning topology::floating-ip"),
-        ("10.9.0.201", "10.9.1.9", "warning topology::floating-ip"),
-        ("10.8.0.1", "10.9.0.1", "warning topology::floating-ip"),
-    ] {
-        let text = file(first, last);
-        let mut wanted = input(&[("controller", 0)], &text, &[]);
-        mistakes(&mut wanted);
-        let found: Vec<_> = wanted.diags.iter().collect();
-        let [one] = found.as_slice() else { panic!("{first} to {last}: {found:#?}") };
-        let severity = if wanted.diags.has_errors() { "error" } else { "warning" };
-        assert_eq!(format!("{severity} {}", one.code), said, "{first} to {last}");
-        // The place is that of the addresses.
-        let span = one.labels[0].span;
-        let at = &wanted.sources.get(span.source).text[span.start as usize..span.end as usize];
-        assert!(at.starts_with(first) && at.ends_with(last), "{at}");
-    }
-    for (first, last) in [("10.9.0.201", "10.9.0.220"), ("10.9.0.220", "10.9.0.220")] {
-        assert!(mistakes(&mut input(&[("controller", 0)], &file(first, last), &[])).is_empty());
-    }
-}
-
-#[test]
 fn networks_larger_than_24_bits_are_shown_as_they_are() {
     let shown = |address: &str, start: &str, end: &str| {
         let keys = format!(

@@ -328,6 +328,17 @@ nodes:
             .any(|d| d.message.contains("the static range of network `lan` has no address left")),
         "{diags:?}"
     );
+    // What is the router's, the name server's or the hypervisor's is no node's.
+    let others = "{subnet: 10.9.0.0/16, range: {start: 10.9.1.1, end: 10.9.1.9}, gateway: 10.9.1.1, nameserver: 10.9.1.2}";
+    let vswitch = "virtualport_type: openvswitch, ipv4_address: 10.9.1.3/16";
+    for (more, first) in [
+        (format!(", static: {others}"), [10, 9, 1, 3]),
+        (format!(", {vswitch}, static: {others}"), [10, 9, 1, 4]),
+    ] {
+        let text = network(&more).replace("nic: eth1, virtualport", "virtualport");
+        let blueprint = blueprint_of(&input(&[("undercloud", 1)], &text, &[]), &seen);
+        assert_eq!(blueprint.nodes[0].access.address, Some(first.into()), "{more}");
+    }
     let text = network("");
     let blueprint = blueprint_of(&input(&[("undercloud", 1)], &text, &[]), &seen);
     let node = &blueprint.nodes[0];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::blueprint::Network;
 use crate::observed::Observed;
@@ -69,6 +69,18 @@ impl<N: Copy + Ord> Range<N> {
     }
 }
 
+/// IPv4 addresses on a network that are the hypervisor's, the router's and the name server's.
+fn of_others(network: &Network) -> impl Iterator<Item = Ipv4Addr> {
+    let fixed = network.fixed.iter().flat_map(|f| [f.gateway, f.nameserver]).flatten();
+    let nic = network.carrier.uplink().and_then(|u| u.address).map(|net| net.addr());
+    let ports = network.carrier.vswitch().into_iter().flat_map(|v| &v.ports);
+    let own = ports.flat_map(|port| &port.addresses).filter_map(|net| match net {
+        IpNet::V4(net) => Some(net.addr()),
+        IpNet::V6(_) => None,
+    });
+    fixed.chain(nic).chain(own)
+}
+
 impl Addresses {
     /// What is free on a network, given what existing nodes hold.
     pub fn new(network: &Network, observed: &Observed) -> Self {
@@ -78,9 +90,7 @@ impl Addresses {
             let mut taken: BTreeSet<u32> =
                 observed.taken_v4(&network.name).into_iter().map(u32::from).collect();
             taken.insert(u32::from(net.addr()));
-            let others =
-                network.carrier.uplink().into_iter().filter_map(|u| u.address.map(|a| a.addr()));
-            taken.extend(others.chain(fixed.and_then(|f| f.gateway)).map(u32::from));
+            taken.extend(of_others(network).map(u32::from));
             let leases = observed.dhcp_leases.iter().filter_map(|(address, mac)| match address {
                 IpAddr::V4(address) => Some((u32::from(*address), *mac)),
                 IpAddr::V6(_) => None,

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::network::{Forward, Network};
-use super::subnet::{Fixed, Ipv4, lenient_ipv4};
+use super::subnet::{Fixed, Ipv4, lenient_ipv4, lenient_net};
+use super::usable::{is_of_hosts, is_of_no_host, own_is_host};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::{Form, Key, key, unread};
@@ -79,10 +80,10 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
     fields.finish(diags);
     let raw = raw?;
     let length = u8::try_from(length).ok().filter(|l| *l <= 32);
-    let net = lenient_ipv4(&raw.value).ok().zip(length);
+    let net = lenient_ipv4(raw.value.trim()).zip(length);
     let net = net.and_then(|(address, length)| Ipv4Net::new(address, length).ok());
     // One of InfraRed's own files has the length twice.
-    let twice = raw.value.parse::<Ipv4Net>().ok().filter(|net| Some(net.prefix_len()) == length);
+    let twice = lenient_net(raw.value.trim()).filter(|net| Some(net.prefix_len()) == length);
     let Some(net) = net.or(twice) else {
         diags.push(
             Diagnostic::error(
@@ -94,11 +95,18 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
         );
         return None;
     };
+    if !is_of_hosts(net, raw.span, diags) {
+        return None;
+    }
     let own = hypervisor.filter(|_| ADDRESSED.contains(&key.as_str()));
     network.ipv4 = own.and_then(|own| {
         let net = Ipv4Net::new(own.value, net.prefix_len()).ok()?;
-        Some(Ipv4 { net, dhcp: None, chosen: false, span: own.span })
+        let is_host = own_is_host(net.into(), own.span, diags);
+        is_host.then_some(Ipv4 { net, dhcp: None, chosen: false, span: own.span })
     });
+    if let Some(gateway) = &gateway {
+        is_of_no_host(gateway.value.into(), "a router's", gateway.span, diags);
+    }
     network.fixed = Some(Fixed {
         net,
         range: None,

@@ -1,9 +1,13 @@
 //! Addresses of a network: the hypervisor's own, and those that are given out.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::usable::{
+    begins_with_host, ends_are_hosts, is_host, is_of_hosts, is_of_no_host, own_is_host,
+    router_is_host,
+};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key, unread};
@@ -143,59 +147,7 @@ pub(super) fn ipv4(
             Some(range.value)
         }
     };
-    (chosen || own_is_host(net, span, diags)).then_some(Ipv4 { net, dhcp, chosen, span })
-}
-
-/// Reports an address of the hypervisor's that stands for the subnet itself, or for all in it.
-fn own_is_host(net: Ipv4Net, span: Span, diags: &mut Diagnostics) -> bool {
-    if is_of_no_host(net.addr().into(), span, diags) {
-        return false;
-    }
-    if is_host(net, net.addr()) {
-        return true;
-    }
-    let what = if net.addr() == net.network() { "the subnet itself" } else { "all its addresses" };
-    let message = format!("`{}` stands for {what}: it cannot be the hypervisor's", net.addr());
-    let mut diagnostic = Diagnostic::error("topology::address", message).at(span, "");
-    if let Some(first) = net.hosts().next() {
-        diagnostic = diagnostic.help(format!("the first address of {} is {first}", net.trunc()));
-    }
-    diags.push(diagnostic);
-    false
-}
-
-/// Reports an address that stands for something else than a host on a network (RFC 6890), whatever the subnet is.
-fn is_of_no_host(address: IpAddr, span: Span, diags: &mut Diagnostics) -> bool {
-    let what = match address {
-        IpAddr::V4(v4) if v4.octets()[0] == 0 => "is of 0.0.0.0/8, which stands for no network",
-        _ if address.is_unspecified() => "stands for no address",
-        _ if address.is_loopback() => "never leaves the machine that has it",
-        _ if address.is_multicast() => "is a multicast address, which stands for a group of hosts",
-        _ => return false,
-    };
-    let message = format!("`{address}` {what}: it cannot be the hypervisor's");
-    let diagnostic = Diagnostic::error("topology::address", message).at(span, "");
-    diags.push(
-        diagnostic
-            .help("private networks are 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fd00::/8"),
-    );
-    true
-}
-
-/// Reports a DHCP range with an address that no host can have. One that is outside of the subnet is reported elsewhere.
-fn ends_are_hosts(net: Ipv4Net, range: &Spanned<Dhcp<Ipv4Addr>>, diags: &mut Diagnostics) {
-    let Dhcp { start, end } = range.value;
-    let wrong = [start, end].into_iter().find(|a| net.contains(a) && !is_host(net, *a));
-    if let Some(address) = wrong.filter(|_| net.contains(&start) && net.contains(&end)) {
-        let what = if address == net.network() { "itself" } else { "as a whole" };
-        let message =
-            format!("the DHCP range has {address}, which stands for {} {what}", net.trunc());
-        diags.push(
-            Diagnostic::error("topology::dhcp-range", message)
-                .at(range.span, "")
-                .help("no host can have the first and the last address of a subnet"),
-        );
-    }
+    (chosen || own_is_host(net.into(), span, diags)).then_some(Ipv4 { net, dhcp, chosen, span })
 }
 
 /// What stands for a subnet until one is chosen, which knows what others have.
@@ -241,8 +193,7 @@ fn of_subnet(
         diags.push(Diagnostic::error("topology::subnet", message).at(span, "").help(help));
         None
     };
-    let Some(net) = text.parse::<Ipv4Net>().ok().filter(|n| (8..=30).contains(&n.prefix_len()))
-    else {
+    let Some(net) = lenient_net(text).filter(|n| (8..=30).contains(&n.prefix_len())) else {
         let message = format!("`{text}` is not a valid IPv4 subnet");
         let help = "write its address and a length from 8 to 30, such as 10.9.0.0/24; \
                     `ipv6` gives the network IPv6 addresses";
@@ -260,7 +211,7 @@ fn of_subnet(
     let Some(address) = address else {
         return Ipv4Net::new(net.hosts().next()?, net.prefix_len()).ok();
     };
-    let own = lenient_ipv4(address.value.trim()).ok();
+    let own = lenient_ipv4(address.value.trim());
     match own.filter(|a| is_host(net, *a)) {
         Some(own) => Ipv4Net::new(own, net.prefix_len()).ok(),
         None => {
@@ -269,12 +220,6 @@ fn of_subnet(
             refuse(message, address.span, help)
         }
     }
-}
-
-/// Whether an address can be somebody's in a subnet.
-pub(super) fn is_host(net: Ipv4Net, address: Ipv4Addr) -> bool {
-    let ends = [net.network(), net.broadcast()];
-    net.contains(&address) && (net.prefix_len() > 30 || !ends.contains(&address))
 }
 
 /// Most addresses of a range that libvirt takes (`virSocketAddrGetRange`).
@@ -308,15 +253,15 @@ fn subnet(
         );
     };
     if text.contains('/') {
-        return match text.parse::<Ipv4Net>() {
-            Ok(net) => Some(net),
-            Err(_) => {
+        return match lenient_net(text) {
+            Some(net) => Some(net),
+            None => {
                 bad(diags, "write four numbers and a length, such as 192.168.24.254/24".into());
                 None
             }
         };
     }
-    let Ok(address) = lenient_ipv4(text) else {
+    let Some(address) = lenient_ipv4(text) else {
         bad(diags, "write four numbers from 0 to 255, such as 192.168.24.254".into());
         return None;
     };
@@ -338,11 +283,14 @@ fn subnet(
     }
 }
 
-/// Octets with leading zeros are decimal, as libvirt reads them (InfraRed produced `01`).
-pub(super) fn lenient_ipv4(text: &str) -> Result<Ipv4Addr, ()> {
-    let octets: Result<Vec<u8>, ()> =
-        text.split('.').map(|o| o.parse::<u8>().map_err(|_| ())).collect();
-    <[u8; 4]>::try_from(octets?).map(Ipv4Addr::from).map_err(|_| ())
+/// An IPv4 address; its numbers may have zeros in front.
+pub(super) fn lenient_ipv4(text: &str) -> Option<Ipv4Addr> {
+    decode::decimal(text)?.parse().ok()
+}
+
+/// The same with a length.
+pub(super) fn lenient_net(text: &str) -> Option<Ipv4Net> {
+    decode::decimal(text)?.parse().ok()
 }
 
 /// `ipv6` of a network.
@@ -368,11 +316,12 @@ pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ip
     };
     let address = address?;
     let net = Ipv6Net::new(address.value, length).ok()?;
-    if is_of_no_host(address.value.into(), address.span, diags) {
+    if !own_is_host(net.into(), address.span, diags) {
         return None;
     }
     if let Some(range) = &range {
         check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
+        begins_with_host(net, range, diags);
     }
     Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
 }
@@ -389,17 +338,6 @@ where
     ends(range?, "range", expected, diags)
 }
 
-/// An IPv4 address without leading zeros; anything else as it is.
-fn decimal(node: &Node) -> Node {
-    let mut node = node.clone();
-    if let Value::Scalar(text, _) = &mut node.value
-        && let Ok(address) = lenient_ipv4(text.trim())
-    {
-        *text = address.to_string();
-    }
-    node
-}
-
 /// A mapping of `start` and `end`.
 fn ends<A>(
     node: &Node,
@@ -414,7 +352,7 @@ where
     let mut fields = Fields::new(node, format!("`{what}`"), ENDS, diags)?;
     let mut parsed = |key: &'static str| {
         let node = fields.need(key, diags)?;
-        decode::parsed::<A>(&decimal(node), key, expected, diags)
+        decode::parsed::<A>(node, key, expected, diags)
     };
     let (start, end) = (parsed("start"), parsed("end"));
     fields.finish(diags);
@@ -526,12 +464,18 @@ pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<
     let nameserver = fields.parsed::<Ipv4Addr>("nameserver", diags);
     let span = fields.span();
     fields.finish(diags);
-    let (net, range) = (net?.value, range?);
+    let (net, range) = (net?, range?);
+    if !is_of_hosts(net.value, net.span, diags) {
+        return None;
+    }
+    let net = net.value;
     check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
     ends_are_hosts(net, &range, diags);
-    if let Some(gateway) = gateway.as_ref().filter(|g| !net.contains(&g.value)) {
-        let message = format!("the gateway {} is not inside {}", gateway.value, net.trunc());
-        diags.push(Diagnostic::error("topology::gateway", message).at(gateway.span, ""));
+    if let Some(gateway) = &gateway {
+        router_is_host(net, gateway, diags);
+    }
+    if let Some(server) = &nameserver {
+        is_of_no_host(server.value.into(), "a name server's", server.span, diags);
     }
     Some(Fixed {
         net,

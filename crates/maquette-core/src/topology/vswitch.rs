@@ -3,6 +3,7 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::checked_name;
+use super::usable::own_is_host;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
@@ -125,7 +126,8 @@ fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<Ip
     let v6 = fields.parsed::<Ipv6Net>("ipv6_address", diags);
     let v4 = v4.map(|a| Spanned::new(IpNet::V4(a.value), a.span));
     let v6 = v6.map(|a| Spanned::new(IpNet::V6(a.value), a.span));
-    v4.into_iter().chain(v6).collect()
+    let all = v4.into_iter().chain(v6);
+    all.filter(|address| own_is_host(address.value, address.span, diags)).collect()
 }
 
 fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {

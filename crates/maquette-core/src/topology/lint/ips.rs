@@ -1,14 +1,14 @@
 //! Addresses that a user chooses for nodes: inside the subnet, nobody else's.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
 use ipnet::Ipv4Net;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::Span;
-use crate::topology::subnet::is_host;
+use crate::topology::usable::is_host;
 use crate::topology::{Interface, Ips, Network, Role, Topology};
 
 /// Reports each address that cannot be.
@@ -95,7 +95,9 @@ fn subnet(topology: &Topology, interface: &Interface) -> Result<Ipv4Net, String>
 
 /// Whose an address is that no node can have.
 fn others(network: &Network, address: Ipv4Addr) -> Option<&'static str> {
-    let own = network.ipv4.as_ref().is_some_and(|i| i.net.addr() == address);
+    let in_vswitch = network.vswitch.iter().flat_map(|v| &v.addresses);
+    let own = network.ipv4.as_ref().is_some_and(|i| i.net.addr() == address)
+        || in_vswitch.map(|a| a.value.addr()).any(|a| a == IpAddr::V4(address));
     let fixed = network.fixed.as_ref();
     let router = fixed.is_some_and(|f| f.gateway == Some(address));
     let server = fixed.is_some_and(|f| f.nameserver == Some(address));

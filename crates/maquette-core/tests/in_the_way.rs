@@ -10,7 +10,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::{HostLink, LeftOver, LinkKind, Observed};
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
-use maquette_testkit::{Input, apply, expand, node_volumes, plan_of, titles, topology};
+use maquette_testkit::{Input, apply, expand, input, node_volumes, plan_of, titles, topology};
 
 /// What stands in the way of making it.
 fn refused(wanted: &Input, seen: &Observed) -> Vec<String> {
@@ -80,6 +80,46 @@ fn disks_of_a_node_that_a_copy_has_too_outlive_the_node() {
     apply(&mut seen, &plan.steps);
     assert!(!seen.domains.contains_key("controller-1"));
     assert_eq!(node_volumes(&seen), mine);
+}
+
+/// A topology without it, or with another subnet for it, took the network from below whoever was on it.
+#[test]
+fn a_network_that_others_are_on_is_neither_removed_nor_made_again() {
+    let mut seen = built(&[("controller", 1)], &[]);
+    let mut stranger = seen.domains["controller-0"].defined.clone();
+    stranger.disks.clear();
+    stranger.nics.truncate(1);
+    stranger.nics[0].mac = "52:54:00:00:00:99".parse().unwrap();
+    stranger.nics[0].network = "data".into();
+    let fewer = "{n: {name: management, forward: nat, ip_address: 172.16.0.1, dhcp: {range: {start: 172.16.0.2, end: 172.16.0.100}}}}";
+    let fewer = format!(
+        "networks: {fewer}\nnodes:\n  default: {{interfaces: [management], external_network: management}}\n"
+    );
+    let extra = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+    let fewer = input(&[("controller", 1)], &fewer, &extra);
+    let other = asked(&[("controller", 1)], &["override.networks.net1.mtu=1400"]);
+    let gone = "undefine network data".to_string();
+    assert!(titles(&plan_of(&fewer, &seen)).contains(&gone), "{:?}", plan_of(&fewer, &seen));
+    assert_eq!(refused(&other, &seen), Vec::<String>::new());
+    let alone = seen.clone();
+    for active in [false, true] {
+        seen = alone.clone();
+        seen.claims.domain("win11", &stranger, None, active);
+        let said =
+            "network `data` has to be made again, and running domains of others are on it: win11";
+        assert_eq!(refused(&other, &seen).contains(&said.to_string()), active);
+        let plan = plan_of(&fewer, &seen);
+        assert!(!titles(&plan).contains(&gone), "{:?}", titles(&plan));
+        let why = "stays, since others' domains use it: win11";
+        let stays = |plan: &Plan| {
+            let of = |c: &&plan::Change| c.name == "data" && c.reason.to_string().contains(why);
+            plan.changes.iter().find(of).map(|c| c.op)
+        };
+        assert_eq!(stays(&plan), Some(Op::Update), "{:#?}", plan.changes);
+        apply(&mut seen, &plan.steps);
+        let again = plan_of(&fewer, &seen);
+        assert!(again.is_empty() && stays(&again) == Some(Op::Keep), "{:#?}", again.changes);
+    }
 }
 
 /// Nothing named them any more, so that nothing ever removed them.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Fates, fates, zones};
-use super::remove::{edited_goes, remove_domain, remove_edited, remove_network, remove_orphan};
+use super::remove::{
+    edited_for_others, edited_goes, for_others, remove_domain, remove_edited, remove_network,
+    remove_orphan,
+};
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, in_use,
     switching, warm,
@@ -280,6 +283,14 @@ impl Planner<'_> {
             self.blueprint.networks.iter().map(|n| n.name.as_str()).collect();
         for network in self.observed.networks.values() {
             if !wanted.contains(network.name.as_str()) {
+                let environment = &self.blueprint.environment;
+                let after: Vec<StepId> = self.left().into_iter().chain(self.kept.clone()).collect();
+                let stays =
+                    for_others(network, self.observed, environment, &after, &mut self.builder);
+                if let Some(stays) = stays {
+                    self.changes.push(stays);
+                    continue;
+                }
                 self.change(
                     Op::Delete,
                     ObjectKind::Network,
@@ -291,10 +302,15 @@ impl Planner<'_> {
             }
         }
         for edited in self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
-            if !wanted.contains(edited.name.as_str()) {
-                self.changes.push(edited_goes(edited, self.observed, UNWANTED));
-                remove_edited(edited, self.left(), UNWANTED, &mut self.builder);
+            if wanted.contains(edited.name.as_str()) {
+                continue;
             }
+            if let Some(stays) = edited_for_others(edited, self.observed) {
+                self.changes.push(stays);
+                continue;
+            }
+            self.changes.push(edited_goes(edited, self.observed, UNWANTED));
+            remove_edited(edited, self.left(), UNWANTED, &mut self.builder);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fate::{Fate, fates};
 use super::{Action, Builder, Change, Op, StepId};
 use crate::blueprint::Blueprint;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expand::in_use;
 use crate::object::ObjectKind;
 use crate::observed::{Domain, Observed};
@@ -116,10 +116,10 @@ pub(super) fn of_undefined(observed: &Observed) -> impl Iterator<Item = (String,
     )
 }
 
-/// Reports nodes that would be made again while domains of others have their disks.
+/// Reports nodes that would be made again while domains of others have their disks, and networks while such domains are on them.
 pub fn replaced_in_use(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let held = held(observed);
-    if held.is_empty() {
+    if held.is_empty() && observed.claims.plugged.is_empty() {
         return;
     }
     let fates = fates(blueprint, observed);
@@ -128,4 +128,25 @@ pub fn replaced_in_use(blueprint: &Blueprint, observed: &Observed, diags: &mut D
             diags.push(in_use(volume, &holders));
         }
     }
+    for network in fates.replaced.keys() {
+        let known = observed.networks.get(network);
+        let bridge = known.map_or("", |known| known.defined.bridge.as_str());
+        let mut users = observed.claims.users(network, bridge);
+        // Whoever is off is plugged in again when it starts.
+        users.retain(|name| observed.claims.promises.iter().any(|p| p.active && p.name == *name));
+        if !users.is_empty() {
+            diags.push(on_network(network, &users));
+        }
+    }
+}
+
+/// What is said of a network that would be made again below running domains of others: they would be on nothing.
+fn on_network(network: &str, users: &BTreeSet<&str>) -> Diagnostic {
+    let users: Vec<&str> = users.iter().copied().collect();
+    let message = format!(
+        "network `{network}` has to be made again, and running domains of others are on it: {}",
+        users.join(", ")
+    );
+    Diagnostic::error("hypervisor::network-in-use", message)
+        .help("shut them off first: they are on the new network when they start")
 }

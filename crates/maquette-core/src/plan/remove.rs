@@ -30,16 +30,8 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let stopped = builder.stops();
     let gone: Vec<StepId> = builder.added().collect();
     for network in observed.networks.values() {
-        let users = observed.claims.users(&network.name, &network.defined.bridge);
-        if !users.is_empty() {
-            let all = |_: &str| true;
-            let update = forget_nodes(network, environment, all, gone.clone(), &mut builder);
-            changes.push(stays(
-                &network.name,
-                describe::network(&network.recorded),
-                &users,
-                update,
-            ));
+        if let Some(change) = for_others(network, observed, environment, &gone, &mut builder) {
+            changes.push(change);
             continue;
         }
         changes.push(Change {
@@ -53,9 +45,8 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
         remove_network(network, environment, after, reason, &mut builder);
     }
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Network) {
-        let users = observed.claims.users(&edited.name, "");
-        if !users.is_empty() {
-            changes.push(stays(&edited.name, String::new(), &users, None));
+        if let Some(change) = edited_for_others(edited, observed) {
+            changes.push(change);
             continue;
         }
         changes.push(edited_goes(edited, observed, reason));
@@ -130,6 +121,29 @@ fn forget_nodes(
     };
     builder.add(update, after, reason.clone());
     Some((wanted, reason))
+}
+
+/// A network that domains of others are plugged into stays without nodes of ours, which it forgets after some steps; none if
+/// nobody else is on it.
+pub(super) fn for_others(
+    network: &observed::Network,
+    observed: &Observed,
+    environment: &EnvName,
+    after: &[StepId],
+    builder: &mut Builder,
+) -> Option<Change> {
+    let users = observed.claims.users(&network.name, &network.defined.bridge);
+    if users.is_empty() {
+        return None;
+    }
+    let update = forget_nodes(network, environment, |_| true, after.to_vec(), builder);
+    Some(stays(&network.name, describe::network(&network.recorded), &users, update))
+}
+
+/// The same of one whose record is not believed, which stays as it is.
+pub(super) fn edited_for_others(edited: &Edited, observed: &Observed) -> Option<Change> {
+    let users = observed.claims.users(&edited.name, "");
+    (!users.is_empty()).then(|| stays(&edited.name, String::new(), &users, None))
 }
 
 /// What is said of a network that domains of others are plugged into: without it they would have none.

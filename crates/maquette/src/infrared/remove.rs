@@ -73,8 +73,9 @@ impl Removal {
     ) -> Result<u8, Failure> {
         refuse_narrowing(given)?;
         let is_own = *self != Self::Everything && !wanted.place.flags.0.has("prefix");
-        // `--prefix ''` is the environment without one.
-        if is_own && !given.by_user("prefix") {
+        // `--prefix ''` is the environment without one. A variable or a line of an answers file without a value says nothing.
+        let says_none = given.line().iter().any(|(name, _)| name == "prefix");
+        if is_own && !says_none {
             match prefix_of_workspace(world, &wanted)? {
                 Some(Some(prefix)) => {
                     let told = "the workspace".to_string();

@@ -22,7 +22,7 @@ use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Node, Plain, SourceId, Sources, Span, parse};
-use maquette_core::topology::{BmcChoice, NodeRequest, Request, only_network};
+use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
 use crate::cli::{Given, Place, Wanted};
 use crate::host_args::HostArgs;
@@ -184,7 +184,11 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded 
     let zone = project.node("topology-timezone").filter(|_| !given.has("topology-timezone"));
     let timezone_place = zone.map(|node| node.span);
     // The search for mistakes goes on after the first ones.
-    let (request, vars) = reader.wanted(&given, &project, settings, &list);
+    let (mut request, vars) = reader.wanted(&given, &project, settings, &list);
+    if extra.is_none() && is_read(&request, provision::PROVISION) {
+        let tree = provision::in_tree(&reader, (&given, &project), (&request, &host));
+        provision::show(&mut reader, &tree, &mut request);
+    }
     provision::idle(&mut reader, &list, extra.map(|extra| extra.known.as_slice()), &request);
     Loaded {
         sources: reader.sources,

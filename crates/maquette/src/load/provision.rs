@@ -4,14 +4,16 @@
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::settings::{Kind, SETTINGS, Setting};
-use maquette_core::syntax::{Node, Span, Value};
+use maquette_core::syntax::{Node, Plain, Span, Value, parse_bool};
 use maquette_core::topology::{Request, is_read};
 
-use super::Reader;
+use super::project::Project;
+use super::{Reader, built_in};
 use crate::cli::Given;
+use crate::host_args::HostArgs;
 
 /// Where InfraRed has its settings.
-const PROVISION: &str = "provision";
+pub const PROVISION: &str = "provision";
 
 fn tree(list: &[ExtraVar]) -> Option<Node> {
     let mut vars = Node::empty_map(list.first()?.span);
@@ -64,6 +66,88 @@ fn text(row: &Setting, node: &Node) -> Option<String> {
             all.map(|all| all.join(","))
         }
         _ => scalar(node),
+    }
+}
+
+/// The settings that are in force, as InfraRed's tree has them: below `provision`, by the words of their names. What has no value
+/// is not in it.
+pub fn in_tree(
+    reader: &Reader<'_>,
+    said: (&Given, &Project),
+    (request, host): (&Request, &HostArgs),
+) -> Plain {
+    let mut tree = Plain::map();
+    for row in SETTINGS.iter().filter(|row| row.infrared.is_some()) {
+        let Some(value) = in_force(reader, row, said, (request, host)) else { continue };
+        let path: Vec<&str> = std::iter::once(PROVISION).chain(row.name.split('-')).collect();
+        // No setting is below another one.
+        if let Ok(place) = tree.place(&path) {
+            *place = value;
+        }
+    }
+    tree
+}
+
+/// What a setting is, in the form that it has in InfraRed's tree.
+fn in_force(
+    reader: &Reader<'_>,
+    row: &Setting,
+    (given, project): (&Given, &Project),
+    (request, host): (&Request, &HostArgs),
+) -> Option<Plain> {
+    let settings = &request.settings;
+    // What a workspace remembers counts, too.
+    let found = match row.name {
+        "prefix" => return settings.environment.prefix().map(Plain::text),
+        "host-address" => {
+            return host.address.as_ref().map(|a| Plain::List(vec![Plain::text(a.to_string())]));
+        }
+        "host-user" => return host.user.as_ref().map(|user| Plain::text(user.to_string())),
+        "host-key" => return host.key.as_ref().map(|key| Plain::text(key.display().to_string())),
+        "pool-name" => return Some(Plain::text(settings.pool_name.to_string())),
+        "disk-pool" => return Some(Plain::text(settings.pool_path.to_string())),
+        "topology-nodes" => {
+            let path = |path: &str| built_in::real(reader.environment, path.to_string());
+            let counted = request.nodes.iter().map(|node| {
+                let name = if node.described { node.file.clone() } else { path(&node.path) };
+                (name, Plain::Int(node.count.into()))
+            });
+            return Some(Plain::Map(counted.collect())).filter(|_| !request.nodes.is_empty());
+        }
+        _ => given.told(row.name).map(|(_, text)| text.to_string()),
+    };
+    let written = || match project.node(row.name).map(|node| &node.value) {
+        Some(Value::Scalar(text, _)) => Some(text.clone()),
+        _ => None,
+    };
+    let nothing = || row.infrared.and_then(|i| i.default).filter(|text| ["no", ""].contains(text));
+    let text = found
+        .or_else(written)
+        .or_else(|| row.default.map(String::from))
+        .or_else(|| nothing().map(String::from))?;
+    Some(match row.kind {
+        Kind::YesNo => Plain::Bool(parse_bool(&text)?),
+        Kind::Network => {
+            let path = super::path_of_network(reader.environment, &text);
+            path.map_or_else(|_| Plain::text(text), Plain::text)
+        }
+        _ if text == "no" && nothing() == Some("no") => Plain::Bool(false),
+        _ => Plain::text(text),
+    })
+}
+
+/// Has expressions see a tree of settings, below what extra variables have there besides.
+pub fn show(reader: &mut Reader<'_>, tree: &Plain, request: &mut Request) {
+    let id = reader.sources.add(super::extra::OPTIONS, "");
+    let mut all = tree.located(reader.sources.whole(id));
+    let Some(settings) = all.get_mut(PROVISION) else { return };
+    if let Some(own) = request.extra.get(PROVISION) {
+        layers::merge(settings, own);
+    }
+    let settings = settings.clone();
+    match request.extra.get_mut(PROVISION) {
+        Some(own) => *own = settings,
+        None => layers::merge(&mut request.extra, &all),
     }
 }
 

@@ -2,6 +2,8 @@
 //! variables, and change users. Three texts are compared: what Maquette wrote last (`base`), what became of it
 //! (`theirs`), and what Maquette would write now (`ours`).
 
+mod shared;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -245,6 +247,7 @@ fn merge(base: &Text, theirs: Text, ours: &Text, anew: &BTreeSet<String>) -> Str
             }
         }
     }
+    merged.rest = shared::merged(&base.rest, &merged.rest, &ours.rest);
     // A group of ours that nobody is in any more is not in an inventory of ours, either.
     let is_ours = |name: &str| base.groups.iter().any(|known| known.name == name);
     merged.groups.retain(|group| !group.members.is_empty() || !is_ours(&group.name));

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::LiveChange;
-use crate::blueprint::{Disk, Node, Pool};
+use crate::blueprint::{Node, Pool};
 use crate::observed::{Domain, Hardware, Nic};
-use crate::units::ByteSize;
 
 /// Everything that somebody changed in a domain, in words. `found` is its definition or what runs.
 pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<String> {
@@ -134,15 +133,8 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
-    let mut larger = Vec::new();
-    for (disk, before, bytes) in grown(old, node) {
-        let change = LiveChange::ResizeDisk { device: disk.device.clone(), bytes };
-        larger.push(match before {
-            Some(before) => format!("{}: {before} → {}", disk.device, ByteSize(bytes)),
-            None => change.describe(),
-        });
-        changes.push(change);
-    }
+    let (resized, larger): (Vec<LiveChange>, Vec<String>) = grown(old, node).unzip();
+    changes.extend(resized);
     if changes.is_empty() {
         return Gap::None;
     }
@@ -158,15 +150,17 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     Gap::Live(changes, reasons)
 }
 
-/// Disks that shall be larger than they are recorded, with the size that is recorded, and in bytes.
-fn grown<'a>(
-    old: &'a Node,
-    new: &'a Node,
-) -> impl Iterator<Item = (&'a Disk, Option<ByteSize>, u64)> {
+/// Disks that shall be larger than they are recorded: the change, and its words.
+fn grown(old: &Node, new: &Node) -> impl Iterator<Item = (LiveChange, String)> {
     new.disks.iter().filter_map(|disk| {
         let before = old.disks.iter().find(|d| d.volume == disk.volume)?;
-        let size = disk.size?;
-        (before.size != Some(size)).then_some((disk, before.size, size.0))
+        let size = disk.size.filter(|size| before.size != Some(*size))?;
+        let change = LiveChange::ResizeDisk { device: disk.device.clone(), bytes: size.0 };
+        let words = match before.size {
+            Some(before) => format!("{}: {before} → {size}", disk.device),
+            None => change.describe(),
+        };
+        Some((change, words))
     })
 }
 

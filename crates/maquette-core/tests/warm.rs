@@ -10,7 +10,7 @@ use maquette_core::blueprint::{
     self, Blueprint, ColdReason, Image, Ipv4Setup, Node, Pool, Template,
 };
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Observed;
+use maquette_core::observed::{Nic, Observed};
 use maquette_core::plan::{self, Action, Step};
 use maquette_core::settings::StartChoice;
 use maquette_core::start_times::{Came, How, Starts};
@@ -464,6 +464,34 @@ fn a_node_that_gets_its_devices_was_not_changed_by_others() {
         let drifts = plan::drifts(&seen);
         assert!(drifts.len() == 1 && drifts[0].what.contains(told), "{drifts:?}");
     }
+}
+
+/// A NIC that was plugged in came after one that was in the template's memory, and the next `up` restarted the node.
+#[test]
+fn nics_of_a_warm_node_are_where_they_are_whenever_they_came() {
+    let nodes = format!("{WEB}  nic2: {{network: data}}\n");
+    let mut seen = Observed::default();
+    let blueprint = warm(&[(&nodes, 1)], &seen, StartChoice::Warm);
+    let steps = plan(&blueprint, &seen).steps;
+    apply(&mut seen, &steps);
+    let domain = |seen: &mut Observed, change: fn(&mut Vec<Nic>)| {
+        change(&mut seen.domains.get_mut("web-0").unwrap().live.as_mut().unwrap().nics);
+    };
+    domain(&mut seen, |nics| nics.reverse());
+    assert!(plan::drifts(&seen).is_empty(), "{:?}", plan::drifts(&seen));
+    assert!(plan(&warm(&[(&nodes, 1)], &seen, StartChoice::Auto), &seen).is_empty());
+    // A third one is plugged in, and nothing restarts.
+    let more = format!("{nodes}  nic3: {{network: external}}\n");
+    let grown = plan(&warm(&[(&more, 1)], &seen, StartChoice::Auto), &seen);
+    let stops = |a: &Action| matches!(a, Action::StopDomain { .. });
+    assert!(!grown.steps.is_empty() && !grown.steps.iter().any(|s| stops(&s.action)));
+    // A guest that nobody has set up counts its NICs.
+    let mut counted = seen.clone();
+    counted.domains.get_mut("web-0").unwrap().recorded.guest = None;
+    assert_eq!(plan::drifts(&counted).len(), 1);
+    // What somebody takes out is missed.
+    domain(&mut seen, |nics| drop(nics.pop()));
+    assert_eq!(plan::drifts(&seen).len(), 1);
 }
 
 /// What a memory image depends on, and what not.

@@ -55,6 +55,7 @@ pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
 /// The same of what runs. What starts from a template gets its devices one after the other: what it lacks until its first
 /// boot was seen to end, nobody took out.
 pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> Vec<String> {
+    let live = &in_order(domain, expected, live);
     let all = devices(expected, live);
     let has_fewer =
         live.disks.len() < expected.disks.len() || live.nics.len() < expected.nics.len();
@@ -65,6 +66,17 @@ pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> 
         true => vec!["it does not have all of its devices yet".into()],
         false => all,
     }
+}
+
+/// What runs, with its NICs in the order of its definition where Maquette sets its guest up, which knows each by its MAC: those that
+/// are in a template's memory come before those that are plugged in, whatever their order, until the next boot.
+fn in_order(domain: &Domain, expected: &Hardware, live: &Hardware) -> Hardware {
+    let mut live = live.clone();
+    if domain.recorded.guest.is_some() {
+        let place = |nic: &Nic| expected.nics.iter().position(|e| e.mac == nic.mac);
+        live.nics.sort_by_key(|nic| place(nic).unwrap_or(usize::MAX));
+    }
+    live
 }
 
 /// A disk that runs on a file that is not ours in the place of one that is, as after an external
@@ -97,6 +109,7 @@ pub(super) enum Gap {
 pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) -> Gap {
     let (old, wanted) = (&domain.recorded, Hardware::of(node, pool));
     let expected = Hardware::of(old, &domain.pool);
+    let live = &in_order(domain, &expected, live);
     // How much of its memory it uses now is the guest's own business; devices are compared below.
     let Hardware { maximum_mib, memory_mib: _, vcpus, disks: _, nics: _ } = live;
     if *vcpus != wanted.vcpus {

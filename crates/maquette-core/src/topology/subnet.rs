@@ -138,7 +138,7 @@ pub(super) fn ipv4(
             check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
             let Dhcp { start, end } = range.value;
             let inside = net.contains(&start) && net.contains(&end);
-            ends_are_hosts(net, &range, diags);
+            ends_are_hosts(net, (start, end), range.span, diags);
             if inside && u32::from(end).saturating_sub(u32::from(start)) >= MOST_ADDRESSES {
                 let message = format!("a DHCP range has at most {MOST_ADDRESSES} addresses");
                 let diagnostic = Diagnostic::error("topology::dhcp-range", message);
@@ -321,7 +321,7 @@ pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ip
     }
     if let Some(range) = &range {
         check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
-        begins_with_host(net, range, diags);
+        begins_with_host(net, range.value.start, range.span, diags);
     }
     Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
 }
@@ -470,7 +470,8 @@ pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<
     }
     let net = net.value;
     check_range(&range, |a| net.contains(a), &net.trunc().to_string(), diags);
-    ends_are_hosts(net, &range, diags);
+    let Dhcp { start, end } = range.value;
+    ends_are_hosts(net, (start, end), range.span, diags);
     if let Some(gateway) = &gateway {
         router_is_host(net, gateway, diags);
     }

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::subnet::Dhcp;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Span, Spanned};
 
@@ -90,10 +89,10 @@ pub(super) fn router_is_host(net: Ipv4Net, router: &Spanned<Ipv4Addr>, diags: &m
 /// Reports a range with an address that no host can have. One that is outside of the subnet is reported elsewhere.
 pub(super) fn ends_are_hosts(
     net: Ipv4Net,
-    range: &Spanned<Dhcp<Ipv4Addr>>,
+    (start, end): (Ipv4Addr, Ipv4Addr),
+    span: Span,
     diags: &mut Diagnostics,
 ) {
-    let Dhcp { start, end } = range.value;
     let wrong = [start, end].into_iter().find(|a| net.contains(a) && !is_host(net, *a));
     if let Some(address) = wrong.filter(|_| net.contains(&start) && net.contains(&end)) {
         let what = if address == net.network() { "itself" } else { "as a whole" };
@@ -101,7 +100,7 @@ pub(super) fn ends_are_hosts(
             format!("the DHCP range has {address}, which stands for {} {what}", net.trunc());
         diags.push(
             Diagnostic::error("topology::dhcp-range", message)
-                .at(range.span, "")
+                .at(span, "")
                 .help("no host can have the first and the last address of a subnet"),
         );
     }
@@ -111,16 +110,16 @@ pub(super) fn ends_are_hosts(
 /// it stays on the hypervisor.
 pub(super) fn begins_with_host(
     net: ipnet::Ipv6Net,
-    range: &Spanned<Dhcp<Ipv6Addr>>,
+    first: Ipv6Addr,
+    span: Span,
     diags: &mut Diagnostics,
 ) {
-    let first = range.value.start;
     if first == net.network() && net.prefix_len() < 127 {
         let message =
             format!("the DHCP range has {first}, which stands for the routers of {}", net.trunc());
         diags.push(
             Diagnostic::error("topology::dhcp-range", message)
-                .at(range.span, "")
+                .at(span, "")
                 .help("begin it with a later address"),
         );
     }

@@ -426,7 +426,7 @@ fn a_plan_names_each_boot_file_that_changes() {
         input(&[], &network, &[])
     };
     let old = asked(
-        "tftp_root: /srv/tftp, bootp: {file: a.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?token=old-token'}",
+        "tftp_root: /srv/tftp, bootp: {file: a.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?profile=old-token'}",
     );
     let mut seen = machine(&["eth0"]);
     let plan = plan_of(&old, &seen);
@@ -437,7 +437,7 @@ fn a_plan_names_each_boot_file_that_changes() {
         change.reason.to_string()
     };
     let words = reasons(
-        "tftp_root: /srv/tftp, bootp: {file: b.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?token=new-token', http: 'http://b.example/y'}",
+        "tftp_root: /srv/tftp, bootp: {file: b.kpxe, uefi: a.efi, ipxe: 'http://b.example/x?profile=new-token', http: 'http://b.example/y'}",
     );
     assert_eq!(
         words,

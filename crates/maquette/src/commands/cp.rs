@@ -31,10 +31,10 @@ pub struct Args {
     /// Print what came of it as JSON, once it has ended; nothing is asked for
     #[arg(long)]
     pub json: bool,
-    /// What to copy: files here, or [USER@]NODE:PATH
+    /// What to copy: files here, NODE:PATH or USER@NODE:PATH
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// Where to: a path here, or [USER@]NODE:PATH
+    /// Where to: a path here, NODE:PATH or USER@NODE:PATH
     #[arg(value_name = "DESTINATION")]
     pub destination: String,
 }

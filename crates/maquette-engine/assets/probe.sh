@@ -99,6 +99,13 @@ ss -Hlntu 2>/dev/null | while read -r protocol _ _ _ local _; do echo "$protocol
 say paths; for path; do [ ! -e "$path" ] || echo "$path"; done
 say systemd; [ ! -d /run/systemd/system ] || echo yes
 say monolithic; systemctl is-enabled --quiet libvirtd.socket 2>/dev/null && echo yes || :
+say workers
+for daemon in libvirtd virtqemud; do
+    number='[[:space:]]*=[[:space:]]*\([0-9]\{1,6\}\)[[:space:]]*\(#.*\)\{0,1\}$'
+    for key in max_workers max_client_requests; do
+        sed -n "s/^[[:space:]]*$key$number/$daemon $key \\1/p" "/etc/libvirt/$daemon.conf" 2>/dev/null || :
+    done
+done
 say nested
 for module in kvm_intel kvm_amd; do
     file=/sys/module/$module/parameters/nested

@@ -8,6 +8,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use maquette_core::plan::{Action, Lane};
 
+/// How many calls libvirt works on at once that only wait, as those that start and end domains do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// How many connections there may be for them, besides the two for everything.
+    pub further: usize,
+    /// How many calls of one connection it works on.
+    pub each: usize,
+}
+
+impl Calls {
+    /// On the connections for everything only.
+    pub const SHARED: Self = Self { further: 0, each: 1 };
+
+    /// On as many connections as it takes to keep all workers of a daemon busy that works on so many calls of each, but on no
+    /// more than `most`.
+    pub fn of(workers: usize, each: usize, most: usize) -> Self {
+        let each = each.max(1);
+        Self { further: workers.div_ceil(each).min(most), each }
+    }
+
+    /// How many these are altogether.
+    fn width(self) -> usize {
+        self.further.saturating_mul(self.each)
+    }
+}
+
 /// How many steps of each lane may run at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lanes(BTreeMap<Lane, usize>);
@@ -15,25 +41,25 @@ pub struct Lanes(BTreeMap<Lane, usize>);
 impl Lanes {
     /// Widths that suit one libvirt connection for quick calls and one for long ones. The server
     /// answers 5 calls of a connection at a time, so the long ones stay below that. `boots` is how many guests may
-    /// boot at once, `further` how many more connections there are for starting and ending them.
-    pub fn local(boots: usize, further: usize) -> Self {
-        Self::of((5, 4), boots, further)
+    /// boot at once, `calls` how many start or end.
+    pub fn local(boots: usize, calls: Calls) -> Self {
+        Self::of((5, 4), boots, calls)
     }
 
     /// The same to a hypervisor over SSH. More calls are under way there, since most of a call's time is the way there
     /// and back; the server queues what it does not work on.
-    pub fn remote(boots: usize, further: usize) -> Self {
-        Self::of((24, 8), boots, further)
+    pub fn remote(boots: usize, calls: Calls) -> Self {
+        Self::of((24, 8), boots, calls)
     }
 
-    fn of((control, bulk): (usize, usize), boots: usize, further: usize) -> Self {
+    fn of((control, bulk): (usize, usize), boots: usize, calls: Calls) -> Self {
         Self(BTreeMap::from([
             (Lane::Host, 1),
             (Lane::Fetch, 2),
             (Lane::Control, control),
             (Lane::Bulk, bulk),
             (Lane::Boot, boots.max(1)),
-            (Lane::Power, control.max(2 + 5 * further)),
+            (Lane::Power, control.max(2 + calls.width())),
         ]))
     }
 

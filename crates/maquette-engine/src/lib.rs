@@ -38,6 +38,6 @@ mod small_download;
 pub mod ssh_keys;
 pub mod start_times;
 
-pub use backend::{Backend, Cause, Lanes, StepContext, StepError};
+pub use backend::{Backend, Calls, Cause, Lanes, StepContext, StepError};
 pub use event::{Event, RunState, StepState, StepView};
 pub use small_download::{download, download_to};

@@ -5,6 +5,7 @@ mod facts;
 pub mod family;
 mod leases;
 mod sections;
+mod workers;
 
 pub use daemons::Daemons;
 pub use facts::{
@@ -12,3 +13,4 @@ pub use facts::{
 };
 pub(crate) use leases::leases;
 pub(crate) use sections::Sections;
+pub use workers::Workers;

@@ -23,7 +23,7 @@ pub use bmc::*;
 pub use domain::*;
 pub use events::{DomainEvent, Events};
 pub use gate::{Gate, Instead, Port, with as gated};
-use maquette_engine::StepError;
+use maquette_engine::{Calls, StepError};
 pub use network::*;
 use opening::{connect, is_local};
 pub use pipe::Pipe;
@@ -392,14 +392,14 @@ impl Client {
     }
 
     /// Does something with a domain, by name, that takes libvirt seconds of waiting; none if there is no such domain.
-    /// Up to `further` connections are opened for that, and kept.
+    /// Further connections are opened for that, and kept.
     pub fn waiting<T>(
         &self,
         domain: &str,
-        further: usize,
+        calls: Calls,
         act: impl FnOnce(&Domain) -> Result<T>,
     ) -> Result<Option<T>> {
-        let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
+        let place = self.waiting.place(&self.bulk, calls, || connect(&self.uri));
         let found = gate::call("find a domain", || place.connection.lookup_domain_by_name(domain));
         optional(found)?.as_ref().map(act).transpose()
     }

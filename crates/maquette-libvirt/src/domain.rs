@@ -6,9 +6,9 @@ use maquette_core::blueprint::{Node, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Hardware, Origin};
 use maquette_core::plan::LiveChange;
-use maquette_engine::StepError;
 use maquette_engine::host::{Command, Host, check};
 use maquette_engine::ssh_keys::RecordKey;
+use maquette_engine::{Calls, StepError};
 
 use crate::client::{self, Client, Domain, DomainEvent, LibvirtError};
 use crate::virt_xml;
@@ -81,12 +81,12 @@ pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
         .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
 }
 
-/// Stops a domain, on one of `further` connections: the guest is asked first if there is a `shutdown_timeout`, and the plug is
+/// Stops a domain, as one of `calls`: the guest is asked first if there is a `shutdown_timeout`, and the plug is
 /// pulled once that is over. `deaf` says why nobody in the guest hears that it is asked, where that is known.
 pub fn stop(
     client: &Client,
     name: &str,
-    further: usize,
+    calls: Calls,
     shutdown_timeout: Option<Duration>,
     deaf: &(dyn Fn() -> Option<&'static str> + Sync),
     remark: &dyn Fn(String),
@@ -110,7 +110,7 @@ pub fn stop(
         }
         client::pull_plug(domain)
     };
-    client.waiting(name, further, stop).map(|_| ())
+    client.waiting(name, calls, stop).map(|_| ())
 }
 
 /// Most bytes of a disk's file to which nothing was ever written: a qcow2 file of any size has a quarter of that. The

@@ -25,7 +25,7 @@ use maquette_engine::probe::family::Family;
 use maquette_engine::probe::{self, Daemons, Reach};
 use maquette_engine::ready::NotReady;
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Backend, Lanes, StepContext, StepError};
+use maquette_engine::{Backend, Calls, Lanes, StepContext, StepError};
 use maquette_engine::{guest_timezone, login_keys};
 
 use crate::client::{self, Client, Gate, LibvirtError};
@@ -43,8 +43,8 @@ pub struct Guests {
     pub limit: Duration,
     /// How many may boot at once.
     pub boots: usize,
-    /// How many connections there may be for starting and ending domains, besides the two for everything.
-    pub further: usize,
+    /// How many domains start or end at once.
+    pub calls: Calls,
     /// Options of `ssh` that lead to guests through the hypervisor's connection; empty if it is here.
     pub jump: Vec<String>,
 }
@@ -163,7 +163,7 @@ impl<'a> Libvirt<'a> {
         let failed =
             |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
         let client = self.client()?;
-        let started = client.waiting(name, self.guests.further, |domain| {
+        let started = client.waiting(name, self.guests.calls, |domain| {
             client::start_domain(domain)?;
             match ready {
                 Some(_) => Ok(()),
@@ -330,8 +330,8 @@ impl Backend for Libvirt<'_> {
 
     fn lanes(&self) -> Lanes {
         match self.access.reach {
-            Reach::Remote => Lanes::remote(self.guests.boots, self.guests.further),
-            Reach::Local => Lanes::local(self.guests.boots, self.guests.further),
+            Reach::Remote => Lanes::remote(self.guests.boots, self.guests.calls),
+            Reach::Local => Lanes::local(self.guests.boots, self.guests.calls),
         }
     }
 
@@ -481,7 +481,7 @@ impl Libvirt<'_> {
                 let forced = |text: String| (context.remark)(text);
                 let deaf = || doctor::is_deaf(&self.console_end(name));
                 self.call("stop", &format!("domain `{name}`"), |c| {
-                    domain::stop(c, name, self.guests.further, timeout, &deaf, &forced)
+                    domain::stop(c, name, self.guests.calls, timeout, &deaf, &forced)
                 })
             }
             Action::UndefineDomain { name } => {

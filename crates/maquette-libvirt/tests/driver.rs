@@ -27,7 +27,7 @@ use maquette_engine::executor;
 use maquette_engine::image::Transfer;
 use maquette_engine::probe::Reach;
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Backend, Event, StepContext};
+use maquette_engine::{Backend, Calls, Event, StepContext};
 use maquette_libvirt::xml::metadata::forge;
 use maquette_libvirt::xml::read::Record;
 use maquette_libvirt::{Access as Way, Client, Guests, Libvirt, observe, xml};
@@ -72,7 +72,7 @@ impl Lab {
             ssh_config: "/nonexistent".into(),
             limit: Duration::from_secs(1),
             boots: 1,
-            further: 4,
+            calls: Calls { further: 4, each: 5 },
             jump: Vec::new(),
         };
         let access = Way {

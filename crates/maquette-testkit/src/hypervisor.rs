@@ -17,7 +17,7 @@ use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
 use maquette_engine::prepare::record;
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Backend, Lanes, StepContext, StepError};
+use maquette_engine::{Backend, Calls, Lanes, StepContext, StepError};
 use maquette_libvirt::{
     Bandwidth, Cached, DomainEvent, Driver, ESCAPE, Ended, LibvirtError, LinkState, ObserveError,
     Others, Pruned, Run, RunningNic, Seen, Server, Survey,
@@ -319,7 +319,7 @@ impl Backend for Hands<'_> {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::local(1, 0)
+        Lanes::local(1, Calls::SHARED)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Barrier, Mutex};
 use maquette_core::plan::{Action, Builder, Lane, Step, StepId};
 
 use super::*;
-use crate::Lanes;
+use crate::{Calls, Lanes};
 
 /// Carries nothing out; notes what it was asked and fails where told.
 #[derive(Default)]
@@ -30,7 +30,7 @@ impl Backend for Notes {
     }
 
     fn lanes(&self) -> Lanes {
-        Lanes::local(2, 0)
+        Lanes::local(2, Calls::SHARED)
     }
 }
 
@@ -94,7 +94,7 @@ fn a_cancelled_run_begins_nothing_more() {
             self.1.perform(action, context)
         }
         fn lanes(&self) -> Lanes {
-            Lanes::local(1, 0)
+            Lanes::local(1, Calls::SHARED)
         }
     }
     let cancelled = AtomicBool::new(false);
@@ -115,7 +115,7 @@ fn a_step_that_waits_no_longer_has_not_failed() {
             Err(StepError::interrupted("it goes on"))
         }
         fn lanes(&self) -> Lanes {
-            Lanes::local(1, 0)
+            Lanes::local(1, Calls::SHARED)
         }
     }
     let mut builder = Builder::default();
@@ -145,7 +145,7 @@ fn independent_steps_run_at_the_same_time() {
             Ok(())
         }
         fn lanes(&self) -> Lanes {
-            Lanes::local(1, 0)
+            Lanes::local(1, Calls::SHARED)
         }
     }
     let mut builder = Builder::default();
@@ -158,7 +158,7 @@ fn independent_steps_run_at_the_same_time() {
 
 #[test]
 fn no_more_workers_are_started_than_can_work() {
-    let lanes = Lanes::local(2, 0);
+    let lanes = Lanes::local(2, Calls::SHARED);
     assert_eq!(lanes.most([Lane::Boot; 5]), 2);
     assert_eq!(lanes.most([Lane::Boot, Lane::Host, Lane::Host, Lane::Fetch]), 3);
     assert_eq!(lanes.most([]), 0);

@@ -19,6 +19,21 @@ const MONOLITHIC: &[&str] = &["libvirtd.socket"];
 pub(super) const PATHS: &[&str] =
     &["/usr/sbin/libvirtd", "/usr/bin/libvirtd", "/usr/sbin/virtqemud", "/usr/bin/virtqemud"];
 
+impl Daemons {
+    /// The one that domains are started by.
+    pub(super) fn of_domains(&self) -> &'static str {
+        let all = match self {
+            Self::Systemd(units) => units,
+            Self::Direct(programs) => programs.as_slice(),
+            Self::Missing => &[],
+        };
+        match all.iter().any(|name| name.starts_with("virtqemud")) {
+            true => "virtqemud",
+            false => "libvirtd",
+        }
+    }
+}
+
 /// Tells how daemons are started, from the paths that exist and whether systemd runs
 /// (<https://www.freedesktop.org/software/systemd/man/sd_booted.html>) and has libvirtd enabled.
 pub(super) fn detect(

@@ -18,6 +18,7 @@ use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
 use super::leases;
 use super::sections::Sections;
+use super::workers::Workers;
 use crate::forwarding;
 use crate::host::{Command, Host, HostError, check};
 
@@ -84,6 +85,8 @@ pub struct Facts {
     pub forwarding: BTreeMap<EnvName, Forwarding>,
     /// How libvirt's daemons are started.
     pub daemons: Daemons,
+    /// How many calls the daemon works on that starts domains.
+    pub workers: Workers,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
     pub router_interfaces: Vec<(String, String)>,
     /// Time zone.
@@ -178,12 +181,10 @@ pub fn read(text: &str) -> Facts {
     };
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
+    let daemons = daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic"));
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
     let resident = guests().filter_map(|words| resident(&words));
-    let uptime = guests().filter_map(|words| match words.as_slice() {
-        [_, name, seconds] => Some(((*name).to_string(), seconds.parse().ok()?)),
-        _ => None,
-    });
+    let uptime = guests().filter_map(|words| uptime(&words));
     Facts {
         name: seen.text("name").to_string(),
         missing: lacks(|f| f.parts),
@@ -213,7 +214,8 @@ pub fn read(text: &str) -> Facts {
         uptime_s: uptime.collect(),
         addresses: seen.lines("addresses").filter_map(address).collect(),
         network: network(&seen),
-        daemons: daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic")),
+        workers: Workers::read(&seen, daemons.of_domains()),
+        daemons,
         router_interfaces: seen.lines("router").filter_map(words).collect(),
         timezone: seen.lines("zone").next().map(String::from),
         forward_drop: seen.text("forward") == "-P FORWARD DROP",
@@ -232,6 +234,12 @@ pub fn read(text: &str) -> Facts {
 fn resident(words: &[&str]) -> Option<(String, u64)> {
     let (kib, name) = (words.first()?, words.get(1)?);
     Some(((*name).to_string(), kib.parse::<u64>().ok()? / 1024))
+}
+
+/// How long a domain's emulator has run, in seconds.
+fn uptime(words: &[&str]) -> Option<(String, u64)> {
+    let [_, name, seconds] = words else { return None };
+    Some(((*name).to_string(), seconds.parse().ok()?))
 }
 
 /// What there is in a pool's file system: a line of KiB and the directory.

@@ -1,5 +1,6 @@
 //! Calls that start domains, and that are made again where a signal has interrupted them.
 
+use maquette_engine::Calls;
 use virt::domain::Domain;
 use virt::sys;
 
@@ -42,8 +43,8 @@ impl Client {
     }
 
     /// Gives a domain the memory that was saved to a file on the hypervisor; whether it runs then is said there.
-    pub fn restore(&self, file: &str, further: usize) -> Result<()> {
-        let place = self.waiting.place(&self.bulk, further, || connect(&self.uri));
+    pub fn restore(&self, file: &str, calls: Calls) -> Result<()> {
+        let place = self.waiting.place(&self.bulk, calls, || connect(&self.uri));
         let instead = Instead::Restore { file };
         let restore = || again(|| place.connection.restore_domain(file));
         gate::call_or("restore memory", &instead, restore)

@@ -3,12 +3,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use maquette_engine::Calls;
 use virt::connect::Connect;
 
 use super::Result;
 
-/// How many calls of a connection the server works on at a time (`max_client_requests` of libvirtd.conf).
-const CALLS: usize = 5;
 /// How many of those wait on the connection that volumes are made on, too.
 const SHARED: usize = 2;
 
@@ -41,23 +40,23 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place on the first connection that has room. That is `bulk`; up to `further` others are opened when there is
-    /// none, and one that cannot be opened is done without.
+    /// A place on the first connection that has room. That is `bulk`; others are opened when there is none, and one that
+    /// cannot be opened is done without.
     pub(super) fn place(
         &self,
         bulk: &Connect,
-        further: usize,
+        calls: Calls,
         open: impl FnOnce() -> Result<Connect>,
     ) -> Place<'_> {
         let mut lines = self.lines();
         if lines.is_empty() {
             lines.push(Line { connection: bulk.clone(), calls: 0, room: SHARED });
         }
-        if lines.len() <= further
+        if lines.len() <= calls.further
             && lines.iter().all(|line| line.calls >= line.room)
             && let Ok(connection) = open()
         {
-            lines.push(Line { connection, calls: 0, room: CALLS });
+            lines.push(Line { connection, calls: 0, room: calls.each });
         }
         let fewest = lines.iter().enumerate().min_by_key(|(_, l)| (l.calls >= l.room, l.calls));
         let line = fewest.map_or(0, |(at, _)| at);
@@ -72,6 +71,8 @@ mod tests {
     use super::super::LibvirtError;
     use super::*;
 
+    const ALL: Calls = Calls { further: 4, each: 5 };
+
     fn connect() -> Result<Connect> {
         Ok(Connect::open(Some("test:///default"))?)
     }
@@ -83,11 +84,11 @@ mod tests {
     #[test]
     fn calls_that_wait_are_as_many_as_the_server_works_on() {
         let (waiting, bulk) = (Waiting::default(), connect().unwrap());
-        let mut places: Vec<_> = (0..2).map(|_| waiting.place(&bulk, 4, connect)).collect();
+        let mut places: Vec<_> = (0..2).map(|_| waiting.place(&bulk, ALL, connect)).collect();
         assert_eq!(calls(&waiting), [2], "a few share one connection");
-        places.extend((2..22).map(|_| waiting.place(&bulk, 4, connect)));
+        places.extend((2..22).map(|_| waiting.place(&bulk, ALL, connect)));
         assert_eq!(calls(&waiting), [2, 5, 5, 5, 5]);
-        places.push(waiting.place(&bulk, 4, connect));
+        places.push(waiting.place(&bulk, ALL, connect));
         assert_eq!(calls(&waiting).len(), 5, "no more connections than that");
         places.clear();
         assert_eq!(calls(&waiting), [0; 5]);
@@ -97,7 +98,7 @@ mod tests {
     fn a_server_that_takes_no_further_connection_is_enough() {
         let (waiting, bulk) = (Waiting::default(), connect().unwrap());
         let refuse = || Err(LibvirtError::refused("too many active clients"));
-        let places: Vec<_> = (0..7).map(|_| waiting.place(&bulk, 4, refuse)).collect();
+        let places: Vec<_> = (0..7).map(|_| waiting.place(&bulk, ALL, refuse)).collect();
         assert_eq!((calls(&waiting), places.len()), (vec![7], 7));
     }
 }

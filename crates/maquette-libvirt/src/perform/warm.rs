@@ -501,7 +501,7 @@ impl Libvirt<'_> {
         let copy = template::Copy::make(self.access.host, &path, &scratch, &patches)
             .map_err(Unusable::here)?;
         let client = self.client().map_err(Unusable::here)?;
-        client.restore(copy.path(), self.guests.further).map_err(Unusable::refused)?;
+        client.restore(copy.path(), self.guests.calls).map_err(Unusable::refused)?;
         let size = node.disks.first().and_then(|d| Some((d.device.to_string(), d.size?.0)));
         Ok(Plugs { disc, size, parts })
     }

@@ -12,7 +12,7 @@ use maquette_engine::executor::{self, Summary};
 use maquette_engine::host::{Host, HostError};
 use maquette_engine::image::Transfer;
 use maquette_engine::probe::Reach;
-use maquette_engine::{Backend, Event};
+use maquette_engine::{Backend, Calls, Event};
 use maquette_libvirt::{Access, Guests, Libvirt};
 
 /// Where a run ends.
@@ -133,8 +133,13 @@ pub fn backend<'a>(
     limit: Duration,
 ) -> Libvirt<'a> {
     let access = Access { host, uri, reach: Reach::Local, label: "test", transfer };
-    let guests =
-        Guests { ssh_config: "/nonexistent".into(), limit, boots: 2, further: 0, jump: Vec::new() };
+    let guests = Guests {
+        ssh_config: "/nonexistent".into(),
+        limit,
+        boots: 2,
+        calls: Calls::SHARED,
+        jump: Vec::new(),
+    };
     Libvirt::new(access, None, guests)
 }
 

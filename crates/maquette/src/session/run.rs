@@ -13,9 +13,9 @@ use maquette_core::topology::VirtType;
 use maquette_engine::host::Host;
 use maquette_engine::host::lock::Lock;
 use maquette_engine::image::{Limits, RECORDS, Transfer};
-use maquette_engine::probe::{Facts, Reach};
+use maquette_engine::probe::{Facts, Reach, Workers};
 use maquette_engine::ssh_keys::RecordKey;
-use maquette_engine::{Event, executor, start_times};
+use maquette_engine::{Calls, Event, executor, start_times};
 use maquette_libvirt::{Access, Guests, Learnt, Notes, Run};
 
 use super::{Session, locking};
@@ -118,7 +118,7 @@ impl Session<'_> {
             ssh_config: self.located.workspace.file(outputs::SSH_CONFIG),
             limit: self.runs.limit,
             boots: boots(facts.cpus, self.runs.virt),
-            further: further(facts, self.connection.reach()),
+            calls: calls(facts, self.connection.reach()),
             jump: self.connection.jump.clone(),
         }
     }
@@ -282,15 +282,16 @@ fn boots(cpus: usize, virt: Option<VirtType>) -> usize {
     })
 }
 
-/// How many more connections to libvirt start and end domains: with five calls on each, for as many as it has workers
-/// (`max_workers` of libvirtd.conf is 20). To another machine each is a session of the SSH connection, which may not have
-/// so many.
-fn further(facts: &Facts, reach: Reach) -> usize {
+/// How many domains start and end at once: as many as libvirt's daemon has workers for. To another machine each connection for
+/// that is a session of the SSH connection, which may not have so many.
+fn calls(facts: &Facts, reach: Reach) -> Calls {
     const SESSIONS: u32 = 20;
+    const CONNECTIONS: usize = 10;
     let sessions = facts.sshd.as_ref().map_or(0, |limits| limits.sessions);
+    let Workers { all, each } = facts.workers;
     match reach {
-        Reach::Remote if sessions < SESSIONS => 0,
-        Reach::Remote | Reach::Local => 4,
+        Reach::Remote if sessions < SESSIONS => Calls::SHARED,
+        Reach::Remote | Reach::Local => Calls::of(all, each, CONNECTIONS),
     }
 }
 
@@ -302,7 +303,22 @@ fn origin(world: &World) -> Origin {
 
 #[cfg(test)]
 mod tests {
+    use maquette_engine::probe;
+
     use super::*;
+
+    #[test]
+    fn domains_start_and_end_as_many_at_once_as_the_daemon_has_workers() {
+        let at = |text: &str, reach| calls(&probe::read(text), reach);
+        assert_eq!(at("", Reach::Local), Calls { further: 4, each: 5 });
+        let many = "@@ workers\nlibvirtd max_workers 64\nlibvirtd max_client_requests 8\n@@ sshd\n\
+                    maxsessions 100\nmaxstartups 100:30:100\n";
+        assert_eq!(at(many, Reach::Local), Calls { further: 8, each: 8 });
+        assert_eq!(at(many, Reach::Remote), Calls { further: 8, each: 8 });
+        assert_eq!(at("", Reach::Remote), Calls::SHARED);
+        let odd = "@@ workers\nlibvirtd max_workers 900000\nlibvirtd max_client_requests 1\n";
+        assert_eq!(at(odd, Reach::Local), Calls { further: 10, each: 1 });
+    }
 
     #[test]
     fn a_login_shows_for_a_short_time_only_that_a_node_answers() {

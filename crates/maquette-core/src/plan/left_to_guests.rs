@@ -1,6 +1,8 @@
 //! What a change leaves to guests. Maquette sets a guest up at its first boot; what it makes of a device that comes later is
 //! its own affair, which is said, since nothing else shows it.
 
+use std::collections::BTreeSet;
+
 use super::{Action, LiveChange, Op, Plan};
 use crate::blueprint::{Interface, Node};
 use crate::object::ObjectKind;
@@ -8,35 +10,34 @@ use crate::observed::Observed;
 
 /// What the guests of nodes that were changed in place have yet to do, in words, a line each.
 pub fn left_to_guests(plan: &Plan, before: &Observed) -> Vec<String> {
-    let changed = |node: &Node| {
-        let is = |c: &super::Change| c.kind == ObjectKind::Domain && c.name == node.name.as_str();
-        plan.changes.iter().any(|c| is(c) && c.op == Op::Update)
-    };
+    let changed = plan.changes.iter().filter(|c| c.kind == ObjectKind::Domain);
+    let changed = changed.filter(|c| c.op == Op::Update).map(|c| c.name.as_str());
+    let changed: BTreeSet<&str> = changed.collect();
+    let larger: BTreeSet<(&str, &str)> =
+        plan.steps.iter().filter_map(|s| larger(&s.action)).collect();
     let mut lines = Vec::new();
     for step in &plan.steps {
-        match &step.action {
-            Action::DefineDomain { node, .. } if node.guest.is_some() && changed(node) => {
-                let was = before.domains.get(&node.name).map(|d| &d.recorded);
-                let is_new = |i: &&Interface| {
-                    was.is_some_and(|was| was.interfaces.iter().all(|old| old.mac != i.mac))
-                };
-                lines.extend(node.interfaces.iter().filter(is_new).map(|i| nic(node, i)));
-                let grown = plan.steps.iter().any(|s| grows_root(&s.action, node));
-                lines.extend(grown.then(|| root(node)).flatten());
-            }
-            _ => {}
+        let Action::DefineDomain { node, .. } = &step.action else { continue };
+        if node.guest.is_none() || !changed.contains(node.name.as_str()) {
+            continue;
         }
+        if let Some(domain) = before.domains.get(&node.name) {
+            let old = &domain.recorded.interfaces;
+            let new = node.interfaces.iter().filter(|i| old.iter().all(|o| o.mac != i.mac));
+            lines.extend(new.map(|i| nic(node, i)));
+        }
+        let root = node.disks.first().map(|disk| disk.device.as_str());
+        let root = root.filter(|device| larger.contains(&(node.name.as_str(), *device)));
+        lines.extend(root.map(|device| room(node, device)));
     }
     lines
 }
 
-/// Whether an action tells a node that runs of more room on its system disk.
-fn grows_root(action: &Action, node: &Node) -> bool {
-    let Action::ChangeDomain { name, change: LiveChange::ResizeDisk { device, .. } } = action
-    else {
-        return false;
-    };
-    *name == node.name && node.disks.first().is_some_and(|disk| disk.device == *device)
+/// The node that an action tells of more room on a disk while it runs, and the disk.
+fn larger(action: &Action) -> Option<(&str, &str)> {
+    let Action::ChangeDomain { name, change } = action else { return None };
+    let LiveChange::ResizeDisk { device, .. } = change else { return None };
+    Some((name.as_str(), device.as_str()))
 }
 
 fn nic(node: &Node, interface: &Interface) -> String {
@@ -50,10 +51,9 @@ fn nic(node: &Node, interface: &Interface) -> String {
     )
 }
 
-fn root(node: &Node) -> Option<String> {
-    let device = &node.disks.first()?.device;
+fn room(node: &Node, device: &str) -> String {
     let node = &node.name;
-    Some(format!(
+    format!(
         "the file system of `{node}` takes the new room of {device} at the next boot: `maquette restart {node}`"
-    ))
+    )
 }

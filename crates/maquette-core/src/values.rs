@@ -16,6 +16,7 @@ mod line;
 mod names;
 mod netboot;
 mod secret;
+mod ssh;
 
 use thiserror::Error;
 
@@ -26,11 +27,13 @@ pub use dns::{DnsName, HostAddress, ServiceLabel};
 pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
 pub use hardware::{
     DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial, TargetDevice,
+    VlanId,
 };
 pub use line::{Line, has_template_marks, is_unprintable, printable};
 pub use names::{InterfaceName, Name, NetworkName, NodeName, NodeType};
 pub use netboot::{NetbootFile, NetbootUrl, TftpRoot};
 pub use secret::Secret;
+pub use ssh::{KnownHost, SshCommand, SshPath, SshWord};
 
 /// Why a text is not a valid value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -9,7 +9,7 @@ use maquette_core::file_keys::Class::{self, Later, Live, Record, Replace, Restar
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{Action, Op, Plan};
-use maquette_core::syntax::{self, Node};
+use maquette_core::syntax::{self, Tree};
 use maquette_core::topology::NodeRequest;
 use maquette_testkit::{Input, apply, input, machine, mistakes, plan_of};
 
@@ -29,7 +29,7 @@ const NODES: &[(&str, &str, &str)] = &[
     ("bmc", "", "bmc: both"),
     ("pxe_network", "bmc: both", "bmc: both, pxe_network: front"),
     ("ansible_user", "", "ansible_user: core"),
-    ("ansible_connection", "", "ansible_connection: paramiko"),
+    ("ansible_connection", "", "ansible_connection: netconf"),
     ("disks", "disks: [20G]", "disks: [20G, 10G]"),
     ("import_url", "", "import_url: debian-11"),
     (
@@ -51,7 +51,7 @@ const NODES: &[(&str, &str, &str)] = &[
     ("groups", "", "groups: [a]"),
     ("machine_type", "", "machine_type: q35"),
     ("image.ssh_user", "", "image: {ssh_user: core}"),
-    ("image.ansible_connection", "", "image: {ansible_connection: paramiko}"),
+    ("image.ansible_connection", "", "image: {ansible_connection: netconf}"),
     ("packages", "", "packages: [vim]"),
     ("files", "", "files: {/etc/x: y}"),
     ("commands", "", "commands: ['true']"),
@@ -74,6 +74,7 @@ const NODES: &[(&str, &str, &str)] = &[
     ("disks.diskN.cache", "disks: [20G]", "disks: [{size: 20G, cache: none}]"),
     ("disks.diskN.bus", "disks: [20G]", "disks: [{size: 20G, bus: scsi}]"),
     ("disks.diskN.dev", "disks: [20G]", "disks: [{size: 20G, dev: /dev/vda}]"),
+    ("disks.diskN.path", "disks: [20G]", "disks: [{size: 20G, path: /srv/disks}]"),
     (
         "disks.diskN.force_image_download",
         "disks: [20G]",
@@ -192,7 +193,7 @@ const OTHERS: &str = "front: {subnet: 10.9.0.0/24}, back: {subnet: 10.5.0.0/24},
 fn project(web: &str, x: &str) -> Input {
     let mut input = input(&[], "networks: {}", &[]);
     let mut sources = std::mem::take(&mut input.sources);
-    let mut tree = |name: &str, text: &str| -> Node {
+    let mut tree = |name: &str, text: &str| -> Tree {
         let id = sources.add(name, text);
         syntax::parse(&sources, id, &mut input.diags).unwrap_or_else(|| panic!("{text}"))
     };

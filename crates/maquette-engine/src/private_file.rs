@@ -80,6 +80,29 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
+/// Writes a file that only its owner can read, whole or not at all, unless there is one: who is first is not written over. It is on
+/// the disk then, name and all.
+pub fn write_first(path: &Path, content: &[u8]) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    // Of its own: another run that writes it, too, could give its half-written one the name.
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    match fs::hard_link(&temporary, path) {
+        Ok(()) => drop(fs::remove_file(&temporary)),
+        Err(_) if path.exists() => drop(fs::remove_file(&temporary)),
+        // A link that leads nowhere, or a file system without hard links.
+        Err(_) => fs::rename(&temporary, path)?,
+    }
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+    fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{MetadataExt, symlink};
@@ -122,6 +145,19 @@ mod tests {
         write_private(&path, b"new").unwrap();
         assert_eq!(io::read_to_string(old).unwrap(), "old");
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn who_writes_a_file_first_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        symlink("nowhere", &path).unwrap();
+        write_first(&path, b"one").unwrap();
+        write_first(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let data = fs::symlink_metadata(&path).unwrap();
+        assert!(data.is_file() && data.mode() & 0o7777 == 0o600, "{data:?}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

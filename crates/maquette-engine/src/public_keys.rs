@@ -1,5 +1,6 @@
 //! Public keys as text: parsed and written anew, so that nothing else rides along.
 
+use maquette_core::values::KnownHost;
 use ssh_key::{PrivateKey, PublicKey};
 
 /// A line of a `.pub` file, from the first key in `text`: algorithm, key and a comment of plain words;
@@ -21,7 +22,7 @@ pub fn of_private(text: &[u8]) -> Option<String> {
 
 /// A line of `known_hosts` without markers and wildcards: host names and addresses, or a hash of one, and
 /// a key.
-pub fn known_host(line: &str) -> Option<String> {
+pub fn known_host(line: &str) -> Option<KnownHost> {
     let (hosts, key) = line.trim().split_once([' ', '\t'])?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.,:[]|=/+-".contains(c);
     if hosts.is_empty() || hosts.starts_with('-') || !hosts.chars().all(plain) {
@@ -29,7 +30,7 @@ pub fn known_host(line: &str) -> Option<String> {
     }
     let mut key = PublicKey::from_openssh(key.trim()).ok()?;
     key.set_comment("");
-    Some(format!("{hosts} {}", key.to_openssh().ok()?.trim()))
+    format!("{hosts} {}", key.to_openssh().ok()?.trim()).parse().ok()
 }
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests {
         assert_eq!(line(&format!("{KEY} a\tb")).unwrap().trim(), KEY);
         assert_eq!(line(&format!("command=\"x\" {KEY}")), None);
         assert_eq!(line("ssh-ed25519 nonsense"), None);
-        assert_eq!(known_host(&format!("a,[b]:22 {KEY} c")).unwrap(), format!("a,[b]:22 {KEY}"));
+        assert_eq!(known_host(&format!("a,[b]:22 {KEY} c")).unwrap(), *format!("a,[b]:22 {KEY}"));
         for line in ["@cert-authority a", "@revoked a", "*", "!a,*", "", "-a", "a b"] {
             assert_eq!(known_host(&format!("{line} {KEY}")), None, "{line}");
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use hkdf::Hkdf;
 use maquette_core::blueprint::Guest;
+use maquette_core::hex::hex;
 use maquette_core::values::Secret;
 use maquette_core::values::{PublicKey, ValueError};
 use sha2::{Digest, Sha256};
@@ -20,8 +21,7 @@ use ssh_key::{LineEnding, PrivateKey};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::hex::hex;
-use crate::private_file::{read_text, relink, write_private};
+use crate::private_file::{read_text, relink, write_first, write_private};
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -44,6 +44,12 @@ pub enum KeyError {
     /// The environment's secret is something else.
     #[error("{path} is not an environment's secret: 64 hexadecimal digits")]
     Secret {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another run has made one since it was looked for.
+    #[error("another run has made {path} meanwhile; run the same command again, which takes that")]
+    Another {
         /// The file.
         path: PathBuf,
     },
@@ -115,19 +121,21 @@ pub const KEY_LINK: &str = "id_rsa";
 impl EnvironmentKey {
     /// Reads the key of a workspace, if it has one.
     pub fn read(directory: &Path) -> Result<Option<Self>, KeyError> {
-        let path = directory.join(KEY_FILE);
-        let text = match read_text(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(KeyError::File { path, source }),
-        };
-        let key =
-            PrivateKey::from_openssh(&text).map_err(|_| KeyError::Form { path: path.clone() })?;
-        let pair = key.key_data().ed25519().ok_or(KeyError::Form { path })?;
+        let Some(login) = read_login(&directory.join(KEY_FILE))? else { return Ok(None) };
         let secret = read_secret(&directory.join(SECRET_FILE))?;
         let new_secret = secret.is_none();
         let secret = secret.map_or_else(random, Ok)?;
-        Ok(Some(Self { new_secret, ..Self::of(pair.private.to_bytes(), secret)? }))
+        Ok(Some(Self { new_secret, ..Self::of(login, secret)? }))
+    }
+
+    /// The key of a workspace, or a new one in memory. A secret that is there without a login key, as after a run that was killed
+    /// between the two, is the one that is read from then on: what is made now has to follow from it.
+    pub fn of_workspace(directory: &Path) -> Result<Self, KeyError> {
+        if let Some(key) = Self::read(directory)? {
+            return Ok(key);
+        }
+        let secret = read_secret(&directory.join(SECRET_FILE))?;
+        Self::of(random()?, secret.map_or_else(random, Ok)?)
     }
 
     /// Makes a new key, in memory only.
@@ -140,13 +148,17 @@ impl EnvironmentKey {
         Ok(Self { login, public, secret, new_secret: false })
     }
 
-    /// Writes the pair and the secret into a workspace. What is there already and private stays as it
-    /// is; only the owner can read it.
+    /// Writes the pair and the secret into a workspace, where only the owner can read them. What is there already stays.
+    ///
+    /// # Errors
+    ///
+    /// What is there is another key or secret, so that nothing can be made of these: nobody would find them again.
     pub fn write(&self, directory: &Path) -> Result<(), KeyError> {
-        let secret = directory.join(SECRET_FILE);
-        if !secret.exists() {
-            write_private(&secret, format!("{}\n", hex(self.secret)).as_bytes())
-                .map_err(|source| KeyError::File { path: secret, source })?;
+        let path = directory.join(SECRET_FILE);
+        write_first(&path, format!("{}\n", hex(self.secret)).as_bytes())
+            .map_err(|source| KeyError::File { path: path.clone(), source })?;
+        if read_secret(&path)? != Some(self.secret) {
+            return Err(KeyError::Another { path });
         }
         self.write_login(directory)
     }
@@ -157,9 +169,10 @@ impl EnvironmentKey {
         let key = PrivateKey::new(pair(self.login).into(), "maquette").map_err(KeyError::Encode)?;
         let text = key.to_openssh(LineEnding::LF).map_err(KeyError::Encode)?;
         let link = directory.join(KEY_LINK);
-        if !path.exists() {
-            write_private(&path, text.as_bytes())
-                .map_err(|source| KeyError::File { path: path.clone(), source })?;
+        write_first(&path, text.as_bytes())
+            .map_err(|source| KeyError::File { path: path.clone(), source })?;
+        if read_login(&path)? != Some(self.login) {
+            return Err(KeyError::Another { path });
         }
         // By rename: a link of that name must not lead elsewhere.
         write_private(&path.with_extension("pub"), format!("{}\n", self.public).as_bytes())
@@ -266,6 +279,19 @@ fn random() -> Result<[u8; 32], KeyError> {
     Ok(bytes)
 }
 
+/// Reads the private half of a login key, if there is one.
+fn read_login(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(KeyError::File { path: path.into(), source }),
+    };
+    let form = || KeyError::Form { path: path.into() };
+    let key = PrivateKey::from_openssh(&text).map_err(|_| form())?;
+    let pair = key.key_data().ed25519().ok_or_else(form)?;
+    Ok(Some(pair.private.to_bytes()))
+}
+
 /// Reads a secret, if there is one.
 fn read_secret(path: &Path) -> Result<Option<[u8; 32]>, KeyError> {
     let text = match read_text(path) {
@@ -320,6 +346,39 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
     }
 
+    /// A run that was killed between the two files made the next one's host keys follow from a secret that nobody had any more: all
+    /// nodes would have been made anew by the run after that.
+    #[test]
+    fn a_secret_without_a_login_key_is_the_one_that_all_follows_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let killed = EnvironmentKey::of_workspace(directory.path()).unwrap();
+        killed.write(directory.path()).unwrap();
+        fs::remove_file(directory.path().join(KEY_FILE)).unwrap();
+        let key = EnvironmentKey::of_workspace(directory.path()).unwrap();
+        assert_ne!(key.public(), killed.public());
+        key.write(directory.path()).unwrap();
+        let next = EnvironmentKey::of_workspace(directory.path()).unwrap();
+        let of = |key: &EnvironmentKey| key.host_public("x", Uuid::from_u128(1), Some(1)).unwrap();
+        assert_eq!((of(&key), key.records()), (of(&next), next.records()));
+        assert_eq!((key.public(), key.records()), (next.public(), killed.records()));
+    }
+
+    /// Two runs for two environments in one workspace: the nodes of one opened to a key that was nowhere.
+    #[test]
+    fn a_key_that_another_run_has_made_meanwhile_is_not_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let [one, other] = [0, 1].map(|_| EnvironmentKey::of_workspace(directory.path()).unwrap());
+        one.write(directory.path()).unwrap();
+        let error = other.write(directory.path()).unwrap_err();
+        assert!(matches!(error, KeyError::Another { .. }), "{error}");
+        let lent = EnvironmentKey { secret: one.secret, ..other };
+        let error = lent.write(directory.path()).unwrap_err();
+        assert!(matches!(error, KeyError::Another { .. }), "{error}");
+        one.write(directory.path()).unwrap();
+        let there = EnvironmentKey::read(directory.path()).unwrap().unwrap();
+        assert_eq!((there.public(), there.records()), (one.public(), one.records()));
+    }
+
     /// One secret was login key and root of all host keys, and a node that was made again had
     /// the host key of its predecessor.
     #[test]
@@ -336,7 +395,7 @@ mod tests {
         assert_ne!(key.vnc_password(), lent.vnc_password());
         assert_ne!(of(&key, Some(1)), of(&key, Some(2)));
         let mut guest = Guest {
-            seed: "x-seed.img".into(),
+            seed: "x-seed.img".parse().unwrap(),
             drive: maquette_core::topology::SeedDrive::CdRom,
             user: maquette_core::values::Login::known("cloud"),
             authorized_key: key.public().clone(),

@@ -24,10 +24,13 @@ impl Login {
     }
 }
 
-/// Groups and keys of an inventory that are not a node's to be in: Ansible's own, and those of the machines
-/// that are not nodes.
-const RESERVED_GROUPS: [&str; 6] =
-    ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor"];
+/// Groups and keys of an inventory that no file puts a node into: Ansible's own, those of the machines that are not nodes, and
+/// the one that tells which nodes have a BMC.
+const RESERVED_GROUPS: [&str; 7] =
+    ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor", "bmcs"];
+
+/// Those of them that earlier releases put nodes into.
+const ONCE_TAKEN_GROUPS: [&str; 1] = ["bmcs"];
 
 checked!(
     /// An Ansible group of nodes.
@@ -49,6 +52,11 @@ checked!(
 );
 
 impl Group {
+    /// Whether nodes could be in it in earlier releases, and cannot any more.
+    pub fn was_taken(text: &str) -> bool {
+        ONCE_TAKEN_GROUPS.contains(&text)
+    }
+
     /// The group of a node type, with the characters that Ansible wants in names; none where that means something else.
     pub fn of_type(node_type: &str) -> Option<Self> {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
@@ -60,29 +68,59 @@ impl Group {
     }
 }
 
+/// Connection plug-ins that reach a guest over the network and run nothing where Ansible runs: SSH by the program whose ssh
+/// config and known_hosts the workspace has, switches, and Windows. Others are a stranger's way to the machine that Ansible runs
+/// on (`local`, `community.docker.nsenter`, `chroot`, containers' and jails'), or do not look at the host keys that the
+/// workspace has pinned (`paramiko`, `libssh`).
+const CONNECTION_PLUGINS: [&str; 12] = [
+    "ssh",
+    "ansible.builtin.ssh",
+    "network_cli",
+    "ansible.netcommon.network_cli",
+    "netconf",
+    "ansible.netcommon.netconf",
+    "httpapi",
+    "ansible.netcommon.httpapi",
+    "winrm",
+    "ansible.builtin.winrm",
+    "psrp",
+    "ansible.builtin.psrp",
+];
+
+/// Plug-ins that speak SSH by a library, which knows neither the workspace's ssh config nor its host keys.
+const SSH_LIBRARIES: [&str; 3] = ["paramiko", "paramiko_ssh", "libssh"];
+
 checked!(
-    /// An Ansible connection plug-in by which nodes are reached, such as `ssh` or
-    /// `ansible.netcommon.network_cli`. Not `local`: that would run a node's tasks on the machine that
-    /// Ansible runs on.
+    /// An Ansible connection plug-in by which nodes are reached: one of `CONNECTION_PLUGINS`.
     ConnectionPlugin,
     |text| {
-        Form {
-            what: "a valid connection plug-in",
-            longest: 128,
-            first: |c| c.is_ascii_lowercase(),
-            rest: |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.'),
-            rule: "names of plug-ins have small letters, digits, `_` and `.` only",
+        if CONNECTION_PLUGINS.contains(&text) {
+            return Ok(());
         }
-        .check(text)?;
-        if text.rsplit('.').next() == Some("local") {
-            return Err(ValueError::new(
-                "the connection plug-in `local` would run a node's tasks on the machine that Ansible \
-                 runs on",
-            ));
-        }
-        Ok(())
+        let shown = shortened(text);
+        let name = text.rsplit('.').next().unwrap_or_default();
+        Err(ValueError::new(match SSH_LIBRARIES.contains(&name) {
+            true => format!(
+                "the connection plug-in `{shown}` does not look at the host keys that the workspace has pinned: write `ssh`"
+            ),
+            false => format!(
+                "`{shown}` is not one of the connection plug-ins that reach a node over the network: `ssh`, `network_cli`, \
+                 `netconf`, `httpapi`, `winrm`, `psrp`; others run a node's tasks on the machine that Ansible runs on, or may"
+            ),
+        }))
     }
 );
+
+impl ConnectionPlugin {
+    /// What a plug-in counts as that an earlier release recorded and that is refused now: a node that has it was reached by
+    /// SSH as well. None where no release would have taken it.
+    pub fn of_record(text: &str) -> Option<Self> {
+        let form = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '.');
+        let was_taken = text.len() <= 128 && !text.is_empty() && text.chars().all(form);
+        let own = text.rsplit('.').next() != Some("local");
+        if was_taken && own { "ssh".parse().ok() } else { None }
+    }
+}
 
 checked!(
     /// A time zone's name, such as `Europe/Prague`.

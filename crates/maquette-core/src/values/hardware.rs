@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::hardware::Bus;
 
-use super::{Form, ValueError, checked, shortened, word};
+use super::{Form, NodeName, ValueError, checked, shortened, word};
 
 checked!(
     /// A key below `disks`: it becomes part of a volume's name.
@@ -112,6 +112,29 @@ checked!(
     }
 );
 
+impl FileName {
+    /// The volume of a node's disk. It may be longer than files' names are if the node's name is, which is reported before
+    /// anything is made.
+    pub(crate) fn of_disk(node: &NodeName, key: &DiskKey) -> Self {
+        Self(format!("{node}-{key}.qcow2"))
+    }
+
+    /// The volume of a node's seed.
+    pub(crate) fn of_seed(node: &NodeName) -> Self {
+        Self(format!("{node}-seed.img"))
+    }
+
+    /// What begins with a name of ours and has another ending.
+    pub(crate) fn ending(stem: &str, ending: &str) -> Self {
+        Self(format!("{stem}{ending}"))
+    }
+
+    /// The volume of an image that is not found, or is nobody's: that is reported before anything is made.
+    pub(crate) fn unknown() -> Self {
+        Self(String::new())
+    }
+}
+
 checked!(
     /// A path of a file that an ssh config, an inventory and a ProxyCommand name: without blanks, quotes
     /// and signs that ssh or a shell would expand. Letters of any script are fine.
@@ -182,6 +205,38 @@ impl FromStr for Mtu {
 }
 
 impl fmt::Display for Mtu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The number of a VLAN (IEEE 802.1Q).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VlanId(u16);
+
+impl VlanId {
+    /// The largest; 4095 is reserved.
+    const MOST: u16 = 4094;
+
+    /// Checks a number.
+    pub fn new(number: u16) -> Result<Self, ValueError> {
+        match number {
+            1..=Self::MOST => Ok(Self(number)),
+            _ => Err(ValueError::new(format!("`{number}` is not a valid VLAN"))),
+        }
+    }
+}
+
+impl FromStr for VlanId {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = || ValueError::new(format!("`{}` is not a valid VLAN", shortened(text)));
+        Self::new(text.parse().map_err(|_| wrong())?)
+    }
+}
+
+impl fmt::Display for VlanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }

@@ -86,7 +86,9 @@ fn ordinary_values_are_taken() {
     for text in ["openstack_nodes", "l3-appliance", "k8s.workers"] {
         assert!(text.parse::<Group>().is_ok(), "{text}");
     }
-    for text in ["ssh", "paramiko_ssh", "ansible.netcommon.network_cli", "network_cli"] {
+    for text in
+        ["ssh", "ansible.builtin.ssh", "ansible.netcommon.network_cli", "network_cli", "psrp"]
+    {
         assert!(text.parse::<ConnectionPlugin>().is_ok(), "{text}");
     }
     for text in ["example.com", "lab", "_ldap._tcp.example.com", "example.com.", "a-b.c"] {
@@ -111,8 +113,11 @@ fn a_value_that_would_be_cut_to_something_else_is_refused() {
     assert!("4294967300".parse::<Mtu>().is_err());
     assert!("67".parse::<Mtu>().is_err());
     assert!("65536".parse::<Mtu>().is_err());
-    assert!("local".parse::<ConnectionPlugin>().is_err());
-    assert!("ansible.builtin.local".parse::<ConnectionPlugin>().is_err());
+    for (text, is_one) in
+        [("0", false), ("1", true), ("4094", true), ("4095", false), ("65537", false)]
+    {
+        assert_eq!(text.parse::<VlanId>().is_ok(), is_one, "{text}");
+    }
     assert!("x/../../q".parse::<DiskKey>().is_err());
     assert!("fe80::1%$(id)".parse::<HostAddress>().is_err());
     assert!("-oProxyCommand=id".parse::<HostAddress>().is_err());
@@ -120,8 +125,33 @@ fn a_value_that_would_be_cut_to_something_else_is_refused() {
 }
 
 #[test]
+fn only_connections_to_a_node_with_its_own_key_are_taken() {
+    for text in [
+        "local",
+        "ansible.builtin.local",
+        "community.docker.nsenter",
+        "community.docker.docker",
+        "chroot",
+        "community.general.jail",
+        "buildah",
+        "smart",
+        "x.y.ssh",
+        "SSH",
+        "ssh ",
+        "",
+    ] {
+        let error = text.parse::<ConnectionPlugin>().unwrap_err().to_string();
+        assert!(error.contains("`network_cli`") && error.contains("over the network"), "{error}");
+    }
+    for text in ["paramiko", "ansible.builtin.paramiko_ssh", "ansible.netcommon.libssh"] {
+        let error = text.parse::<ConnectionPlugin>().unwrap_err().to_string();
+        assert!(error.contains("host keys") && error.contains("`ssh`"), "{error}");
+    }
+}
+
+#[test]
 fn groups_of_the_inventory_itself_are_not_for_nodes() {
-    for name in ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor"] {
+    for name in ["_meta", "all", "ungrouped", "local", "localhost", "hypervisor", "bmcs"] {
         let error = name.parse::<Group>().unwrap_err().to_string();
         assert!(error.contains("has a meaning of its own"), "{error}");
     }

@@ -9,6 +9,7 @@ pub mod forge;
 mod interface;
 mod network;
 mod node;
+mod pools;
 #[cfg(test)]
 mod properties;
 pub mod seal;
@@ -18,6 +19,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 
+use maquette_core::hex::hex;
 use maquette_core::names::EnvName;
 use roxmltree::Node as Element;
 use sha2::{Digest, Sha256};
@@ -53,7 +55,7 @@ pub enum MetadataError {
     #[error("it was made by a newer Maquette (schema {0}); use that one")]
     Newer(u32),
     /// An attribute is missing or makes no sense.
-    #[error("attribute `{0}` of its metadata is missing or broken")]
+    #[error("attribute `{0}` of its metadata is missing, or its value is refused")]
     Attribute(String),
     /// It is not what was written.
     #[error("its metadata was changed by hand")]
@@ -107,10 +109,6 @@ fn canonical(element: Element<'_, '_>, without: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     feed(element, without, &mut out);
     out
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Whether a record is of a form that we know, and as it was written.

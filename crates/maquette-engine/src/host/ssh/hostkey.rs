@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
+use maquette_core::values::KnownHost;
 use ssh_key::HashAlg;
 
 use super::super::process::brief;
@@ -17,7 +18,7 @@ use super::master::{LIMIT, Target, effective};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostKey {
     /// The whole line, as `ssh` wrote it.
-    pub line: String,
+    pub line: KnownHost,
     /// `ED25519`, `ECDSA`, …
     pub algorithm: String,
     /// `SHA256:…`
@@ -58,12 +59,12 @@ pub fn fetch(target: &Target) -> Result<Vec<HostKey>, ConnectError> {
 
 /// Reads a line of known_hosts: names, algorithm, key.
 fn parse(line: &str) -> Option<HostKey> {
-    let (_, key) = line.split_once(' ')?;
-    let key = ssh_key::PublicKey::from_openssh(key.trim()).ok()?;
+    let line: KnownHost = line.trim().parse().ok()?;
+    let key = ssh_key::PublicKey::from_openssh(&line.key()).ok()?;
     let algorithm = key.algorithm().to_string();
     let short = algorithm.trim_start_matches("ssh-").split('-').next().unwrap_or_default();
     Some(HostKey {
-        line: line.to_string(),
+        line,
         algorithm: short.to_uppercase(),
         fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
     })
@@ -72,17 +73,17 @@ fn parse(line: &str) -> Option<HostKey> {
 /// What a target is called in known_hosts, and the files of them.
 fn noted(target: &Target, home: Option<&Path>) -> Result<(String, Vec<PathBuf>), ConnectError> {
     let seen = effective(&target.address, home)?;
-    let name = match (seen.host_key_alias, seen.port.as_str()) {
-        (Some(alias), _) => alias,
-        (None, "22" | "") => seen.hostname,
-        (None, port) => format!("[{}]:{port}", seen.hostname),
+    let name = match (seen.host_key_alias, seen.port) {
+        (Some(alias), _) => alias.into(),
+        (None, None) => seen.hostname.into(),
+        (None, Some(port)) => format!("[{}]:{port}", seen.hostname),
     };
     Ok((name, seen.known_hosts.into_iter().filter(|f| f.is_file()).collect()))
 }
 
 /// The keys that are known of a target, as lines of known_hosts under its address, so that another
 /// user or machine can verify it too.
-pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<String>, ConnectError> {
+pub fn known(target: &Target, home: Option<&Path>) -> Result<Vec<KnownHost>, ConnectError> {
     let (name, files) = noted(target, home)?;
     let mut lines = Vec::new();
     for file in &files {
@@ -100,15 +101,13 @@ pub fn noted_in(
 ) -> Result<Vec<HostKey>, ConnectError> {
     let (name, _) = noted(target, home)?;
     let lines = looked_up(&name, file)?;
-    let key =
-        |line: &str| Some(line.split_once(' ')?.1.split(' ').take(2).collect::<Vec<_>>().join(" "));
-    let noted: Vec<String> = lines.iter().filter_map(|line| key(line)).collect();
-    let is_noted = |shown: &&HostKey| key(&shown.line).is_some_and(|key| noted.contains(&key));
+    let noted: Vec<String> = lines.iter().map(KnownHost::key).collect();
+    let is_noted = |shown: &&HostKey| noted.contains(&shown.line.key());
     Ok(shown.iter().filter(is_noted).cloned().collect())
 }
 
 /// The lines of a name in a file of known_hosts, under that name; it may be hashed there.
-fn looked_up(name: &str, file: &Path) -> Result<Vec<String>, ConnectError> {
+fn looked_up(name: &str, file: &Path) -> Result<Vec<KnownHost>, ConnectError> {
     let output = process::Command::new("ssh-keygen")
         .args(["-F", name, "-f"])
         .arg(file)
@@ -117,7 +116,15 @@ fn looked_up(name: &str, file: &Path) -> Result<Vec<String>, ConnectError> {
     let text = String::from_utf8_lossy(&output.stdout);
     // A marked line (`@cert-authority`) is more than a key.
     let found = text.lines().filter(|l| !l.starts_with(['#', '@']));
-    Ok(found.filter_map(|l| Some(format!("{name} {}", l.split_once(' ')?.1))).collect())
+    Ok(found.filter_map(|line| under(name, line)).collect())
+}
+
+/// A line of known_hosts under another name. A comment of more than plain words is left out.
+fn under(name: &str, line: &str) -> Option<KnownHost> {
+    let (_, key) = line.split_once([' ', '\t'])?;
+    let whole = format!("{name} {}", key.trim()).parse();
+    let words: Vec<&str> = key.split_whitespace().take(2).collect();
+    whole.or_else(|_| format!("{name} {}", words.join(" ")).parse()).ok()
 }
 
 /// Adds keys to the user's known_hosts, as `ssh` does after a yes.
@@ -243,7 +250,26 @@ mod tests {
         let key = parse(line).unwrap();
         assert_eq!(key.algorithm, "ED25519");
         assert_eq!(key.fingerprint, "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE");
-        assert!(parse("nonsense").is_none());
+        for line in ["nonsense", &line.replace("hv", "@revoked hv"), &line.replace("hv", "*")] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
+
+    /// Whatever was in a file of known_hosts went into the workspace's.
+    #[test]
+    fn a_noted_line_is_written_anew() {
+        let under = |line: &str| under("[hv]:2222", line).map(|line| line.to_string());
+        let plain = format!("[hv]:2222 {KEY}");
+        assert_eq!(under(&format!("|1|x=|y= {KEY} me@here")), Some(format!("{plain} me@here")));
+        for comment in ["", " \u{1b}[2J", " {{ x }}", " # (2024)"] {
+            assert_eq!(
+                under(&format!("a,b\t{}{comment}", KEY.replace(' ', "  "))),
+                Some(plain.clone())
+            );
+        }
+        for line in ["hv", "hv 1024 35 1234", "hv ssh-ed25519"] {
+            assert_eq!(under(line), None, "{line}");
+        }
     }
 
     /// They were removed from files of all users, too, before anybody knew whether the new one can be noted.

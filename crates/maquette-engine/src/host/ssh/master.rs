@@ -1,15 +1,18 @@
 //! The master connection.
 
+use std::fmt::Display;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use maquette_core::values::{HostAddress, Login as User};
+use maquette_core::values::{HostAddress, Login as User, PlainPath, SshCommand, SshPath, SshWord};
 
 use super::super::command::{login_line, quote};
 use super::super::heard::Heard;
@@ -25,44 +28,71 @@ pub struct Target {
     /// Login.
     pub user: User,
     /// Private key; none leaves the choice to the user's configuration and agent.
-    pub key: Option<PathBuf>,
+    pub key: Option<PlainPath>,
 }
 
 /// What the user's ssh configuration makes of a target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
     /// Login that `ssh` would use by itself.
     pub user: String,
     /// Where it connects to.
-    pub hostname: String,
-    /// Port.
-    pub port: String,
+    pub hostname: HostAddress,
+    /// Port; none is ssh's own, 22.
+    pub port: Option<NonZeroU16>,
     /// Name that its host key is known by, if another.
-    pub host_key_alias: Option<String>,
+    pub host_key_alias: Option<SshWord>,
     /// Hosts it jumps through, if any.
-    pub proxy_jump: Option<String>,
+    pub proxy_jump: Option<SshWord>,
     /// Program it connects through, if any.
-    pub proxy_command: Option<String>,
+    pub proxy_command: Option<SshCommand>,
     /// Private keys that it offers.
-    pub identity_files: Vec<String>,
+    pub identity_files: Vec<SshPath>,
     /// Whether it offers no others.
     pub identities_only: bool,
     /// Files with known host keys; new ones are added to the first.
     pub known_hosts: Vec<PathBuf>,
 }
 
+impl Effective {
+    /// A target that no configuration says anything of.
+    pub fn plain(address: HostAddress) -> Self {
+        Self {
+            user: String::new(),
+            hostname: address,
+            port: None,
+            host_key_alias: None,
+            proxy_jump: None,
+            proxy_command: None,
+            identity_files: Vec::new(),
+            identities_only: false,
+            known_hosts: Vec::new(),
+        }
+    }
+}
+
 /// Asks `ssh` what it makes of a target; touches no network.
-pub fn effective(address: &str, home: Option<&Path>) -> Result<Effective, ConnectError> {
+pub fn effective(address: &HostAddress, home: Option<&Path>) -> Result<Effective, ConnectError> {
     let mut ssh = Command::new("ssh");
     ssh.args(["-G", "--", address]).stdin(Stdio::null());
     let output = brief(&mut ssh, LIMIT).map_err(ConnectError::Local)?.ok_or_else(|| {
         let why = "`ssh -G` did not end; look at `Match exec` in the ssh configuration";
         ConnectError::Local(std::io::Error::other(why))
     })?;
-    Ok(read_effective(&String::from_utf8_lossy(&output.stdout), home))
+    let seen = read_effective(&String::from_utf8_lossy(&output.stdout), address, home);
+    seen.map_err(|error| {
+        let why = format!("in the ssh configuration of {address}, {error}");
+        ConnectError::Local(std::io::Error::other(why))
+    })
 }
 
-fn read_effective(text: &str, home: Option<&Path>) -> Effective {
+/// Reads what `ssh -G` says. A way to the target that cannot be written out is an error, since another one would lead
+/// elsewhere; a key file of such a name is left out, since ssh has others.
+fn read_effective(
+    text: &str,
+    address: &HostAddress,
+    home: Option<&Path>,
+) -> Result<Effective, String> {
     let some = |key: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(' '))?.trim();
         (line != "none").then(|| line.to_string())
@@ -73,21 +103,30 @@ fn read_effective(text: &str, home: Option<&Path>) -> Effective {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(file),
     };
-    Effective {
+    Ok(Effective {
         user: value("user"),
-        hostname: value("hostname"),
-        port: value("port"),
-        host_key_alias: some("hostkeyalias"),
-        proxy_jump: some("proxyjump"),
-        proxy_command: some("proxycommand"),
+        hostname: checked(some("hostname"), "HostName")?.unwrap_or_else(|| address.clone()),
+        port: checked(some("port"), "Port")?.filter(|port: &NonZeroU16| port.get() != 22),
+        host_key_alias: checked(some("hostkeyalias"), "HostKeyAlias")?,
+        proxy_jump: checked(some("proxyjump"), "ProxyJump")?,
+        proxy_command: checked(some("proxycommand"), "ProxyCommand")?,
         identity_files: text
             .lines()
             .filter_map(|l| l.strip_prefix("identityfile "))
-            .map(|file| path(file.trim()).display().to_string())
+            .filter_map(|file| path(file.trim()).display().to_string().parse().ok())
             .collect(),
         identities_only: value("identitiesonly") == "yes",
         known_hosts: files.split_whitespace().map(path).collect(),
-    }
+    })
+}
+
+/// A value of the configuration, or what is wrong with it.
+fn checked<T: FromStr<Err: Display>>(
+    text: Option<String>,
+    keyword: &str,
+) -> Result<Option<T>, String> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|error| format!("`{keyword}`: {error}"))).transpose()
 }
 
 /// Who we are on the other side.
@@ -136,7 +175,7 @@ fn login_words(target: &Target) -> Vec<String> {
     .collect();
     words.push("-T".into());
     if let Some(key) = &target.key {
-        words.extend(["-i".into(), key.display().to_string()]);
+        words.extend(["-i".into(), key.to_string()]);
         words.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
     }
     words
@@ -149,7 +188,7 @@ impl Master {
         user: &Directories,
     ) -> Result<(Self, Login), ConnectError> {
         if let Some(key) = &target.key {
-            check_key(key)?;
+            check_key(Path::new(key.as_str()))?;
         }
         let directory = Directory::new(user).map_err(ConnectError::Local)?;
         let login = login_words(target);
@@ -439,14 +478,46 @@ mod tests {
                     identityfile ~/.ssh/lab\nidentitiesonly yes\n\
                     userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2\n\
                     globalknownhostsfile /etc/ssh/ssh_known_hosts\nproxycommand none\n";
-        let seen = read_effective(text, Some(Path::new("/home/me")));
-        assert_eq!((seen.user.as_str(), seen.port.as_str()), ("stack", "2222"));
+        let address: HostAddress = "hv".parse().unwrap();
+        let read = |text: &str| read_effective(text, &address, Some(Path::new("/home/me")));
+        let seen = read(text).unwrap();
+        assert_eq!((seen.user.as_str(), seen.port.map(NonZeroU16::get)), ("stack", Some(2222)));
+        assert_eq!(seen.hostname, "192.0.2.1");
         assert_eq!(seen.proxy_jump.as_deref(), Some("bastion"));
         assert_eq!(seen.proxy_command, None);
         assert_eq!(seen.known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
         assert_eq!(seen.known_hosts.len(), 3);
         assert_eq!(seen.identity_files, ["/home/me/.ssh/lab"]);
         assert!(seen.identities_only);
+        assert_eq!(read("port 22\n").unwrap(), Effective::plain(address.clone()));
+    }
+
+    /// They were written into the workspace's ssh config as they were.
+    #[test]
+    fn what_cannot_be_written_out_of_the_users_configuration_is_an_error_or_left_out() {
+        let address: HostAddress = "hv".parse().unwrap();
+        let read = |text: &str| read_effective(text, &address, None);
+        for (text, keyword) in [
+            ("hostname a b\n", "HostName"),
+            ("hostname a\u{1b}[2J\n", "HostName"),
+            ("port 0\n", "Port"),
+            ("port 65536\n", "Port"),
+            ("hostkeyalias \"a\n", "HostKeyAlias"),
+            ("hostkeyalias {{ x }}\n", "HostKeyAlias"),
+            ("proxyjump a b\n", "ProxyJump"),
+            ("proxycommand a\u{9b}b\n", "ProxyCommand"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(keyword) && !error.contains('\u{1b}'), "{text}: {error}");
+        }
+        let text = "proxycommand sh -c 'nc $(docker inspect -f \"{{.IP}}\" \tgate) %p'\n\
+                    identityfile /home/my keys/id\nidentityfile ~/\"x\nidentityfile %d/.ssh/{{ x }}\n";
+        let seen = read(text).unwrap();
+        assert_eq!(
+            format!("proxycommand {}", seen.proxy_command.unwrap()),
+            text.lines().next().unwrap()
+        );
+        assert_eq!(seen.identity_files, ["/home/my keys/id"]);
     }
 
     #[test]

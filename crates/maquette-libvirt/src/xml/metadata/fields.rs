@@ -5,18 +5,22 @@
 //! it, so that a part that nobody declared does not compile. Records are read by every version after
 //! the one that wrote them: what newer versions added has a value where it is absent.
 
+mod formerly;
+mod numbers;
+
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use maquette_core::blueprint::{Image, Pool};
+use maquette_core::blueprint::Image;
 use maquette_core::topology::Dhcp;
-use maquette_core::units::ByteSize;
-use maquette_core::values::{FileName, Line};
+use maquette_core::values::Line;
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::{MetadataError, NAMESPACE};
+pub(super) use formerly::{Formerly, Groups};
+pub(super) use numbers::{Bytes, OptionalWithin, Within};
 
 /// An element that is being written.
 #[derive(Debug)]
@@ -160,7 +164,7 @@ macro_rules! attributes {
     };
 }
 attributes!(
-    [] Required, [] Optional, [] Set, [] Added, [] Bytes, [] NameOtherwiseOwn, [] List, [C] Text<C>,
+    [] Required, [] Optional, [] Set, [] Added, [] NameOtherwiseOwn, [] List,
     [C] OptionalText<C>, [] Filled, [T] Word<T>, [T] Words<T>, [T] Otherwise<T>,
     [T] OptionalOtherwise<T>,
 );
@@ -193,25 +197,7 @@ impl<T: FromStr + ToString> Field<Option<T>> for Optional {
     }
 }
 
-/// Text that has the form of a `C`.
-pub(super) struct Text<C>(&'static str, std::marker::PhantomData<C>);
-
-/// Text that has the form of a `C`.
-pub(super) const fn text<C>(key: &'static str) -> Text<C> {
-    Text(key, std::marker::PhantomData)
-}
-
-impl<C: FromStr + ToString> Field<String> for Text<C> {
-    fn write(&self, value: &String, tree: &mut Tree) {
-        tree.put(self.0, value);
-    }
-
-    fn read(&self, from: Source<'_, '_>) -> Result<String, MetadataError> {
-        from.need::<C>(self.0).map(|value| value.to_string())
-    }
-}
-
-/// The same where it may be absent.
+/// Text that has the form of a `C`, if there is any.
 pub(super) struct OptionalText<C>(&'static str, std::marker::PhantomData<C>);
 
 /// Text that has the form of a `C`, or none.
@@ -303,19 +289,6 @@ impl Field<bool> for Added {
 
     fn read(&self, from: Source<'_, '_>) -> Result<bool, MetadataError> {
         Ok(from.get(self.0)?.unwrap_or(false))
-    }
-}
-
-/// A size in bytes, if there is one.
-pub(super) struct Bytes(pub(super) &'static str);
-
-impl Field<Option<ByteSize>> for Bytes {
-    fn write(&self, value: &Option<ByteSize>, tree: &mut Tree) {
-        Optional(self.0).write(&value.map(|size| size.0), tree);
-    }
-
-    fn read(&self, from: Source<'_, '_>) -> Result<Option<ByteSize>, MetadataError> {
-        Ok(from.get(self.0)?.map(ByteSize))
     }
 }
 
@@ -467,7 +440,7 @@ impl Field<Option<Image>> for Backing {
 
     fn read(&self, from: Source<'_, '_>) -> Result<Option<Image>, MetadataError> {
         let source = optional_text::<Line>(self.0).read(from)?;
-        let volume = optional_text::<FileName>(self.1).read(from)?;
+        let volume = Optional(self.1).read(from)?;
         Ok(source.zip(volume).map(|(source, volume)| Image { source, volume }))
     }
 }
@@ -592,8 +565,3 @@ impl<T, F: Field<T>> Field<Option<T>> for Where<F> {
         from.child(self.0).map(|_| self.1.read(from)).transpose()
     }
 }
-
-record!(
-    /// Pool of an object's volumes.
-    PoolFields: Pool { name: Required("pool"), path: Required("pool-path") }
-);

@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use maquette_core::blueprint::{Attachment, Checksums, Interface, Ipv4Setup};
 use maquette_core::units::MacAddr;
-use maquette_core::values::{DeviceModel, InterfaceName, Line, NetworkName};
+use maquette_core::values::{DeviceModel, InterfaceName, Mtu, Name, NetworkName};
 
 use super::MetadataError;
 use super::fields::{
     Field, Named, Names, Optional, OptionalOtherwise, Otherwise, Required, Set, Source, Tree,
-    optional_text, record,
+    record,
 };
 
 /// An interface, an attribute for each of these.
@@ -19,7 +19,7 @@ struct Flat {
     mac: MacAddr,
     network: NetworkName,
     model: DeviceModel,
-    portgroup: Option<String>,
+    portgroup: Option<Name>,
     host_bridge: bool,
     ipv4: Option<Ipv4Net>,
     ipv6: Option<Ipv6Net>,
@@ -27,7 +27,7 @@ struct Flat {
     dhcp: bool,
     gateway: Option<Ipv4Addr>,
     nameserver: Option<Ipv4Addr>,
-    mtu: Option<u32>,
+    mtu: Option<Mtu>,
     foreign_bridge: bool,
     plain_frames: bool,
 }
@@ -37,7 +37,7 @@ record!(FlatFields: Flat {
     mac: Required("mac"),
     network: Required("network"),
     model: Required("model"),
-    portgroup: optional_text::<Line>("portgroup"),
+    portgroup: Optional("portgroup"),
     host_bridge: Set("host-bridge"),
     ipv4: Optional("ipv4"),
     ipv6: Optional("ipv6"),
@@ -82,7 +82,7 @@ impl From<&Interface> for Flat {
             mac: *mac,
             network: network.clone(),
             model: model.clone(),
-            portgroup: attachment.portgroup().map(String::from),
+            portgroup: attachment.portgroup().cloned(),
             host_bridge: *attachment == Attachment::HostBridge,
             ipv4: ipv4.address(),
             ipv6: *ipv6,
@@ -140,7 +140,7 @@ fn had_default_route(from: Source<'_, '_>) -> Result<bool, MetadataError> {
 }
 
 /// The first version recorded one MTU, that of all interfaces, with the guest.
-fn mtu_of_guest(from: Source<'_, '_>) -> Result<Option<u32>, MetadataError> {
+fn mtu_of_guest(from: Source<'_, '_>) -> Result<Option<Mtu>, MetadataError> {
     let guest = from.parent().and_then(|node| node.child("guest"));
     Ok(guest.map(|guest| guest.get("mtu")).transpose()?.flatten())
 }

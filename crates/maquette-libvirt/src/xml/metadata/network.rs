@@ -1,17 +1,17 @@
 //! A network's record.
 
-use maquette_core::blueprint::{Carrier, Network, NodeVolumes, Reservation};
+use maquette_core::blueprint::{Carrier, Network, NodeVolumes, Reservation, Volume};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Bootp, Forward, Srv};
-use maquette_core::values::FileName;
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, PoolFields,
-    Range, Required, Set, Source, Tree, Where, Words, record, text,
+    Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, Range, Required,
+    Set, Source, Tree, Where, Words, record,
 };
+use super::pools::{DiskPoolFields, PoolFields};
 use super::switching::{FixedFields, TuningFields, UplinkFields, VswitchFields, hook};
 use super::{MetadataError, schema, sealed};
 
@@ -157,9 +157,11 @@ record!(ReservationFields: Reservation {
 record!(TenantFields: NodeVolumes {
     node: Required("node"),
     pool: PoolFields,
-    volumes: Many("volume", text::<FileName>("name")),
+    volumes: Many("volume", VolumeFields),
     extension: Set("extension"),
 });
+
+record!(VolumeFields: Volume { name: Required("name"), pool: DiskPoolFields });
 
 fn forward_word(forward: Forward) -> &'static str {
     match forward {

@@ -1,19 +1,21 @@
 //! A domain's record.
 
 use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc};
+use maquette_core::expand::MOST_INDEX;
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
-use maquette_core::values::{FileName, NodeName};
+use maquette_core::values::{ConnectionPlugin, FileName, NodeName};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Added, Backing, Bytes, Few, Field, Filled, Many, Named, Names, One, Optional, Otherwise,
-    OwnName, OwnUuid, PoolFields, Required, Set, Source, Unwritten, Word, Words, optional_text,
-    record, text,
+    Added, Backing, Bytes, Few, Field, Filled, Formerly, Groups, Many, Named, Names, One, Optional,
+    OptionalWithin, Otherwise, OwnName, OwnUuid, Required, Set, Source, Unwritten, Within, Word,
+    Words, optional_text, record,
 };
 use super::interface::InterfaceFields;
+use super::pools::{DiskPoolFields, PoolFields};
 use super::{MetadataError, schema, sealed};
 
 /// A domain's record.
@@ -63,16 +65,19 @@ record!(RecordFields: NodeRecord {
     node: NodeFields,
 });
 
+/// More bytes than a number holds are nobody's memory, in MiB.
+pub(super) const MOST_MIB: u64 = u64::MAX >> 20;
+
 record!(NodeFields: Node {
     name: OwnName,
     uuid: OwnUuid,
     role: Required("role"),
-    index: Required("index"),
+    index: Within("index", 0..=MOST_INDEX),
     virt: Word("virt", VirtType::as_str),
     vcpus: Required("vcpus"),
     cpu_model: Required("cpu-model"),
-    memory_mib: Required("memory-mib"),
-    memory_max_mib: Optional("memory-max-mib"),
+    memory_mib: Within("memory-mib", 1..=MOST_MIB),
+    memory_max_mib: OptionalWithin("memory-max-mib", 1..=MOST_MIB),
     machine: Required("machine"),
     firmware: Words("firmware", firmware_word, &[BootMode::Bios, BootMode::Uefi]),
     deploy_os: Required("deploy-os"),
@@ -84,7 +89,7 @@ record!(NodeFields: Node {
     access: AccessFields,
     disks: Many("disk", DiskFields),
     interfaces: Many("interface", InterfaceFields),
-    groups: Many("group", Required("name")),
+    groups: Groups(Many("group", Required("name"))),
     guest: One("guest", GuestFields),
 });
 
@@ -108,12 +113,12 @@ record!(BmcFields: Bmc {
 record!(AccessFields: Access {
     address: Optional("address"),
     user: Required("user"),
-    connection: Required("connection"),
+    connection: Formerly("connection", ConnectionPlugin::of_record),
     direct: Set("direct"),
 });
 
 record!(DiskFields: Disk {
-    volume: text::<FileName>("volume"),
+    volume: Required("volume"),
     device: Required("device"),
     bus: Word("bus", Bus::as_str),
     cache: Required("cache"),
@@ -125,10 +130,11 @@ record!(DiskFields: Disk {
         &[Preallocation::Off, Preallocation::Metadata, Preallocation::Full],
     ),
     serial: Optional("serial"),
+    pool: DiskPoolFields,
 });
 
 record!(GuestFields: Guest {
-    seed: text::<FileName>("seed"),
+    seed: Required("seed"),
     drive: Otherwise("seed-drive", had_a_disk),
     user: Required("user"),
     authorized_key: Required("authorized-key"),
@@ -136,7 +142,7 @@ record!(GuestFields: Guest {
     host_key: Required("host-key"),
     generation: Optional("generation"),
     timezone: Optional("timezone"),
-    swap_mib: Required("swap-mib"),
+    swap_mib: Within("swap-mib", 0..=MOST_MIB),
     first_boot: Optional("first-boot"),
 });
 

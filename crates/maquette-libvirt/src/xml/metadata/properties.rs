@@ -1,23 +1,27 @@
 //! Whatever a record holds, it is the same after it was written and read.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, Fixed, Guest, HostPort,
-    Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Portgroup, Reservation,
-    Route, Tag, Uplink, Vnc, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
+    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Portgroup,
+    Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
+use maquette_core::expand::MOST_INDEX;
 use maquette_core::topology::{
     Allocation, BmcProtocol, BootDevice, BootMode, Bootp, Bus, Dhcp, Preallocation, SeedDrive, Srv,
     VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
+use maquette_core::values::{ConnectionPlugin, Mtu, VlanId};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use roxmltree::Document;
 use uuid::Uuid;
 
+use super::node::MOST_MIB;
 use super::*;
 
 /// Any value of a type, or none where it may be none.
@@ -52,13 +56,28 @@ fn network_name() -> BoxedStrategy<maquette_core::values::NetworkName> {
     value("[a-z0-9][a-zA-Z0-9_.-]{0,12}([a-z]{100})?")
 }
 
+/// Bytes of a packet.
+fn mtu() -> impl Strategy<Value = Mtu> {
+    (Mtu::LEAST..=Mtu::MOST).prop_map(|bytes| Mtu::new(bytes.into()).unwrap())
+}
+
+fn vlan() -> impl Strategy<Value = VlanId> {
+    (1u16..4095).prop_map(|number| VlanId::new(number).unwrap())
+}
+
+/// One of Ansible's connections.
+fn connection() -> impl Strategy<Value = ConnectionPlugin> {
+    let names = ["ssh", "network_cli", "ansible.netcommon.netconf", "psrp"];
+    prop::sample::select(names.map(ConnectionPlugin::known).to_vec())
+}
+
 /// A name that has a type of its own.
 fn named<T: std::str::FromStr + std::fmt::Debug + 'static>() -> BoxedStrategy<T> {
     value(NAME)
 }
 
-fn file() -> BoxedStrategy<String> {
-    text::<maquette_core::values::FileName>(FILE)
+fn file() -> BoxedStrategy<maquette_core::values::FileName> {
+    value(FILE)
 }
 
 fn line() -> BoxedStrategy<String> {
@@ -126,16 +145,23 @@ fn disk() -> impl Strategy<Value = Disk> {
         of(image),
         preallocation,
         serial,
+        of(disk_pool()),
     )
-        .prop_map(|(volume, device, bus, cache, size, backing, preallocation, serial)| {
-            let size = size.map(ByteSize);
-            Disk { volume, device, bus, cache, size, backing, preallocation, serial }
-        })
+        .prop_map(
+            |(volume, device, bus, cache, size, backing, preallocation, serial, pool)| {
+                let size = size.map(ByteSize);
+                Disk { volume, device, bus, cache, size, backing, preallocation, serial, pool }
+            },
+        )
+}
+
+fn disk_pool() -> impl Strategy<Value = DiskPool> {
+    (pool(), any::<bool>()).prop_map(|(pool, made)| DiskPool { pool, made })
 }
 
 fn interface() -> impl Strategy<Value = Interface> {
     let checksums = prop::sample::select(vec![Checksums::Hypervisor, Checksums::Guest]);
-    let other = (of(line()), checksums)
+    let other = (of(named()), checksums)
         .prop_map(|(portgroup, checksums)| Attachment::OtherBridge { portgroup, checksums });
     let attachment = prop_oneof![Just(Attachment::Network), Just(Attachment::HostBridge), other];
     let own = (net4(), whatever(), whatever()).prop_map(|(address, gateway, nameserver)| {
@@ -144,7 +170,7 @@ fn interface() -> impl Strategy<Value = Interface> {
     let dhcp = of(net4()).prop_map(|reserved| Ipv4Setup::Dhcp { reserved });
     let ipv4 = prop_oneof![Just(Ipv4Setup::Off), dhcp, own];
     let words = (interface_name(), mac(), network_name(), value("[a-z0-9][a-z0-9_-]{0,8}"));
-    (words, attachment, ipv4, of(net6()), whatever(), whatever()).prop_map(
+    (words, attachment, ipv4, of(net6()), whatever(), of(mtu())).prop_map(
         |((name, mac, network, model), attachment, ipv4, ipv6, default_route, mtu)| Interface {
             name,
             mac,
@@ -164,7 +190,7 @@ fn guest() -> impl Strategy<Value = Guest> {
     let first_boot = any::<Option<u128>>().prop_map(|id| id.map(Uuid::from_u128));
     let keys = (key(), vec(key(), 0..3), key());
     let drive = prop::sample::select(vec![SeedDrive::Disk, SeedDrive::CdRom]);
-    ((file(), drive), login(), keys, whatever(), zone, whatever(), first_boot).prop_map(
+    ((file(), drive), login(), keys, whatever(), zone, 0..=MOST_MIB, first_boot).prop_map(
         |((seed, drive), user, keys, generation, timezone, swap_mib, first_boot)| {
             let (authorized_key, shared, host_key) = keys;
             Guest {
@@ -187,9 +213,10 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     let machine = || value("[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,10}");
     let virt = prop::sample::select(vec![VirtType::Kvm, VirtType::Qemu, VirtType::Test]);
     let firmware = prop::sample::select(vec![BootMode::Bios, BootMode::Uefi]);
-    let who = (environment(), pool(), named(), named(), any::<u128>(), whatever());
-    let memory = (whatever(), whatever());
-    let made = (virt, whatever(), machine(), memory, machine(), firmware, any::<[bool; 4]>());
+    let who = (environment(), pool(), named(), named(), any::<u128>(), 0..=MOST_INDEX);
+    let memory = (1..=MOST_MIB, of(1..=MOST_MIB));
+    let vcpus = (1..=u32::MAX).prop_map(|count| NonZeroU32::new(count).unwrap());
+    let made = (virt, vcpus, machine(), memory, machine(), firmware, any::<[bool; 4]>());
     let has = (
         vec(disk(), 0..3),
         vec(interface(), 0..3),
@@ -198,13 +225,8 @@ fn node() -> impl Strategy<Value = NodeRecord> {
     );
     // With signs that XML has a use for.
     let virtopts = of(value("--video=[a-z0-9]{1,9}( --qemu-commandline='[a-z<>&ß =-]{0,12}')?"));
-    let more = (
-        of(file()),
-        virtopts,
-        whatever::<Option<IpAddr>>(),
-        login(),
-        value("[a-z][a-z0-9_.]{0,8}"),
-    );
+    let tag = of(file().prop_map(String::from));
+    let more = (tag, virtopts, whatever::<Option<IpAddr>>(), login(), connection());
     (who, made, has, more).prop_map(|(who, made, has, more)| {
         let (environment, pool, name, role, uuid, index) = who;
         let (virt, vcpus, cpu_model, (memory_mib, memory_max_mib), machine, firmware, flags) = made;
@@ -231,8 +253,8 @@ fn node() -> impl Strategy<Value = NodeRecord> {
                 network: maquette_core::values::NetworkName::known("lab-lan"),
                 address,
                 own_address: deploy_os,
-                redfish_port: 8443,
-                ipmi_port: 6230,
+                redfish_port: 8443.try_into().unwrap(),
+                ipmi_port: 6230.try_into().unwrap(),
                 provisioning: deploy_os.then(|| interfaces.first().map(|nic| nic.mac)).flatten(),
             }),
             boot: if direct { vec![BootDevice::CdRom, BootDevice::Disk] } else { Vec::new() },
@@ -249,10 +271,10 @@ fn node() -> impl Strategy<Value = NodeRecord> {
 
 fn vswitch() -> impl Strategy<Value = Vswitch> {
     let address = prop_oneof![net4().prop_map(ipnet::IpNet::V4), net6().prop_map(ipnet::IpNet::V6)];
-    let port = (interface_name(), whatever(), vec(address, 0..3));
+    let port = (interface_name(), of(vlan()), vec(address, 0..3));
     let port = port.prop_map(|(name, tag, addresses)| HostPort { name, tag, addresses });
-    let tag = (whatever(), whatever()).prop_map(|(id, native)| Tag { id, native });
-    let group = (line(), whatever(), whatever(), vec(tag, 0..3));
+    let tag = (vlan(), whatever()).prop_map(|(id, native)| Tag { id, native });
+    let group = (named(), whatever(), whatever(), vec(tag, 0..3));
     let group =
         group.prop_map(|(name, default, trunk, tags)| Portgroup { name, default, trunk, tags });
     (whatever(), vec(port, 0..3), vec(group, 0..3))
@@ -260,7 +282,7 @@ fn vswitch() -> impl Strategy<Value = Vswitch> {
 }
 
 fn uplink() -> impl Strategy<Value = Uplink> {
-    (interface_name(), whatever(), of(net4()), whatever(), whatever(), whatever()).prop_map(
+    (interface_name(), whatever(), of(net4()), whatever(), whatever(), of(mtu())).prop_map(
         |(nic, chosen, address, stp, guard, mtu)| Uplink { nic, chosen, address, stp, guard, mtu },
     )
 }
@@ -305,7 +327,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         any::<u128>(),
         carrier,
     );
-    let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), whatever());
+    let addresses = (of(net4()), range(), of(net6()), range(), of(dns()), of(mtu()));
     let fixed = (net4(), range(), whatever(), whatever());
     let fixed = fixed.prop_map(|(net, range, gateway, nameserver)| Fixed {
         net,
@@ -316,8 +338,11 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     let host = (any::<[bool; 2]>(), tuning(), of(fixed));
     let reservation = (named(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
-    let tenant = (named(), pool(), vec(file(), 0..3), any::<bool>()).prop_map(
-        |(node, pool, volumes, extension)| NodeVolumes { node, pool, volumes, extension },
+    let tenant = (named(), pool(), vec((file(), of(disk_pool())), 0..3), any::<bool>()).prop_map(
+        |(node, pool, volumes, extension)| {
+            let volumes = volumes.into_iter().map(|(name, pool)| Volume { name, pool }).collect();
+            NodeVolumes { node, pool, volumes, extension }
+        },
     );
     let boots = (of(value("/[a-z0-9._-]{1,8}")), of(bootp()));
     let has =

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use maquette_core::blueprint::{
     BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
 };
-use maquette_core::values::Line;
+use maquette_core::values::ValueError;
 
 use super::MetadataError;
 use super::fields::{
-    Field, List, Many, Named, Names, On, Optional, Range, Required, Source, Tree, record, text,
+    Field, List, Many, Named, Names, On, Optional, Range, Required, Source, Tree, record,
 };
 
 record!(UplinkFields: Uplink {
@@ -36,7 +36,7 @@ record!(VswitchFields: Vswitch {
 });
 
 record!(PortgroupFields: Portgroup {
-    name: text::<Line>("name"),
+    name: Required("name"),
     default: Required("default"),
     trunk: Required("trunk"),
     tags: Tags("tags"),
@@ -64,7 +64,7 @@ impl fmt::Display for Written {
 }
 
 impl FromStr for Written {
-    type Err = std::num::ParseIntError;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (id, native) = text.strip_suffix('n').map_or((text, false), |id| (id, true));

@@ -6,9 +6,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use maquette_core::diagnostic::{Diagnostic, closest};
-use maquette_core::observed::Domain;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::object::ObjectKind;
+use maquette_core::observed::{Domain, Observed};
 use maquette_core::selection::{self, Candidate};
+use maquette_core::syntax::Sources;
 use maquette_core::values::{HostAddress, Login, ValueError};
 use maquette_engine::StepError;
 use maquette_engine::guests::{self, Guest};
@@ -25,6 +27,11 @@ use crate::session::{entry, nodes};
 use crate::workspace::inventory::{Host, Inventory};
 use crate::workspace::outputs::{self, LIMITS};
 use crate::world::World;
+
+/// Why nobody can log in to a node that does not run.
+pub const OFF: &str = "it is not running";
+/// The same of one that somebody has removed.
+pub const GONE: &str = "it is not there any more";
 
 /// How one node is reached over SSH.
 #[derive(Debug, Clone)]
@@ -151,17 +158,21 @@ impl Routes {
             };
             names.extend(candidates.iter().map(|c| c.name).filter(known));
         }
+        let mut diags = Diagnostics::default();
         for word in words {
             let found = selection::select(word, &self.located.environment, &candidates);
             // The hypervisor, this machine and what cannot be logged in to are meant by their names only.
             let found = found.into_iter().filter(|name| *name == word || self.is_node(name));
             let found: Vec<&str> = found.collect();
             if found.is_empty() {
-                return Err(self.unknown(word, &candidates));
+                diags.push(self.unknown(word, &candidates));
             }
             names.extend(found);
         }
-        names.into_iter().map(|name| self.route(name)).collect()
+        match diags.has_errors() {
+            true => Err(Failure::Input(diags, Sources::default())),
+            false => names.into_iter().map(|name| self.route(name)).collect(),
+        }
     }
 
     /// Whether it is a node that can be logged in to, as far as the inventory says.
@@ -194,27 +205,58 @@ impl Routes {
         }
     }
 
-    /// What this machine's libvirt has of nodes; nothing where the hypervisor is another one, which would have to be
-    /// connected to.
-    fn seen(&self, world: &World, routes: &[Route]) -> Vec<Domain> {
-        if self.located.host.is_remote() || routes.iter().all(|route| route.own) {
-            return Vec::new();
+    /// What this machine's libvirt has of the environment; nothing where the hypervisor is another one, which would have to be
+    /// connected to, or may be, as in a workspace that came in an archive.
+    fn look(&self, world: &World, routes: &[Route]) -> Option<Observed> {
+        let is_elsewhere = self.located.host.is_remote()
+            || self.located.workspace.saved().is_some_and(|saved| saved.imported);
+        if is_elsewhere || routes.iter().all(|route| route.own) {
+            return None;
         }
-        let uri = Connection::local(world).uri;
+        let server = world.libvirt.open(&Connection::local(world).uri).ok()?;
         let located = &self.located;
-        let seen =
-            world.libvirt.open(&uri).ok().and_then(|server| {
-                server.observe(&located.environment, &located.pool.name, None).ok()
-            });
-        let Some(mut seen) = seen else { return Vec::new() };
-        let domains = &mut seen.observed.domains;
-        routes.iter().filter_map(|route| domains.remove(route.name.as_str())).collect()
+        let seen = server.observe(&located.environment, &located.pool.name, None).ok()?;
+        Some(seen.observed)
     }
 
-    /// Names of nodes that do not run, as far as that can be found out at once: where the hypervisor is this machine.
-    pub fn stopped(&self, world: &World, routes: &[Route]) -> BTreeSet<String> {
-        let all = self.seen(world, routes).into_iter().filter(|domain| !domain.active);
-        all.map(|domain| domain.name.to_string()).collect()
+    /// What that has of nodes.
+    fn seen(&self, world: &World, routes: &[Route]) -> Vec<Domain> {
+        self.look(world, routes).map(|observed| of_routes(observed, routes)).unwrap_or_default()
+    }
+
+    /// The same, and the names of nodes that are not there any more while others are; an error if nothing is.
+    fn there(
+        &self,
+        world: &World,
+        routes: &[Route],
+    ) -> Result<(Vec<Domain>, Vec<String>), Failure> {
+        let Some(observed) = self.look(world, routes) else { return Ok((Vec::new(), Vec::new())) };
+        if observed.domains.is_empty() && observed.edited.is_empty() {
+            return Err(self.gone());
+        }
+        let prefix = self.located.environment.qualify("");
+        // The hypervisor has a route as well.
+        let is_node = |name: &str| name.starts_with(&prefix) && !role(name, &prefix).is_empty();
+        let is_there = |name: &str| {
+            observed.domains.contains_key(name)
+                || observed.edited(ObjectKind::Domain, name).is_some()
+        };
+        let lacks = |route: &&Route| !route.own && is_node(&route.name) && !is_there(&route.name);
+        let gone = routes.iter().filter(lacks).map(|route| route.name.clone()).collect();
+        Ok((of_routes(observed, routes), gone))
+    }
+
+    /// Names of nodes that nobody can log in to, with the reason, as far as that can be found out at once: where the
+    /// hypervisor is this machine. An error if nothing of the environment is there any more.
+    pub fn away(
+        &self,
+        world: &World,
+        routes: &[Route],
+    ) -> Result<BTreeMap<String, &'static str>, Failure> {
+        let (seen, gone) = self.there(world, routes)?;
+        let off = seen.into_iter().filter(|domain| !domain.active);
+        let off = off.map(|domain| (domain.name.to_string(), OFF));
+        Ok(off.chain(gone.into_iter().map(|name| (name, GONE))).collect())
     }
 
     /// Refuses the route to a node that does not run, and says why one does not answer: `ssh` would need longer to say less.
@@ -224,7 +266,11 @@ impl Routes {
 
     /// The same for several.
     pub fn must_all_run(&self, world: &World, routes: &[Route]) -> Result<(), Failure> {
-        let seen = self.seen(world, routes);
+        let (seen, gone) = self.there(world, routes)?;
+        if let Some(name) = gone.first() {
+            let error = StepError::new(format!("`{name}` {}", GONE.trim_start_matches("it ")));
+            return Err(Failure::Failed(error.hint("`maquette status` shows what there is")));
+        }
         if let Some(off) = seen.iter().find(|domain| !domain.active) {
             let who = self.changed_by(world);
             return Err(Failure::Failed(nodes::not_running(off.name.as_str(), who.as_deref())));
@@ -305,6 +351,17 @@ impl Routes {
         }
     }
 
+    /// Of an environment that was removed by somebody else, or by its end.
+    fn gone(&self) -> Failure {
+        let name = &self.located.environment;
+        let error = StepError::new(format!("environment `{name}` is not there any more"));
+        Failure::Failed(
+            error
+                .hint("somebody has removed it, or it has expired; `maquette list` shows what there is")
+                .hint("`maquette up` builds it anew"),
+        )
+    }
+
     fn unbuilt(&self) -> Failure {
         let name = &self.located.environment;
         let error = StepError::new(format!("environment `{name}` has no ssh config here"));
@@ -316,16 +373,24 @@ impl Routes {
         )
     }
 
-    fn unknown(&self, word: &str, candidates: &[Candidate<'_>]) -> Failure {
+    fn unknown(&self, word: &str, candidates: &[Candidate<'_>]) -> Diagnostic {
         let qualified = self.located.environment.qualify(word);
         let local = |name: &str| self.inventory.find(name).is_some_and(Host::is_local);
         let names: Vec<&str> = candidates.iter().map(|c| c.name).filter(|n| !local(n)).collect();
-        let mut error = StepError::new(format!("no node `{qualified}` can be logged in to"));
-        if let Some(name) = closest(&qualified, names.iter().copied()) {
-            error = error.hint(format!("did you mean `{name}`?"));
+        let list = format!("there are: {}", names.join(", "));
+        if selection::is_pattern(word) {
+            let message = format!("no node that can be logged in to fits `{word}`");
+            return Diagnostic::error("node::unknown", message).help(list);
         }
-        Failure::Failed(error.hint(format!("there are: {}", names.join(", "))))
+        let message = format!("no node `{qualified}` can be logged in to");
+        Diagnostic::error("node::unknown", message).suggest(&qualified, names).help(list)
     }
+}
+
+/// Nodes that routes lead to.
+fn of_routes(observed: Observed, routes: &[Route]) -> Vec<Domain> {
+    let mut domains = observed.domains;
+    routes.iter().filter_map(|route| domains.remove(route.name.as_str())).collect()
 }
 
 /// Why nodes of this machine's do not answer at this moment, as `status` says it.

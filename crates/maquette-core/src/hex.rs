@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Two small digits for each byte.
-pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
     let bytes = bytes.as_ref();
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -7,19 +7,23 @@ mod bmc;
 mod interface;
 mod links;
 mod netboot;
+mod pool;
 mod switching;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
+pub(crate) use bmc::port;
 pub use bmc::{Bmc, BmcNode};
 pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
+pub use pool::{DiskPool, LOST_AND_FOUND, Pool, Volume};
 pub use switching::{
     BridgeOptions, Carrier, Fixed, HostPort, Outside, Portgroup, Route, Tag, Uplink, Vswitch,
 };
@@ -34,9 +38,9 @@ use crate::topology::{
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
-    BmcCredentials, ConnectionPlugin, Directory, DnsName, Group, InterfaceName, Login, MachineName,
-    Name, NetworkName, NodeName, NodeType, PublicKey, Secret, Serial, TargetDevice, TftpRoot,
-    TimeZone,
+    BmcCredentials, ConnectionPlugin, Directory, DnsName, FileName, Group, InterfaceName, Login,
+    MachineName, Mtu, Name, NetworkName, NodeName, NodeType, PublicKey, Secret, Serial,
+    TargetDevice, TftpRoot, TimeZone,
 };
 use crate::virtopts::{VirtOpt, VirtOpts};
 
@@ -50,7 +54,7 @@ pub struct Blueprint {
     pub environment: EnvName,
     /// Third octets of its subnets.
     pub allocation: Allocation,
-    /// The storage pool that all volumes live in.
+    /// The storage pool that images and seeds live in, and disks that name no directory of their own.
     pub pool: Pool,
     /// Base images, each once, sorted by volume.
     pub images: Vec<Image>,
@@ -142,22 +146,13 @@ impl Blueprint {
     }
 }
 
-/// A directory pool.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pool {
-    /// libvirt name.
-    pub name: Name,
-    /// Directory.
-    pub path: Directory,
-}
-
 /// A base image in the pool's cache.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Image {
     /// What the user wrote: URL, path or catalogue name.
     pub source: String,
     /// Volume it is cached as.
-    pub volume: String,
+    pub volume: FileName,
 }
 
 /// How the volume of an image ends that virt-customize has worked on. The name tells it, so that records of disks do.
@@ -170,13 +165,14 @@ impl Image {
             return self.clone();
         }
         let stem = self.volume.strip_suffix(".qcow2").unwrap_or(&self.volume);
-        Self { source: self.source.clone(), volume: format!("{stem}{CUSTOMIZED}") }
+        Self { source: self.source.clone(), volume: FileName::ending(stem, CUSTOMIZED) }
     }
 
     /// The image as it comes, without what virt-customize does to it.
     pub fn as_it_comes(&self) -> Self {
         let stem = self.volume.strip_suffix(CUSTOMIZED);
-        let volume = stem.map_or(self.volume.clone(), |stem| format!("{stem}.qcow2"));
+        let volume = stem.map(|stem| FileName::ending(stem, ".qcow2"));
+        let volume = volume.unwrap_or_else(|| self.volume.clone());
         Self { source: self.source.clone(), volume }
     }
 
@@ -250,8 +246,8 @@ pub struct Network {
     pub tftp_root: Option<TftpRoot>,
     /// What DHCP tells machines that boot from it.
     pub bootp: Option<Bootp>,
-    /// MTU in bytes.
-    pub mtu: Option<u32>,
+    /// MTU.
+    pub mtu: Option<Mtu>,
     /// Whether it starts with the hypervisor.
     pub autostart: bool,
     /// Spanning tree protocol of its bridge, where libvirt makes that.
@@ -287,7 +283,7 @@ impl Network {
     pub fn dhcp_entries(&self) -> BTreeSet<DhcpHost> {
         let serves4 = self.ipv4.is_some() && self.dhcp4.is_some();
         let serves6 = self.ipv6.is_some() && self.dhcp6.is_some();
-        let entry = |r: &Reservation, mac, ip| DhcpHost { name: r.name.to_string(), mac, ip };
+        let entry = |r: &Reservation, mac, ip| DhcpHost { name: Some(r.name.clone()), mac, ip };
         let v4 = self.reservations.iter().filter(|_| serves4);
         let v4 = v4.filter_map(|r| Some(entry(r, Some(r.mac), r.ipv4?.into())));
         let v6 = self.reservations.iter().filter(|_| serves6);
@@ -302,10 +298,10 @@ impl Network {
 pub struct NodeVolumes {
     /// Node.
     pub node: NodeName,
-    /// Pool of its volumes.
+    /// Pool of those that are in no pool of a disk.
     pub pool: Pool,
-    /// Names of its volumes.
-    pub volumes: Vec<String>,
+    /// Its volumes.
+    pub volumes: Vec<Volume>,
     /// Whether it came with the latest extension of the environment: should that be interrupted, the same
     /// command goes on with it instead of adding others.
     pub extension: bool,
@@ -314,8 +310,8 @@ pub struct NodeVolumes {
 /// One entry of a network's DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DhcpHost {
-    /// Node.
-    pub name: String,
+    /// Node; none where libvirt has an entry that is nobody's of ours.
+    pub name: Option<NodeName>,
     /// Interface; none for IPv6.
     pub mac: Option<MacAddr>,
     /// Address.
@@ -349,7 +345,7 @@ pub struct Node {
     /// How it is run.
     pub virt: VirtType,
     /// vCPUs.
-    pub vcpus: u32,
+    pub vcpus: NonZeroU32,
     /// libvirt CPU mode or a named model.
     pub cpu_model: MachineName,
     /// Memory in MiB.
@@ -414,11 +410,19 @@ impl Node {
     pub fn boot_order(&self) -> Vec<&str> {
         // The last counts, as with virt-install.
         let given = self.virtopts.iter().rev().find_map(|option| match option {
-            VirtOpt::Boot { order, .. } if !order.is_empty() => Some(order),
+            VirtOpt::Boot { order, .. } if !order.is_empty() => {
+                Some(order.iter().map(String::as_str).collect())
+            }
+            // What else is said beside the devices is for virt-xml.
+            VirtOpt::Edit { name, value, .. } if name == "--boot" => {
+                let device = |word: &&str| ["hd", "network", "cdrom"].contains(word);
+                let order: Vec<&str> = value.split(',').filter(device).collect();
+                (!order.is_empty()).then_some(order)
+            }
             _ => None,
         });
         match given {
-            Some(order) => order.iter().map(String::as_str).collect(),
+            Some(order) => order,
             None if !self.boot.is_empty() => self.boot.iter().map(|d| d.as_str()).collect(),
             None if self.deploy_os => vec!["hd"],
             None => vec!["network", "hd"],
@@ -431,9 +435,30 @@ impl Node {
         self.disks.iter().map(|d| d.volume.as_str()).chain(seed)
     }
 
+    /// The same, each with the pool that it is in; `pool` is the one of those that name none.
+    pub fn placed<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = (&'a Pool, &'a str)> {
+        let seed = self.guest.iter().map(move |g| (pool, g.seed.as_str()));
+        self.disks.iter().map(move |d| (d.pool_or(pool), d.volume.as_str())).chain(seed)
+    }
+
+    /// The pools that its disks name.
+    pub fn disk_pools(&self) -> impl Iterator<Item = &DiskPool> {
+        self.disks.iter().filter_map(|disk| disk.pool.as_ref())
+    }
+
     /// Whether its address is one that somebody on the LAN gave it, which is known from the node alone.
     pub fn is_leased(&self) -> bool {
         self.access.address.is_some_and(|ip| !self.interfaces.iter().any(|i| i.has_address(ip)))
+    }
+
+    /// The NIC through which it is reached: that which has its address, or where somebody on the LAN gives it one, that which
+    /// asks for it.
+    pub fn way_in(&self) -> Option<&Interface> {
+        let has = |i: &&Interface| self.access.address.is_some_and(|ip| i.has_address(ip));
+        let asks = |i: &&Interface| i.ipv4.asks_dhcp() && i.ipv4.address().is_none();
+        let all = || self.interfaces.iter();
+        let first = || all().find(|i| asks(i) && i.default_route).or_else(|| all().find(asks));
+        all().find(has).or_else(first)
     }
 }
 
@@ -454,7 +479,7 @@ pub struct Access {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// Volume name: `NODE-diskN.qcow2`.
-    pub volume: String,
+    pub volume: FileName,
     /// Target device: `vda`.
     pub device: TargetDevice,
     /// Bus.
@@ -469,6 +494,8 @@ pub struct Disk {
     pub preallocation: Preallocation,
     /// Serial number that the guest reads. None in records of version 0.1.
     pub serial: Option<Serial>,
+    /// The pool of the directory that it names (`path`); none is the node's.
+    pub pool: Option<DiskPool>,
 }
 
 impl Guest {
@@ -482,7 +509,7 @@ impl Guest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guest {
     /// Volume with the NoCloud data: `NODE-seed.img`.
-    pub seed: String,
+    pub seed: FileName,
     /// What the guest finds that in.
     pub drive: SeedDrive,
     /// User with passwordless sudo.

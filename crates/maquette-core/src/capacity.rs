@@ -221,16 +221,27 @@ fn check_space(
     templates: u64,
     diags: &mut Diagnostics,
 ) {
-    let Some(free) = observed.pool_free else { return };
     let new = blueprint.nodes.iter().filter(|n| !observed.domains.contains_key(&n.name));
-    let disks = new.flat_map(|n| &n.disks).filter_map(|d| d.size).map(|s| s.0);
-    let wanted: u64 = disks.fold(templates, u64::saturating_add);
-    if wanted > free {
+    let mut wanted = BTreeMap::from([(&blueprint.pool, templates)]);
+    for disk in new.flat_map(|n| &n.disks) {
+        let all: &mut u64 = wanted.entry(disk.pool_or(&blueprint.pool)).or_default();
+        *all = all.saturating_add(disk.size.map_or(0, |size| size.0));
+    }
+    for (pool, wanted) in wanted {
+        let own = *pool == blueprint.pool;
+        let (free, templates) = match own {
+            true => (observed.pool_free, templates),
+            false => (observed.directories.get(&pool.path).and_then(|found| found.free), 0),
+        };
+        let Some(free) = free.filter(|free| wanted > *free) else { continue };
+        let place = match own {
+            true => format!("pool `{}`", pool.name),
+            false => format!("`{}`", pool.path),
+        };
         let message = format!(
-            "disks of {} may grow to {}, and pool `{}` has {} free",
+            "disks of {} may grow to {}, and {place} has {} free",
             words(blueprint, templates > 0),
             ByteSize(wanted),
-            blueprint.pool.name,
             ByteSize(free),
         );
         diags.push(
@@ -246,7 +257,7 @@ const VCPUS_PER_CPU: usize = 4;
 fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &mut Diagnostics) {
     let is_new = |name: &str| !observed.domains.get(name).is_some_and(|d| d.active);
     let new = blueprint.nodes.iter().filter(|n| is_new(&n.name));
-    let new: u64 = new.map(|n| u64::from(n.vcpus)).sum();
+    let new: u64 = new.map(|n| u64::from(n.vcpus.get())).sum();
     if new == 0 {
         return;
     }
@@ -260,7 +271,7 @@ fn check_cpus(blueprint: &Blueprint, observed: &Observed, cpus: usize, diags: &m
         .map(u64::from)
         .sum();
     let all = new.saturating_add(running);
-    if all > (cpus * VCPUS_PER_CPU) as u64 {
+    if all > cpus.saturating_mul(VCPUS_PER_CPU) as u64 {
         diags.push(Diagnostic::warning(
             "capacity::cpus",
             format!(

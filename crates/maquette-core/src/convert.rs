@@ -6,38 +6,38 @@ use crate::hardware::{BmcChoice, BmcProtocol, BootMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::settings::Settings;
-use crate::syntax::{Entry, Node, Span, Style, Value};
+use crate::syntax::{Entry, Span, Style, Tree, Value};
 use crate::topology::{Bootp, Request};
 
 /// Files, as trees.
 #[derive(Debug)]
 pub struct Files {
     /// The project file.
-    pub project: Node,
+    pub project: Tree,
     /// The network file with its name.
-    pub network: Option<(String, Node)>,
+    pub network: Option<(String, Tree)>,
 }
 
 /// A mapping that grows.
 struct Map(Vec<Entry>, Span);
 
 impl Map {
-    fn put(&mut self, key: &str, value: Node) {
+    fn put(&mut self, key: &str, value: Tree) {
         self.0.push(Entry { key: key.into(), key_span: self.1, value });
     }
 
     fn text(&mut self, key: &str, text: impl ToString) {
         let value = Value::Scalar(text.to_string(), Style::Bare);
-        self.put(key, Node { value, span: self.1 });
+        self.put(key, Tree { value, span: self.1 });
     }
 
-    fn node(self) -> Node {
-        Node { value: Value::Map(self.0), span: self.1 }
+    fn node(self) -> Tree {
+        Tree { value: Value::Map(self.0), span: self.1 }
     }
 }
 
-fn list(items: Vec<Node>, span: Span) -> Node {
-    Node { value: Value::List(items), span }
+fn list(items: Vec<Tree>, span: Span) -> Tree {
+    Tree { value: Value::List(items), span }
 }
 
 /// What was asked for, whatever it was read from.
@@ -155,7 +155,7 @@ fn node_type(
     what: Names<'_>,
     span: Span,
     diags: &mut Diagnostics,
-) -> Option<Node> {
+) -> Option<Tree> {
     let first = *all.first()?;
     differences(name, first, all, diags);
     let mut map = Map(Vec::new(), span);
@@ -191,7 +191,7 @@ fn node_type(
     if let Some(routed) = first.interfaces.iter().find(|i| i.default_route) {
         map.text("external_network", (what.0)(&routed.network));
     }
-    let groups = first.groups.iter().map(|group| Node::scalar(group.to_string(), span));
+    let groups = first.groups.iter().map(|group| Tree::scalar(group.to_string(), span));
     map.put("groups", list(groups.collect(), span));
     Some(map.node())
 }
@@ -201,7 +201,7 @@ fn usual_bmc(node: &blueprint::Node) -> Option<BmcProtocol> {
     (!node.deploy_os).then_some(BmcProtocol::Both)
 }
 
-fn disk(disk: &blueprint::Disk, span: Span) -> Node {
+fn disk(disk: &blueprint::Disk, span: Span) -> Tree {
     const GIB: u64 = 1 << 30;
     let mut map = Map(Vec::new(), span);
     match disk.size {
@@ -210,6 +210,9 @@ fn disk(disk: &blueprint::Disk, span: Span) -> Node {
         None => {}
     }
     map.text("bus", disk.bus.as_str());
+    if let Some(own) = &disk.pool {
+        map.text("path", &own.pool.path);
+    }
     map.node()
 }
 
@@ -219,7 +222,7 @@ fn interface(
     number: usize,
     (bare, is_own): Names<'_>,
     span: Span,
-) -> Option<Node> {
+) -> Option<Tree> {
     let own = all.first()?.interfaces.get(number)?;
     let mut map = Map(Vec::new(), span);
     let bridge = own.attachment == Attachment::HostBridge;
@@ -229,7 +232,7 @@ fn interface(
     }
     let ips = all.iter().map(|node| node.interfaces.get(number)?.ipv4.address());
     if let Some(ips) = ips.collect::<Option<Vec<_>>>() {
-        let text = |ip: &ipnet::Ipv4Net| Node::scalar(ip.addr().to_string(), span);
+        let text = |ip: &ipnet::Ipv4Net| Tree::scalar(ip.addr().to_string(), span);
         map.put("ip", list(ips.iter().map(text).collect(), span));
     }
     Some(map.node())
@@ -277,7 +280,7 @@ fn of_network(
     name: &str,
     span: Span,
     diags: &mut Diagnostics,
-) -> Node {
+) -> Tree {
     let mut map = Map(Vec::new(), span);
     map.text("name", name);
     map.text("forward", network.carrier.forward().mode().unwrap_or("none"));
@@ -332,7 +335,7 @@ fn of_network(
     map.node()
 }
 
-fn ends(start: String, end: String, span: Span) -> Node {
+fn ends(start: String, end: String, span: Span) -> Tree {
     let mut range = Map(Vec::new(), span);
     range.text("start", start);
     range.text("end", end);
@@ -350,7 +353,7 @@ fn of_uplink(uplink: &blueprint::Uplink, map: &mut Map) {
     }
 }
 
-fn of_bootp(bootp: &Bootp, span: Span) -> Node {
+fn of_bootp(bootp: &Bootp, span: Span) -> Tree {
     let mut own = Map(Vec::new(), span);
     let files = [("file", &bootp.file), ("uefi", &bootp.uefi), ("ipxe", &bootp.ipxe)];
     for (key, file) in files {
@@ -361,7 +364,7 @@ fn of_bootp(bootp: &Bootp, span: Span) -> Node {
     own.node()
 }
 
-fn of_fixed(fixed: &blueprint::Fixed, span: Span) -> Node {
+fn of_fixed(fixed: &blueprint::Fixed, span: Span) -> Tree {
     let mut own = Map(Vec::new(), span);
     own.text("subnet", fixed.net.trunc());
     if let Some(range) = &fixed.range {

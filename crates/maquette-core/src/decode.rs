@@ -4,27 +4,29 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY};
+use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY, closest};
 use crate::file_keys::{Form, Key, peers};
 use crate::scrub::scrub;
-use crate::syntax::{Node, Span, Spanned, Value, parse_bool};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value, parse_bool};
 use crate::units::{ByteSize, MIB};
-use crate::values::{Line, ValueError};
+use crate::values::{Line, Name, ValueError};
 
 /// The keys of one mapping. [`Fields::finish`] reports those that nobody took.
 pub struct Fields<'a> {
-    node: &'a Node,
+    node: &'a Tree,
     what: String,
     /// The rows of its keys; none where keys come from elsewhere.
     keys: &'static [Key],
     /// Keys that were asked for.
     known: Vec<&'static str>,
+    /// Keys that nobody knows, and that were told where one is missing that is meant by them.
+    told: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     /// Starts on a mapping, called `what` in messages ("network `net1`").
     pub fn new(
-        node: &'a Node,
+        node: &'a Tree,
         what: impl Into<String>,
         keys: &'static [Key],
         diags: &mut Diagnostics,
@@ -33,13 +35,33 @@ impl<'a> Fields<'a> {
     }
 
     /// The same for a mapping whose keys are not rows of a table: those count that are taken.
-    pub fn open(node: &'a Node, what: impl Into<String>, diags: &mut Diagnostics) -> Option<Self> {
+    pub fn open(node: &'a Tree, what: impl Into<String>, diags: &mut Diagnostics) -> Option<Self> {
         let what = what.into();
         if !matches!(node.value, Value::Map(_)) {
             diags.push(wrong_type(node, &what, "a mapping"));
             return None;
         }
-        Some(Self { node, what, keys: &[], known: Vec::new() })
+        Some(Self { node, what, keys: &[], known: Vec::new(), told: Vec::new() })
+    }
+
+    /// The same as [`Fields::new`] where people write something shorter: `write` is how that is written.
+    pub fn or_else(
+        node: &'a Tree,
+        what: impl Into<String>,
+        keys: &'static [Key],
+        write: impl FnOnce(&str) -> String,
+        diags: &mut Diagnostics,
+    ) -> Option<Self> {
+        let text = match &node.value {
+            // What may be a password is not in a help either.
+            Value::Scalar(..) if node.span.secret => "",
+            Value::Scalar(text, _) => text.trim(),
+            _ => return Self::new(node, what, keys, diags),
+        };
+        diags.push(
+            wrong_type(node, &what.into(), "a mapping").help(format!("write `{}`", write(text))),
+        );
+        None
     }
 
     /// How a key is written.
@@ -48,7 +70,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A key's value; that it is absent is reported if its row says that there must be one.
-    fn get(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Node> {
+    fn get(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Tree> {
         match self.keys.iter().any(|k| k.name == key && k.needed) {
             true => self.need(key, diags),
             false => self.take(key),
@@ -61,7 +83,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A key's value; null counts as absent.
-    pub fn take(&mut self, key: &'static str) -> Option<&'a Node> {
+    pub fn take(&mut self, key: &'static str) -> Option<&'a Tree> {
         self.known.push(key);
         self.node.get(key).filter(|n| n.value != Value::Null)
     }
@@ -72,15 +94,29 @@ impl<'a> Fields<'a> {
     }
 
     /// Like [`Fields::take`], reporting absence.
-    pub fn need(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Node> {
+    pub fn need(&mut self, key: &'static str, diags: &mut Diagnostics) -> Option<&'a Tree> {
         let node = self.take(key);
         if node.is_none() {
-            diags.push(
-                Diagnostic::error("topology::missing-key", format!("{} has no `{key}`", self.what))
-                    .at(self.node.span, format!("`{key}` is needed here")),
-            );
+            let error =
+                Diagnostic::error("topology::missing-key", format!("{} has no `{key}`", self.what));
+            let meant = self.meant(key).map(|entry| (entry.key.as_str(), entry.key_span));
+            diags.push(match meant {
+                Some((_, span)) => error.at(span, "").help(format!("did you mean `{key}`?")),
+                None => error.at(self.node.span, format!("`{key}` is needed here")),
+            });
+            self.told.extend(meant.map(|(word, _)| word));
         }
         node
+    }
+
+    /// A key that nobody knows, which is misspelt or another tool's word for one of ours.
+    pub fn meant(&self, key: &str) -> Option<&'a Entry> {
+        let names: Vec<&str> = self.keys.iter().map(|k| k.name).collect();
+        let is_unknown = |e: &&Entry| !names.contains(&e.key.as_str()) && !e.key.starts_with("x-");
+        self.node.entries().iter().filter(is_unknown).find(|entry| {
+            let own = peers::meant(&entry.key, &names);
+            own.or_else(|| closest(&entry.key, names.iter().copied())) == Some(key)
+        })
     }
 
     /// Text of a key.
@@ -128,6 +164,13 @@ impl<'a> Fields<'a> {
         parsed(node, key, expected, diags)
     }
 
+    /// The same as [`Self::finish`]; whether a key that was reported as an error means one that the mapping knows.
+    pub fn finish_and_tell(self, key: &str, diags: &mut Diagnostics) -> bool {
+        let (before, is_meant) = (diags.mistakes(), self.meant(key).is_some());
+        self.finish(diags);
+        is_meant && diags.mistakes() > before
+    }
+
     /// Reports every key that the mapping does not know.
     pub fn finish(self, diags: &mut Diagnostics) {
         let mut known = match self.keys {
@@ -145,7 +188,8 @@ impl<'a> Fields<'a> {
         known.sort_unstable();
         let unread = |name: &str| self.keys.iter().any(|k| k.name == name && !k.read);
         for entry in self.node.entries() {
-            if !known.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
+            let key = entry.key.as_str();
+            if !known.contains(&key) && !key.starts_with("x-") && !self.told.contains(&key) {
                 let diagnostic = Diagnostic::error(
                     UNKNOWN_KEY,
                     format!("{} has no key `{}`", self.what, entry.key),
@@ -178,7 +222,7 @@ pub fn quoted_list<S: AsRef<str>>(words: &[S]) -> String {
 }
 
 /// The error for a value of the wrong type. What may be a password is not in it.
-pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
+pub fn wrong_type(node: &Tree, what: &str, expected: &str) -> Diagnostic {
     let found = match &node.value {
         Value::Scalar(..) if node.span.secret => String::new(),
         Value::Scalar(text, _) => format!(", not `{text}`"),
@@ -188,15 +232,33 @@ pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
         .at(node.span, "")
 }
 
+/// How a list of things, or one name, is written where a mapping by their names belongs, for a help.
+pub fn as_mapping(node: &Tree, key: &str) -> String {
+    let name = |item: &Tree| match item.get("name").unwrap_or(item).value.clone() {
+        Value::Scalar(text, _) if text.parse::<Name>().is_ok() => Some(text),
+        _ => None,
+    };
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let names: Vec<String> = items.iter().filter_map(name).take(3).collect();
+    let all = match names.is_empty() || node.span.secret {
+        true => "NAME: {…}".into(),
+        false => names.iter().map(|name| format!("{name}: {{…}}")).collect::<Vec<_>>().join(", "),
+    };
+    format!("write `{key}: {{{all}}}`; `maquette explain {key}.NAME` lists what belongs into one")
+}
+
 /// A scalar's text: one line without anything that a terminal or a template engine would obey, whatever
 /// the key. Keys with a narrower meaning take [`checked`].
-pub fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
+pub fn text(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
     let line = checked::<Line>(node, what, diags)?;
     Some(Spanned::new(line.value.to_string(), line.span))
 }
 
 /// Text of a kind that has a type of its own, which says what is wrong with it.
-pub fn checked<T>(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<T>>
+pub fn checked<T>(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<T>>
 where
     T: FromStr<Err = ValueError>,
 {
@@ -216,7 +278,7 @@ where
 
 /// A whole number from `range`; `unit` is for the message ("MiB", or empty).
 pub fn within(
-    node: &Node,
+    node: &Tree,
     what: &str,
     range: RangeInclusive<u64>,
     unit: &str,
@@ -233,7 +295,7 @@ pub fn within(
 }
 
 /// A truth value; quoted ones count too, since flags have no other kind.
-pub fn boolean(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<bool> {
+pub fn boolean(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<bool> {
     let value = match &node.value {
         Value::Scalar(text, _) => parse_bool(text),
         _ => None,
@@ -246,7 +308,7 @@ pub fn boolean(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<bool>
 
 /// A whole number of at least `min`; `unit` is for the message ("MiB", or empty).
 pub fn number(
-    node: &Node,
+    node: &Tree,
     what: &str,
     min: u64,
     unit: &str,
@@ -269,7 +331,7 @@ pub fn number(
 }
 
 /// How many MiB a size is that was written with its unit.
-fn in_mib(node: &Node) -> Option<u64> {
+fn in_mib(node: &Tree) -> Option<u64> {
     let Value::Scalar(text, _) = &node.value else { return None };
     let ByteSize(bytes) = text.trim().parse().ok()?;
     (bytes >= MIB && bytes % MIB == 0).then_some(bytes / MIB)
@@ -290,7 +352,7 @@ pub fn decimal(text: &str) -> Option<String> {
 
 /// Anything that parses from text.
 pub fn parsed<T>(
-    node: &Node,
+    node: &Tree,
     what: &str,
     expected: &str,
     diags: &mut Diagnostics,
@@ -334,12 +396,12 @@ fn unquoted(said: &str, text: &str) -> Option<String> {
 }
 
 /// A size such as `46G`.
-pub fn size(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<ByteSize>> {
+pub fn size(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<ByteSize>> {
     parsed(node, what, "a size such as `40G`", diags)
 }
 
 /// The items of a list; anything else is reported.
-pub fn list<'a>(node: &'a Node, what: &str, diags: &mut Diagnostics) -> &'a [Node] {
+pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tree] {
     match &node.value {
         Value::List(items) => items,
         Value::Null => &[],
@@ -349,6 +411,10 @@ pub fn list<'a>(node: &'a Node, what: &str, diags: &mut Diagnostics) -> &'a [Nod
             diags.push(match &node.value {
                 Value::Scalar(text, _) if bracket(text) => diagnostic
                     .help("a flag takes single values; a list is written in a file: `overrides` of the project file, or `-e @FILE`"),
+                Value::Scalar(text, _) if !node.span.secret && !text.contains('\n') => {
+                    diagnostic.help(format!("write `{what}: [{}]`", text.trim()))
+                }
+                Value::Scalar(..) => diagnostic.help(format!("write `{what}: […]`")),
                 _ => diagnostic,
             });
             &[]

@@ -278,6 +278,17 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// In the order of what people read: file by file, as these were read, from the first line to the last. What is of no
+    /// file comes at the end.
+    pub fn in_order(&self) -> Vec<&Diagnostic> {
+        let mut all: Vec<&Diagnostic> = self.list.iter().collect();
+        all.sort_by_key(|diagnostic| {
+            let place = diagnostic.labels.first().map(|label| label.span);
+            place.map_or((true, None, 0), |at| (false, Some(at.source), at.start))
+        });
+        all
+    }
+
     /// In order of discovery.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()

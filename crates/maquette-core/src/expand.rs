@@ -10,6 +10,7 @@ mod interfaces;
 mod macs;
 mod narrow;
 mod networks;
+mod pools;
 mod subnets;
 mod wiring;
 
@@ -41,8 +42,8 @@ use crate::topology::{
 };
 use crate::units::MacAddr;
 use crate::values::{
-    DeviceModel, InterfaceName, Login, MachineName, Name, NetworkName, NodeName, NodeType,
-    PublicKey, Secret, Serial, TargetDevice,
+    DeviceModel, FileName, InterfaceName, Login, MachineName, Name, NetworkName, NodeName,
+    NodeType, PublicKey, Secret, Serial, TargetDevice,
 };
 
 /// Volume names of base images, by source.
@@ -121,6 +122,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         let own = NetworkName::of(&environment, name);
         networks.iter().any(|n| n.name == own) || host_bridge(observed, name)
     };
+    wiring::other_hubs(topology, &numbers, |name| host_bridge(observed, name), diags);
     let wiring = Wiring::of(topology, &numbers, there);
     let mtu = topology.settings.mtu;
     networks.extend(wiring.links.iter().map(|(n, hub)| networks::link(n, *hub, mtu, &environment)));
@@ -161,6 +163,9 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
     }
 }
 
+/// No node has a higher number: records of others' with one are not a node's.
+pub const MOST_INDEX: u32 = 9_999_999;
+
 /// Numbers of a node type's nodes. Nodes that are there keep theirs, whatever gaps removed ones have left;
 /// new ones get the lowest that are free, or with an extension those above the highest in use.
 fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool) -> Vec<u32> {
@@ -181,8 +186,13 @@ fn indexes(role: &Role, observed: &Observed, environment: &EnvName, extend: bool
         });
         return numbers.collect();
     }
-    let first = used.last().map_or(0, |highest| highest + 1);
-    (first..).take(count).collect()
+    // Where none is left above the highest one, there are gaps below. A record may say another number than the name.
+    let first = used.last().map_or(0, |highest| highest.saturating_add(1));
+    let is_free = |index: &u32| {
+        let name = NodeName::of(environment, &role.name.value, *index);
+        !used.contains(index) && !observed.domains.contains_key(&name)
+    };
+    (first..=MOST_INDEX).chain(0..first).filter(is_free).take(count).collect()
 }
 
 /// A node that is there keeps the order of what others have plugged into it; what comes is plugged in at
@@ -316,7 +326,7 @@ impl<'a> Expander<'a> {
         let recorded = existing.and_then(|n| n.guest.as_ref());
         let generation = recorded.map_or(Some(self.context.generation), |g| g.generation);
         let guest = (role.deploy_os && role.adapt_image).then(|| Guest {
-            seed: format!("{name}-seed.img"),
+            seed: FileName::of_seed(&name),
             drive: recorded.map(|g| g.drive).or(role.seed).unwrap_or_default(),
             user: role.ssh_user.as_ref().unwrap_or(&settings.username).clone(),
             authorized_key: self.context.authorized_key.clone(),
@@ -478,7 +488,7 @@ impl<'a> Expander<'a> {
         )
     }
 
-    fn disks(&self, role: &Role, node: &str) -> Vec<Disk> {
+    fn disks(&self, role: &Role, node: &NodeName) -> Vec<Disk> {
         let settings = &self.topology.settings;
         let mut used: BTreeMap<&str, u32> = BTreeMap::new();
         role.disks
@@ -492,7 +502,7 @@ impl<'a> Expander<'a> {
                 *letter += 1;
                 let backing = source.map(|s| images::image(role, i, s, self.context));
                 Disk {
-                    volume: format!("{node}-{}.qcow2", disk.key),
+                    volume: FileName::of_disk(node, &disk.key),
                     device,
                     bus,
                     cache: disk.cache,
@@ -509,6 +519,10 @@ impl<'a> Expander<'a> {
                         Some(serial) => serial.value.clone(),
                         None => Serial::of(&disk.key),
                     }),
+                    pool: disk
+                        .path
+                        .as_ref()
+                        .and_then(|p| self.disk_pool(&p.value, node, &disk.key)),
                 }
             })
             .collect()

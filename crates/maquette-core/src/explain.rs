@@ -53,7 +53,8 @@ impl Topic {
             Class::Later => "what is there stays as it is",
             Class::Record => "noted; nodes go on as they are",
             Class::Live if node => {
-                "made while nodes run, where they and their guests can; else they restart"
+                "made while nodes run, where they and their guests can; else they restart, or are made again if that is no \
+                 way either, as for a smaller disk: `maquette plan` says which"
             }
             Class::Live => "made while the network runs",
             Class::Restart => "nodes restart",
@@ -223,7 +224,8 @@ fn kind_of_setting(kind: Kind) -> String {
         Kind::Network => "a name or a path".into(),
         Kind::Address => "an address, or a name that `ssh` knows".into(),
         Kind::Secret => "text, or `@FILE` with it in the first line".into(),
-        Kind::Arguments | Kind::Text => "text".into(),
+        Kind::Arguments => "options of virt-install, as one text".into(),
+        Kind::Text(form) => form.into(),
         Kind::YesNo | Kind::Number(..) | Kind::Words(_) => kind.expected(),
     }
 }

@@ -18,15 +18,15 @@ pub use cifmw::{CONFIGURATION, PARENT, SCENARIO};
 
 use self::idle::Idle;
 use crate::diagnostic::Diagnostics;
-use crate::syntax::{Node, Spanned, Value};
+use crate::syntax::{Spanned, Tree, Value};
 
 /// What a layout asks for.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// Node types with their keys, as below `nodes` of a project file.
-    pub nodes: Node,
+    pub nodes: Tree,
     /// A network file.
-    pub network: Node,
+    pub network: Tree,
     /// Settings that hold unless somebody says otherwise, by their names.
     pub settings: Vec<(&'static str, Spanned<String>)>,
     /// Variables that it was made of, whether anybody has set them or not.
@@ -65,7 +65,7 @@ pub type ReadXml<'a> = &'a dyn Fn(&str) -> Result<NetworkXml, String>;
 
 /// Understands all that is said of a layout in `variables`; `xml` reads libvirt's XML. Unknown keys are warnings: the files
 /// are made for other programs.
-pub fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
+pub fn read(variables: &Tree, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
     match variables.get(CONFIGURATION).is_none() && tenks::is_one(variables) {
         true => tenks::read(variables, diags),
         false => cifmw::read(variables, xml, diags),
@@ -87,10 +87,10 @@ fn concluded(
 }
 
 /// Variables of several files as one mapping: a later file has the word, as with Ansible's `-e @FILE`.
-pub fn layered<'a>(files: impl IntoIterator<Item = &'a Node>) -> Option<Node> {
-    let mut all: Option<Node> = None;
+pub fn layered<'a>(files: impl IntoIterator<Item = &'a Tree>) -> Option<Tree> {
+    let mut all: Option<Tree> = None;
     for file in files {
-        let root = all.get_or_insert_with(|| Node::empty_map(file.span));
+        let root = all.get_or_insert_with(|| Tree::empty_map(file.span));
         let Value::Map(into) = &mut root.value else { continue };
         for entry in file.entries() {
             match into.iter_mut().find(|known| known.key == entry.key) {

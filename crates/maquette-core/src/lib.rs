@@ -24,6 +24,7 @@ pub mod explain;
 pub mod expr;
 pub mod file_keys;
 pub mod hardware;
+pub mod hex;
 pub mod image;
 pub mod layers;
 pub mod layout;

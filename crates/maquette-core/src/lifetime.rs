@@ -175,7 +175,7 @@ impl Lifetime {
 
     /// Reads notes, one after the other. What is not understood is passed over.
     pub fn parse_all(text: &str) -> BTreeMap<EnvName, Self> {
-        let mut all: BTreeMap<EnvName, Self> = BTreeMap::new();
+        let mut lifetimes: BTreeMap<EnvName, Self> = BTreeMap::new();
         let mut current = None;
         for line in text.lines() {
             let Some((word, value)) = line.split_once(' ') else { continue };
@@ -184,7 +184,7 @@ impl Lifetime {
                 continue;
             }
             let Some(lifetime) =
-                current.as_ref().map(|name: &EnvName| all.entry(name.clone()).or_default())
+                current.as_ref().map(|name: &EnvName| lifetimes.entry(name.clone()).or_default())
             else {
                 continue;
             };
@@ -200,7 +200,7 @@ impl Lifetime {
                 _ => {}
             }
         }
-        all
+        lifetimes
     }
 }
 

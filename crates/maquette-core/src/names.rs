@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::hex::hex;
+
 /// Why a name is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NameError {
@@ -134,7 +136,7 @@ pub fn interface_name(name: &str) -> String {
     }
     const KEPT: usize = LONGEST_INTERFACE - 7;
     let digest = Sha256::digest(name.as_bytes());
-    let hash: String = digest[..3].iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hex(&digest[..3]);
     // Names are ASCII: they were checked.
     let kept: String = name.chars().take(KEPT).collect();
     format!("{kept}-{hash}")

@@ -244,6 +244,7 @@ impl Condition {
                 Self::new(NodeState::Booting, Some(reason.into()))
             }
             None if domain.ready => Self::new(NodeState::Running, None),
+            None if domain.recorded.access.address.is_none() => Self::unknown(domain, evidence),
             None => Self::new(NodeState::Booting, None),
             Some(SshAnswer::Unknown) => {
                 let state = if domain.ready { NodeState::Running } else { NodeState::Booting };
@@ -270,6 +271,17 @@ impl Condition {
         let state = Self::of(domain, evidence).state;
         let unreachable = state == NodeState::Unreachable && Self::pulled(domain).is_none();
         unreachable && domain.ready && domain.recorded.is_leased()
+    }
+
+    /// What a node does that nobody can ask: it has not said yet which address it has from its LAN.
+    fn unknown(domain: &Domain, evidence: &Evidence) -> Self {
+        let why = Self::pulled(domain).unwrap_or_else(|| {
+            let nic = domain.recorded.way_in().map(|nic| format!(" on {}", nic.network));
+            format!("it has not said yet which address it has{}", nic.unwrap_or_default())
+        });
+        let is_late = evidence.uptime_s.is_some_and(|up| up >= FIRST_BOOT_S);
+        let state = if is_late { NodeState::Unreachable } else { NodeState::Booting };
+        Self::new(state, Some(why))
     }
 
     /// What a node does that does not answer.
@@ -311,10 +323,7 @@ impl Condition {
 
     /// That the NIC through which a node is reached has no carrier.
     fn pulled(domain: &Domain) -> Option<String> {
-        let address = domain.recorded.access.address?;
-        let nics = domain.recorded.interfaces.iter();
-        let mut through = nics.filter(|i| i.has_address(address));
-        let nic = through.find(|i| domain.pulled.contains(&i.mac))?;
+        let nic = domain.recorded.way_in().filter(|i| domain.pulled.contains(&i.mac))?;
         Some(format!("the cable of {} (network {}) is pulled", nic.name, nic.network))
     }
 }

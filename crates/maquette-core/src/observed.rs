@@ -10,15 +10,17 @@ use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation};
 use crate::units::MacAddr;
-use crate::values::{NetworkName, NodeName, PublicKey};
+use crate::values::{Directory, Mtu, Name, NetworkName, NodeName, PublicKey};
 
 mod bmcs;
 mod claims;
 mod left_over;
+mod pools;
 
 pub use bmcs::{Bmcs, Listening};
 pub use claims::{Claims, Promise, is_overlay};
 pub use left_over::LeftOver;
+pub use pools::{DirectoryFacts, HostPool};
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,15 +66,14 @@ pub struct Hardware {
 impl Hardware {
     /// What a node is made of right after its definition.
     pub fn of(node: &blueprint::Node, pool: &blueprint::Pool) -> Self {
-        let file = |volume: &str| format!("{}/{volume}", pool.path);
         let disks = node.disks.iter().map(|d| DiskDevice {
-            file: file(&d.volume),
+            file: d.file(pool),
             device: d.device.to_string(),
             bus: d.bus.as_str().into(),
             cache: d.cache.to_string(),
         });
         let seed = node.guest.iter().map(|g| DiskDevice {
-            file: file(&g.seed),
+            file: pool.file(&g.seed),
             device: g.drive.device().into(),
             bus: g.drive.bus().as_str().into(),
             cache: String::new(),
@@ -80,7 +81,7 @@ impl Hardware {
         let nic = |i: &blueprint::Interface| Nic {
             mac: i.mac,
             network: i.source(),
-            portgroup: i.attachment.portgroup().unwrap_or_default().into(),
+            portgroup: i.attachment.portgroup().map(Name::to_string).unwrap_or_default(),
             model: i.model.to_string(),
         };
         let mut disks: Vec<DiskDevice> = disks.chain(seed).collect();
@@ -88,7 +89,7 @@ impl Hardware {
         Self {
             maximum_mib: node.maximum_mib(),
             memory_mib: node.memory_mib,
-            vcpus: node.vcpus,
+            vcpus: node.vcpus.get(),
             disks,
             nics: node.interfaces.iter().map(nic).collect(),
         }
@@ -114,8 +115,8 @@ pub struct Wiring {
     pub vswitch: bool,
     /// Its TFTP root, its boot file and server, and its lines for dnsmasq.
     pub boot: Vec<String>,
-    /// Portgroups.
-    pub portgroups: BTreeSet<blueprint::Portgroup>,
+    /// Portgroups; none where one is nothing that Maquette makes.
+    pub portgroups: Option<BTreeSet<blueprint::Portgroup>>,
 }
 
 impl Wiring {
@@ -135,10 +136,10 @@ impl Wiring {
             ranges: range4.into_iter().chain(range6).collect(),
             hosts: network.dhcp_entries(),
             // libvirt sets that of its own bridges only.
-            mtu: network.mtu.filter(|_| network.carrier.is_served()),
+            mtu: network.mtu.filter(|_| network.carrier.is_served()).map(Mtu::bytes),
             vswitch: network.carrier.vswitch().is_some(),
             boot: if served { network.boot_words() } else { Vec::new() },
-            portgroups,
+            portgroups: Some(portgroups),
         }
     }
 }
@@ -150,7 +151,7 @@ pub struct Domain {
     pub name: NodeName,
     /// What it was made from, as recorded in its metadata.
     pub recorded: blueprint::Node,
-    /// Pool of its volumes, as recorded.
+    /// Pool of its volumes but for disks that name another, as recorded.
     pub pool: blueprint::Pool,
     /// Whether it runs; a paused one does.
     pub active: bool,
@@ -201,10 +202,17 @@ pub struct Network {
 pub struct Orphan {
     /// The node.
     pub node: NodeName,
-    /// Pool of its volumes.
+    /// Pool of its volumes but for disks that name another.
     pub pool: blueprint::Pool,
-    /// Those that exist.
-    pub volumes: BTreeSet<String>,
+    /// Those that exist, each with its pool.
+    pub volumes: BTreeSet<(blueprint::Pool, String)>,
+}
+
+impl Orphan {
+    /// Whether one of that name exists.
+    pub fn has(&self, volume: &str) -> bool {
+        self.volumes.iter().any(|(_, name)| name == volume)
+    }
 }
 
 /// An object with the mark of this environment whose record is not believed: somebody changed it by hand.
@@ -304,6 +312,10 @@ pub struct Observed {
     pub edited: Vec<Edited>,
     /// Names of all volumes, by pool.
     pub volumes: BTreeMap<String, BTreeSet<String>>,
+    /// Pools that there are, by name; asked for only where a disk names a directory.
+    pub pools: BTreeMap<String, HostPool>,
+    /// What is in directories that disks name.
+    pub directories: BTreeMap<Directory, DirectoryFacts>,
     /// Space that is free in the environment's pool, in bytes, if the pool is there.
     pub pool_free: Option<u64>,
     /// What others have.
@@ -450,10 +462,11 @@ impl Observed {
         for tenant in self.networks.values().flat_map(|n| &n.recorded.tenants) {
             let taken = self.domains.contains_key(&tenant.node)
                 || self.claims.domains.contains(tenant.node.as_str());
-            let free = |v: &&String| {
-                self.has_volume(&tenant.pool, v) && self.in_use(&tenant.pool, v).is_empty()
+            let free = |(pool, v): &(&blueprint::Pool, &str)| {
+                self.has_volume(pool, v) && self.in_use(pool, v).is_empty()
             };
-            let volumes: BTreeSet<String> = tenant.volumes.iter().filter(free).cloned().collect();
+            let volumes: BTreeSet<_> =
+                tenant.placed().filter(free).map(|(pool, v)| (pool.clone(), v.into())).collect();
             if !taken && !volumes.is_empty() {
                 let orphan =
                     Orphan { node: tenant.node.clone(), pool: tenant.pool.clone(), volumes };
@@ -473,9 +486,10 @@ impl Observed {
     pub fn missing_volumes<'a>(
         &self,
         node: &'a blueprint::Node,
-        pool: &blueprint::Pool,
+        pool: &'a blueprint::Pool,
     ) -> Vec<&'a str> {
-        node.volumes().filter(|v| !self.has_volume(pool, v)).collect()
+        let missing = node.placed(pool).filter(|(pool, v)| !self.has_volume(pool, v));
+        missing.map(|(_, v)| v).collect()
     }
 
     fn held<'a>(&'a self, network: &'a str) -> impl Iterator<Item = &'a blueprint::Interface> {

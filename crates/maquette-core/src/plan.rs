@@ -17,6 +17,8 @@ mod in_use;
 mod left_to_guests;
 mod measured;
 mod node;
+mod pool_steps;
+mod pools;
 mod power;
 mod prepare;
 mod ready;

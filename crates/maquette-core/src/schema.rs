@@ -179,7 +179,7 @@ fn project(prefix: &str) -> Plain {
 fn setting(row: &Setting) -> Plain {
     let mapping = || object([("type", text("object"))]);
     match row.kind {
-        Kind::Text | Kind::Arguments | Kind::Secret | Kind::Address | Kind::Network => scalar(),
+        Kind::Text(_) | Kind::Arguments | Kind::Secret | Kind::Address | Kind::Network => scalar(),
         Kind::YesNo => any_of(yes_no()),
         Kind::Number(least, most) => any_of(number(least, most)),
         Kind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),

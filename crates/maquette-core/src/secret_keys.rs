@@ -1,12 +1,14 @@
 //! Keys of node types whose values may have passwords in them, and the lines that these are on: of a mistake there the place
-//! is shown, and neither line nor value.
+//! is shown, and neither line nor value. And trees of settings without what is secret in them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, slip};
 use crate::file_keys::own_word;
-use crate::syntax::{Node, SourceId, Sources, Span, Value, parse};
+use crate::image::redact;
+use crate::scrub::{is_secret_name, scrub};
+use crate::syntax::{Plain, SourceId, Sources, Span, Tree, Value, parse};
 
 /// These keys.
 const KEYS: [&str; 3] = ["commands", "files", "user_data"];
@@ -26,11 +28,11 @@ pub fn is_secret(key: &str) -> bool {
 }
 
 /// Marks the places of all values below such keys of a tree.
-pub fn mark(tree: &mut Node) {
+pub fn mark(tree: &mut Tree) {
     each(tree, &mut |value| hide(value));
 }
 
-fn each(tree: &mut Node, found: &mut dyn FnMut(&mut Node)) {
+fn each(tree: &mut Tree, found: &mut dyn FnMut(&mut Tree)) {
     match &mut tree.value {
         Value::Null | Value::Scalar(..) => {}
         Value::List(items) => items.iter_mut().for_each(|item| each(item, found)),
@@ -45,7 +47,7 @@ fn each(tree: &mut Node, found: &mut dyn FnMut(&mut Node)) {
     }
 }
 
-fn hide(node: &mut Node) {
+fn hide(node: &mut Tree) {
     node.span.secret = true;
     match &mut node.value {
         Value::Null | Value::Scalar(..) => {}
@@ -56,6 +58,42 @@ fn hide(node: &mut Node) {
                 hide(&mut entry.value);
             }
         }
+    }
+}
+
+/// Settings as expressions see them: node and network files may be a stranger's, and write what they see to where anybody
+/// reads it. What is named like a secret is left out, and addresses are without credentials.
+pub fn for_strangers(settings: &Plain) -> Plain {
+    without(settings, None)
+}
+
+/// Settings as they are shown, with `mask` for each secret.
+pub fn masked(settings: &Plain, mask: &str) -> Plain {
+    without(settings, Some(mask))
+}
+
+fn without(tree: &Plain, mask: Option<&str>) -> Plain {
+    match tree {
+        Plain::Map(map) => {
+            let shown = map.iter().filter_map(|(key, value)| match (is_secret_name(key), mask) {
+                (true, None) => None,
+                (true, Some(mask)) => Some((key.clone(), Plain::text(mask))),
+                (false, _) => Some((key.clone(), without(value, mask))),
+            });
+            Plain::Map(shown.collect())
+        }
+        Plain::List(items) => Plain::List(items.iter().map(|item| without(item, mask)).collect()),
+        Plain::Text(text) => Plain::text(scrub(&address(text), &[])),
+        other => other.clone(),
+    }
+}
+
+/// A text without what is secret in the address in it.
+fn address(text: &str) -> String {
+    match text.matches("://").count() {
+        0 | 1 => redact(text),
+        // Where one ends and the next begins is anybody's guess: a password has any character.
+        _ => text.split_once("://").map_or_else(String::new, |(begin, _)| format!("{begin}://***")),
     }
 }
 
@@ -128,7 +166,7 @@ fn secret_bytes(sources: &Sources, id: SourceId) -> Vec<Range<usize>> {
 }
 
 /// All places of a value, for it may be written elsewhere than below its key.
-fn places(node: &Node, note: &mut dyn FnMut(Span)) {
+fn places(node: &Tree, note: &mut dyn FnMut(Span)) {
     note(node.span);
     match &node.value {
         Value::Null | Value::Scalar(..) => {}
@@ -182,6 +220,21 @@ mod tests {
         ] {
             assert_eq!(is_secret(key), secret, "{key}");
         }
+    }
+
+    #[test]
+    fn secrets_are_in_no_setting_that_others_see_however_deep_it_is() {
+        let tree = "{vnc: {password: s3, port: 1}, tokens: {a: s3}, users: [{name: a, password: s3}, [s3x]], \
+                    url: 'https://me:s3@h/x?sig=s3', more: ['https://me:s3@h/x?sig=s3', 'a --password s3 b'], \
+                    both: 'https://a,https://me:s3,s3@h/x', prefix: x}";
+        let tree = Plain::read(tree).unwrap();
+        let shown = "{vnc: {port: 1}, users: [{name: a}, [s3x]], url: 'https://***@h/x?***', \
+                     more: ['https://***@h/x?***', 'a --password *** b'], both: 'https://***', prefix: x}";
+        assert_eq!(for_strangers(&tree), Plain::read(shown).unwrap());
+        let shown = "{vnc: {password: '#', port: 1}, tokens: '#', users: [{name: a, password: '#'}, [s3x]], \
+                     url: 'https://***@h/x?***', more: ['https://***@h/x?***', 'a --password *** b'], \
+                     both: 'https://***', prefix: x}";
+        assert_eq!(masked(&tree, "#"), Plain::read(shown).unwrap());
     }
 
     /// Lines of a text that a mistake in them is not shown with.

@@ -9,14 +9,14 @@ mod table;
 mod values;
 
 pub use table::{SETTINGS, Settings};
-pub use values::{BgpMode, Lines, StartChoice, Value, VirtChoice};
+pub use values::{BgpMode, Lines, Mebibytes, Seconds, StartChoice, Value, VirtChoice};
 
 /// How a setting is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// One line of text, which its type may restrict further.
-    Text,
-    /// Text that may begin with dashes.
+    /// One line of text, and in words which texts its type takes.
+    Text(&'static str),
+    /// Options of virt-install: text that begins with dashes.
     Arguments,
     /// A password, or with `@` a file whose first line is one.
     Secret,
@@ -154,7 +154,7 @@ impl Setting {
     const BASE: Self = Self {
         name: "",
         value: "",
-        kind: Kind::Text,
+        kind: Kind::Text("text"),
         default: None,
         unset: None,
         group: Group::Guests,

@@ -11,6 +11,6 @@ mod yaml;
 pub use crate::span::{Source, SourceId, Sources, Span, Spanned};
 pub use bool::parse_bool;
 pub use plain::Plain;
-pub use tree::{Entry, Node, Style, Value};
+pub use tree::{Entry, Style, Tree, Value};
 pub use written::written;
 pub use yaml::parse;

@@ -3,10 +3,12 @@
 //! Nothing here is concrete yet: no MAC address, no volume, no index. [`compile()`] merges, evaluates
 //! and decodes; [`lint()`] then checks what only shows when everything is known.
 
+mod access;
 mod bgp;
 mod compile;
 mod described;
 mod disk;
+mod file_variables;
 mod first_boot;
 mod free_subnet;
 mod interface;
@@ -43,6 +45,7 @@ pub(crate) use role::{DESCRIBED, NODE_TYPE};
 pub use role::{ExternalNetwork, MOST_NODES, Role};
 pub use subnet::{Dhcp, Fixed, Ipv4, Ipv6};
 pub use uplink::Uplink;
+pub use vbmc::Vbmc;
 pub use vswitch::{Portgroup, Vlan, Vswitch};
 
 use std::collections::BTreeSet;
@@ -76,6 +79,8 @@ pub struct Topology {
     pub allocation: Allocation,
     /// Subnets that would be the same with any other allocation; known where a subnet is taken.
     pub fixed: BTreeSet<IpNet>,
+    /// Where variables of InfraRed's have BMCs.
+    pub vbmc: Vbmc,
 }
 
 impl Topology {

@@ -5,6 +5,8 @@
 //! Source: virt-install(1). Each option takes `key=value` pairs between commas; the first may be a bare
 //! value, which stands for the option's main key.
 
+mod firmware;
+mod models;
 mod options;
 mod secrets;
 
@@ -158,7 +160,9 @@ fn parse(text: &str) -> Result<Vec<VirtOpt>, String> {
             (None, Takes::Value) => return Err(format!("`{name}` lacks a value")),
             (Some(_), Takes::Nothing) => return Err(format!("`{name}` takes no value")),
         };
-        all.extend(taken(row, value, &all)?);
+        if let Some(option) = taken(row, value, &all)? {
+            models::join(&mut all, option);
+        }
     }
     Ok(all)
 }
@@ -320,14 +324,13 @@ impl Given<'_> {
         format!("`{what}` of {} is not understood", self.name)
     }
 
-    /// A model and what belongs to it: an action or a version, empty if there is none.
+    /// A model and its action, empty if there is none.
     fn model(&self, default: &str) -> Result<(String, String), String> {
         let (mut model, mut extra) = (default.to_string(), String::new());
         for (key, value) in &self.pairs {
             match *key {
                 "model" | "mode" | "type" => model = word(self.name, value)?,
-                "action" | "backend.version" | "version" => extra = word(self.name, value)?,
-                "backend.type" if *value == "emulator" => {}
+                "action" => extra = word(self.name, value)?,
                 other => return Err(self.unknown(other)),
             }
         }
@@ -365,11 +368,21 @@ impl Given<'_> {
         Ok(VirtOpt::Watchdog(model, action))
     }
 
+    /// An emulated TPM; the bare word is the backend's type. A passed through one is for virt-xml.
     fn tpm(&self) -> Result<VirtOpt, String> {
-        let (model, version) = self.model("tpm-crb")?;
-        let usual = matches!(model.as_str(), "default" | "emulator");
-        let model = if usual { "tpm-crb".into() } else { model };
-        Ok(VirtOpt::Tpm(model, if version.is_empty() { "2.0".into() } else { version }))
+        let (mut model, mut version) = (None, "2.0".to_string());
+        for (key, value) in &self.pairs {
+            match *key {
+                "type" | "backend.type" if matches!(*value, "emulator" | "default") => {}
+                "model" if *value == "default" => {}
+                "model" => model = Some(word(self.name, value)?),
+                "backend.version" | "version" => version = word(self.name, value)?,
+                other => return Err(self.unknown(other)),
+            }
+        }
+        // There is no CRB interface of a TPM 1.2.
+        let usual = if version == "1.2" { "tpm-tis" } else { "tpm-crb" };
+        Ok(VirtOpt::Tpm(model.unwrap_or_else(|| usual.into()), version))
     }
 
     fn boot(&self) -> Result<VirtOpt, String> {
@@ -424,6 +437,7 @@ fn option(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<Virt
     }
     let main = match name {
         "--boot" => "order",
+        "--tpm" => "type",
         "--memorybacking" | "--features" => "",
         _ => "model",
     };
@@ -443,7 +457,7 @@ fn option(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<Virt
         _ => return edit(name, value, how, before),
     };
     // What of them is not understood here is for virt-xml, which knows them all.
-    understood.or_else(|_| edit(name, value, how, before))
+    understood.map_or_else(|_| edit(name, value, how, before), models::known)
 }
 
 #[cfg(test)]
@@ -480,6 +494,28 @@ mod tests {
         }
     }
 
+    /// All of these were an emulated TPM 2.0 with CRB, whatever they asked for.
+    #[test]
+    fn the_bare_word_of_a_tpm_is_the_type_of_its_backend() {
+        for (value, model, version) in [
+            ("emulator", "tpm-crb", "2.0"),
+            ("default", "tpm-crb", "2.0"),
+            ("emulator,version=1.2", "tpm-tis", "1.2"),
+            ("model=tpm-tis,type=emulator", "tpm-tis", "2.0"),
+            ("backend.type=emulator,backend.version=2.0,model=tpm-crb", "tpm-crb", "2.0"),
+        ] {
+            let expected = VirtOpt::Tpm(model.into(), version.into());
+            assert_eq!(parse(&format!("--tpm {value}")), Ok(vec![expected]), "{value}");
+        }
+        for value in
+            ["passthrough,model=tpm-tis", "passthrough", "/dev/tpm0", "type=passthrough", "tpm-crb"]
+        {
+            let (how, name, value) = (Edit::Add, "--tpm".into(), value.to_string());
+            let expected = VirtOpt::Edit { how, name, value: value.clone() };
+            assert_eq!(parse(&format!("--tpm {value}")), Ok(vec![expected]), "{value}");
+        }
+    }
+
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (text, said) in [
@@ -500,6 +536,12 @@ mod tests {
                 "--hostdevs 1:2",
                 "virt-install has no option `--hostdevs`; did you mean `--hostdev`?",
             ),
+            ("--watchdog foo", "--watchdog has no model `foo`; there are `i6300esb`"),
+            ("--watchdog i6300esb,action=rest", "--watchdog has no action `rest`"),
+            ("--sound foo", "--sound has no model `foo`; there are `ac97`"),
+            ("--tpm model=foo", "--tpm has no model `foo`; there are `tpm-crb`, `tpm-tis`"),
+            ("--tpm emulator,version=3", "--tpm has no version `3`"),
+            ("--memballoon foo", "--memballoon has no model `foo`"),
             ("--frobnicate x", "virt-install has no option `--frobnicate`"),
         ] {
             let error = parse(text).unwrap_err();

@@ -44,6 +44,9 @@ fn an_address_that_no_host_can_have_is_refused() {
         (range("240.1.0.1", "240.1.0.2", "240.1.0.9"), "`240.1.0.1` is of 240.0.0.0/4, which is reserved"),
         ("forward: nat, subnet: 255.255.255.0/24".into(), "is of 240.0.0.0/4"),
         ("forward: nat, ip_address: 255.255.255.255".into(), "stands for all hosts that hear it"),
+        // The arithmetic of what DHCP gives out ended in a panic here.
+        ("forward: nat, ip_address: 255.255.255.255/32, dhcp: yes".into(), "stands for all hosts that hear it"),
+        ("forward: nat, ip_address: 255.255.255.255, netmask: 255.255.255.254, dhcp: yes".into(), "stands for all hosts that hear it"),
         ("forward: nat, ipv6: {ip_address: 'fe80::1'}".into(), "`fe80::1` is link-local"),
         ("forward: nat, ipv6: {ip_address: '::ffff:10.1.0.1'}".into(), "stands for an IPv4 address"),
         (
@@ -125,5 +128,25 @@ fn floating_addresses_that_nobody_can_have_are_told_with_their_place() {
     }
     for (first, last) in [("10.9.0.201", "10.9.0.220"), ("10.9.0.220", "10.9.0.220")] {
         assert!(mistakes(&mut input(&[("controller", 0)], &file(first, last), &[])).is_empty());
+    }
+}
+
+/// dnsmasq does not start with a shorter one: the plan said nothing, and the network could not be started.
+#[test]
+fn dhcp_over_ipv6_needs_a_prefix_that_dnsmasq_takes() {
+    let found = |length: u8, dhcp: &str| {
+        let network = format!(
+            "networks: {{a: {{name: a, forward: nat, ip_address: 10.1.0.1, ipv6: {{ip_address: 'fd00:9::1', prefix: {length}{dhcp}}}}}}}"
+        );
+        mistakes(&mut input(&[], &network, &[]))
+    };
+    let dhcp = ", dhcp: {range: {start: 'fd00:9::2', end: 'fd00:9::99'}}";
+    for length in [48, 56, 63] {
+        let found = found(length, dhcp);
+        let said = format!("DHCP over IPv6 needs a prefix of 64 bits or more, not {length}");
+        assert!(matches!(&found[..], [one] if one.contains(&said)), "{found:?}");
+    }
+    for (length, dhcp) in [(64, dhcp), (120, dhcp), (48, "")] {
+        assert!(found(length, dhcp).is_empty(), "{length}: {:?}", found(length, dhcp));
     }
 }

@@ -37,9 +37,9 @@ networks:
     dns: {srvs: [{name: ldap, protocol: tcp, domain: example.com, port: 389, target: a.example.com}]}
 ";
 
-/// Mistakes in a node and a network file. Two keys cannot be had in these files, and are read all the same.
+/// Mistakes in a node and a network file. One key cannot be had in these files, and are read all the same.
 fn new(node: &str, network: &str) -> Vec<String> {
-    let known = ["topology::unknown-portgroup", "topology::unsupported"];
+    let known = ["topology::unknown-portgroup"];
     let mut found = mistakes(&mut input(&[(node, 1)], network, &[]));
     found.retain(|m| !known.iter().any(|k| m.starts_with(k)));
     found
@@ -53,6 +53,9 @@ fn what_a_consumer_would_obey_or_libvirt_refuse_is_refused_at_its_place() {
         ("ssh_user: root", r#"ssh_user: "root -o x""#),
         ("ssh_user: root", "ssh_user: $(id)"),
         ("ansible_connection: ssh", "ansible_connection: local"),
+        ("ansible_connection: ssh", "ansible_connection: community.docker.nsenter"),
+        ("ansible_connection: ssh", "ansible_connection: paramiko_ssh"),
+        ("groups: [web]", "groups: [bmcs]"),
         ("disk1:", "x/../../q:"),
         ("size: 10G", "size: 16777216T"),
         ("size: 10G", "size: 4096T"),

@@ -78,7 +78,7 @@ fn sums_that_do_not_fit_are_much_and_not_little() {
     let mut two = nodes(2);
     for node in &mut two.nodes {
         node.memory_mib = u64::MAX / 2 + 1;
-        node.vcpus = u32::MAX;
+        node.vcpus = std::num::NonZeroU32::MAX;
     }
     let said = says(&two, &Observed::default(), 4096, false);
     assert!(said.contains("error: not enough memory"), "{said}");

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-use maquette_core::abilities::{self, Abilities, Known};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
@@ -117,18 +116,27 @@ fn what_helps_against_a_subnet_that_is_taken_is_what_can_help() {
 }
 
 #[test]
-fn a_path_that_is_the_pools_is_none_and_another_is_refused_by_name() {
+fn a_path_is_that_of_the_pool_or_of_a_pool_of_its_own_and_no_system_directory() {
     let disk = |path: &str| format!(", disks: {{disk1: {{size: 20G, path: {path}}}}}");
     let wrong = |path: &str| {
         let node = node("").replace(", disks: {disk1: {size: 20G}}", &disk(path));
         mistakes(&mut input(&[(&node, 1)], &network(SERVED), &[]))
     };
+    let pools = |path: &str| {
+        let node = node("").replace(", disks: {disk1: {size: 20G}}", &disk(path));
+        let wanted = input(&[(&node, 1)], &network(SERVED), &[]);
+        let blueprint = blueprint_of(&wanted, &Observed::default());
+        blueprint.nodes[0].disk_pools().map(|own| own.pool.path.to_string()).collect::<Vec<_>>()
+    };
     for path in ["/var/lib/libvirt/images", "/var/lib/libvirt/images/", "''", "~"] {
-        assert_eq!(wrong(path), Vec::<String>::new(), "{path}");
+        assert_eq!((wrong(path), pools(path)), (Vec::new(), Vec::new()), "{path}");
     }
-    for path in ["/srv/disks", "/var/lib/libvirt/images/sub", "/", "images"] {
+    for path in ["/srv/disks", "/var/lib/libvirt/images/sub"] {
+        assert_eq!((wrong(path), pools(path)), (Vec::new(), vec![path.to_string()]), "{path}");
+    }
+    for path in ["/", "images", "/etc", "/srv/../etc"] {
         let found = wrong(path);
-        assert!(found.len() == 1 && found[0].contains("`--disk-pool`"), "{path}: {found:#?}");
+        assert!(found.len() == 1 && found[0].contains("`/srv/disks`"), "{path}: {found:#?}");
     }
 }
 
@@ -211,7 +219,7 @@ fn a_network_of_ipv6_alone_reaches_its_nodes() {
     for keys in [
         "ipv6: {ip_address: 'fd00:9::1', dhcp: {range: {start: 'fd00:9::10', end: 'fd00:9::20'}}}",
         "forward: nat, ipv6: {ip_address: 'fd00:9::1', prefix: 64, dhcp: {range: {start: 'fd00:9::10', end: 'fd00:9::20'}}}",
-        "forward: route, ipv6: {ip_address: '2001:db8::1', prefix: 48, dhcp: {range: {start: '2001:db8::10', end: '2001:db8::20'}}}",
+        "forward: route, ipv6: {ip_address: '2001:db8::1', prefix: 64, dhcp: {range: {start: '2001:db8::10', end: '2001:db8::20'}}}",
         "forward: open, ipv6: {ip_address: '2001:db8::1', prefix: 120, dhcp: {range: {start: '2001:db8::10', end: '2001:db8::20'}}}",
     ] {
         assert_eq!(wrong("", keys), Vec::<String>::new(), "{keys}");
@@ -286,7 +294,7 @@ fn the_login_user_of_a_node_is_the_one_that_its_file_names() {
     for (keys, user, connection) in [
         ("", "cloud-user", "ssh"),
         (", image: {ssh_user: core}", "core", "ssh"),
-        (", ansible_user: root, ansible_connection: paramiko", "root", "paramiko"),
+        (", ansible_user: root, ansible_connection: netconf", "root", "netconf"),
         (
             ", ansible_user: x, image: {ssh_user: admin, ansible_connection: network_cli}",
             "admin",
@@ -392,14 +400,14 @@ fn settings_reach_nodes_and_networks() {
 fn the_mtu_of_a_nic_in_a_bridge_is_the_settings() {
     let text = network("forward: bridge, nic: eno2");
     let mut wanted = input(&[("controller", 0)], &text, &[]);
-    wanted.request.settings.nic_mtu = Some(9000);
+    wanted.request.settings.nic_mtu = "9000".parse().ok();
     let seen = maquette_testkit::machine(&["eno2"]);
     let plan = plan_of(&wanted, &seen);
     let mtu = plan.steps.iter().find_map(|s| match &s.action {
         Action::BridgeNic { uplink, .. } => uplink.mtu,
         _ => None,
     });
-    assert_eq!(mtu, Some(9000));
+    assert_eq!(mtu.map(maquette_core::values::Mtu::bytes), Some(9000));
 }
 
 #[test]
@@ -480,47 +488,4 @@ fn ipv6_is_refused_where_the_hypervisor_has_none() {
     );
     // Networks without it are none of that.
     assert!(conflicts(&input(&[("controller", 1)], "3_nets_ipv4", &[]), &seen).is_empty());
-}
-
-/// What a hypervisor can do, as the model of one has it.
-fn unable(keys: &str, options: &str) -> Vec<String> {
-    let mut wanted = input(&[(&node(keys), 2)], &network(SERVED), &[]);
-    wanted.request.settings.virtopts = options.parse().unwrap();
-    let seen = Observed::default();
-    let topology = topology(&wanted, &seen);
-    let (blueprint, mut diags) = expand(&topology, &seen);
-    let words = |all: &[&str]| all.iter().map(|word| (*word).to_string()).collect();
-    let asked = abilities::asked(&blueprint, &seen);
-    let machines = [("pc", 255), ("q35", 288)];
-    let machines = machines.map(|(name, most)| (name.to_string(), Some(most))).into();
-    let known = asked.into_iter().map(|key| {
-        let buses =
-            if key.1 == "q35" { words(&["virtio", "scsi"]) } else { words(&["virtio", "ide"]) };
-        let cpus = [("Haswell", true), ("qemu64", true)].map(|(name, is)| (name.to_string(), is));
-        let (cpus, videos) = (cpus.into(), words(&["vga", "qxl"]));
-        (key, Abilities { cpus, videos, buses })
-    });
-    let known = Known { machines, abilities: known.collect() };
-    abilities::check((&topology, &blueprint, &seen), &known, &mut diags);
-    diags.iter().map(|d| format!("{} [{}]", d.message, d.help.join("; "))).collect()
-}
-
-#[test]
-fn what_the_hypervisor_cannot_do_is_refused_in_the_plan() {
-    for (keys, options, said) in [
-        (", machine_type: q36", "", "asks for machine type `q36`"),
-        (", machine_type: pc-q35-99.0", "", "asks for machine type `pc-q35-99.0`"),
-        (", cpumodel: NoSuchCPU", "", "asks for CPU model `NoSuchCPU`"),
-        (", cpumodel: Hasswell", "", "did you mean `Haswell`?"),
-        ("", "--cpu Skylake", "asks for CPU model `Skylake`"),
-        ("", "--video foo", "has no video device `foo`"),
-        ("", "--video qxxl", "did you mean `qxl`?"),
-        ("", "--machine q36", "did you mean `q35`?"),
-    ] {
-        let found = unable(keys, options);
-        assert!(found.len() == 1 && found[0].contains(said), "{keys} {options}: {found:#?}");
-    }
-    let many = unable(", machine_type: q35", "").len() + unable("", "").len();
-    assert_eq!(many + unable(", cpumodel: host-model", "--video vga").len(), 0);
-    assert!(unable(", cpumodel: Haswell, machine_type: q35", "--video qxl").is_empty());
 }

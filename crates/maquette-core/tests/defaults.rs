@@ -5,10 +5,10 @@
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::observed::Observed;
-use maquette_core::syntax::{Node, Sources, Value, parse};
+use maquette_core::syntax::{Sources, Tree, Value, parse};
 use maquette_testkit::{expand, input, mistakes, topology, types_for};
 
-fn tree(kind: Kind, name: &str) -> Node {
+fn tree(kind: Kind, name: &str) -> Tree {
     let mut sources = Sources::default();
     let id = sources.add(name, defaults::get(kind, name).unwrap());
     let mut diags = Diagnostics::default();
@@ -17,7 +17,7 @@ fn tree(kind: Kind, name: &str) -> Node {
     node
 }
 
-fn scalar(node: &Node, path: &[&str]) -> Option<String> {
+fn scalar(node: &Tree, path: &[&str]) -> Option<String> {
     match &node.at(path)?.value {
         Value::Scalar(text, _) => Some(text.clone()),
         _ => None,
@@ -26,14 +26,14 @@ fn scalar(node: &Node, path: &[&str]) -> Option<String> {
 
 #[test]
 fn the_totals_are_those_of_the_specification() {
-    let nodes: Vec<Node> =
+    let nodes: Vec<Tree> =
         defaults::names(Kind::Nodes).iter().map(|n| tree(Kind::Nodes, n)).collect();
     assert_eq!(nodes.len(), 55);
     let deploy = |word: Option<&str>| {
         nodes.iter().filter(|n| scalar(n, &["deploy_os"]).as_deref() == word).count()
     };
     assert_eq!((deploy(Some("yes")), deploy(Some("no")), deploy(None)), (25, 23, 7));
-    let disks = |n: &Node| n.get("disks").unwrap().entries().len();
+    let disks = |n: &Tree| n.get("disks").unwrap().entries().len();
     assert_eq!(nodes.iter().map(disks).sum::<usize>(), 89);
     let model = |word: &str| {
         nodes.iter().filter(|n| scalar(n, &["cpumodel"]).as_deref() == Some(word)).count()
@@ -41,10 +41,10 @@ fn the_totals_are_those_of_the_specification() {
     assert_eq!((model("host-model"), model("host-passthrough")), (3, 51));
     assert_eq!(nodes.iter().filter(|n| n.get("ips").is_some()).count(), 10);
 
-    let networks: Vec<Node> =
+    let networks: Vec<Tree> =
         defaults::names(Kind::Network).iter().map(|n| tree(Kind::Network, n)).collect();
     assert_eq!(networks.len(), 23);
-    let regular: Vec<&Node> = networks.iter().filter(|n| n.get("cidrs").is_none()).collect();
+    let regular: Vec<&Tree> = networks.iter().filter(|n| n.get("cidrs").is_none()).collect();
     let count = |key: &str| regular.iter().map(|n| n.get(key).unwrap().entries().len()).sum();
     assert_eq!((regular.len(), count("networks"), count("nodes")), (21, 67, 79));
     for bgp in networks.iter().filter(|n| n.get("cidrs").is_some()) {

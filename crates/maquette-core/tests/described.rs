@@ -7,7 +7,7 @@ use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
-use maquette_core::syntax::{self, Node, Sources};
+use maquette_core::syntax::{self, Sources, Tree};
 use maquette_core::topology::{self, NodeRequest};
 use maquette_core::values::Secret;
 use maquette_testkit::{
@@ -16,7 +16,7 @@ use maquette_testkit::{
 use proptest::prelude::*;
 
 /// A tree among the sources of an input.
-fn tree(sources: &mut Sources, name: &str, text: &str, diags: &mut Input) -> Node {
+fn tree(sources: &mut Sources, name: &str, text: &str, diags: &mut Input) -> Tree {
     let id = sources.add(name, text);
     syntax::parse(sources, id, &mut diags.diags).unwrap_or_else(|| panic!("{text}"))
 }
@@ -68,7 +68,7 @@ fn what_is_left_out_has_a_default() {
     db-0: front 10.100.0.4
     ");
     let [web, _, db] = blueprint.nodes.as_slice() else { panic!() };
-    assert_eq!((web.vcpus, web.memory_mib, web.disks.len()), (1, 1024, 1));
+    assert_eq!((web.vcpus.get(), web.memory_mib, web.disks.len()), (1, 1024, 1));
     assert_eq!((db.memory_mib, db.disks[1].size.unwrap().0), (2048, 5 << 30));
     assert_eq!(web.groups.iter().map(|g| g.as_str()).collect::<Vec<_>>(), ["web"]);
     assert!(web.interfaces[0].default_route && !web.interfaces[1].default_route);
@@ -285,6 +285,42 @@ fn any_node() -> impl Strategy<Value = (u32, String, String)> {
             (count, format!("{{{}}}", short.join(", ")), long)
         },
     )
+}
+
+#[test]
+fn a_network_may_have_ipv6_alone() {
+    let of = |network: &str| {
+        let networks = format!("{{a: {network}}}");
+        let input = described(&[("web", 1, "{networks: [a]}")], &networks);
+        blueprint_of(&input, &Observed::default())
+    };
+    let ipv6 = "ipv6: {ip_address: \"fd00:9::1\", prefix: 64, dhcp: {range: {start: \"fd00:9::10\", end: \"fd00:9::99\"}}}";
+    let both = of(&format!("{{{ipv6}}}"));
+    assert!(both.networks[0].ipv4.is_some() && both.networks[0].ipv6.is_some());
+    let alone = of(&format!("{{subnet: none, {ipv6}}}"));
+    assert!(alone.networks[0].ipv4.is_none() && alone.networks[0].ipv6.is_some());
+    assert!(alone.nodes[0].access.address.is_some_and(|a| a.is_ipv6()));
+    let nothing = of("{subnet: none, forward: none}");
+    assert!(nothing.networks[0].ipv4.is_none() && nothing.networks[0].dhcp4.is_none());
+}
+
+/// Two types with two distributions are what comes after the first three nodes.
+#[test]
+fn a_type_may_name_its_own_image_as_the_file_names_that_of_all() {
+    let of =
+        |keys| blueprint_of(&described(&[("leaf-sw", 1, keys)], "{a: }"), &Observed::default());
+    let named = of("{image: \"https://h.example/x.qcow2\", networks: [a]}");
+    let image = named.nodes[0].disks[0].backing.as_ref().unwrap();
+    assert_eq!(image.shown(), "https://h.example/x.qcow2");
+    let other = of("{import_url: \"https://h.example/x.qcow2\", networks: [a]}");
+    assert_eq!(named.nodes[0].disks, other.nodes[0].disks);
+    // A mapping is InfraRed's.
+    let reached =
+        of("{image: {ssh_user: ann}, import_url: \"https://h.example/x.qcow2\", networks: [a]}");
+    assert_eq!(reached.nodes[0].access.user.as_str(), "ann");
+    // Ansible warns of dashes in groups.
+    let groups: Vec<&str> = named.nodes[0].groups.iter().map(|g| g.as_str()).collect();
+    assert_eq!(groups, ["leaf_sw"]);
 }
 
 proptest! {

@@ -341,6 +341,20 @@ fn another_image_is_advised_only_where_nothing_tells_that_this_one_boots() {
     }
 }
 
+/// Rules of IPv4 say nothing of a network that has none.
+#[test]
+fn a_network_with_ipv6_alone_is_not_judged_by_ipv4() {
+    let mut scene = Scene::well();
+    scene.host.forwards = Some(false);
+    let found = |scene: &Scene| scene.all().iter().any(|f| f.code == "forwarding-off");
+    assert!(found(&scene));
+    for network in scene.observed.networks.values_mut() {
+        network.recorded.ipv4 = None;
+        network.recorded.ipv6 = Some("fd00:9::1/64".parse().unwrap());
+    }
+    assert!(!found(&scene));
+}
+
 #[test]
 fn a_guest_whose_console_moves_or_whose_hypervisor_is_busy_is_only_slow() {
     let mut scene = Scene::well();

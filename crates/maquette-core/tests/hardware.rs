@@ -5,7 +5,7 @@
 use maquette_core::observed::{Hardware, Observed};
 use maquette_core::plan;
 use maquette_core::topology::SeedDrive;
-use maquette_testkit::{Input, blueprint_of, changes, input, titles, up};
+use maquette_testkit::{Input, blueprint_of, changes, input, mistakes, titles, up};
 
 fn asked(more: &[&str]) -> Input {
     let small = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
@@ -140,4 +140,61 @@ fn a_disk_on_scsi_is_plugged_in_beside_the_seed() {
     let said = changes(&plan);
     assert!(said.ends_with("domain controller-0: plug in disk sda (while it runs)"), "{said}");
     assert_eq!(devices(&seen), ["sda", "sdz", "vda"]);
+}
+
+/// They were taken for what they said, planned, and refused by libvirt.
+#[test]
+fn nic_models_that_qemu_does_not_have_are_refused_where_they_are() {
+    let node = |interface: &str| {
+        let spine = "spine=name: spine\ncpu: 1\nmemory: 64\ndeploy_os: no\ndisks: {}\n";
+        let web = format!(
+            "web=name: web\ncpu: 1\nmemory: 64\ndeploy_os: no\ninterfaces: [{{network: data}}, {interface}]\ndisks: {{}}\n"
+        );
+        mistakes(&mut input(&[(&web, 1), (spine, 1)], "3_nets", &[]))
+    };
+    for interface in ["{network: data, model: e1001}", "{connect_to: spine, src_model: e1001}"] {
+        let found = node(interface);
+        let is_it = |one: &String| {
+            one.starts_with("topology::nic-model web.yml:5:")
+                && one.contains("QEMU has no NIC of model `e1001` [did you mean `e1000`?]")
+        };
+        assert!(matches!(&found[..], [one] if is_it(one)), "{found:?}");
+    }
+    for model in ["virtio", "e1000", "igb", "ne2k_pci", "virtio-net-pci"] {
+        let found = node(&format!("{{network: data, model: {model}}}"));
+        assert!(found.is_empty(), "{model}: {found:?}");
+    }
+}
+
+/// The fifth one was planned, and libvirt refused its controller.
+#[test]
+fn a_machine_has_room_for_four_disks_on_ide() {
+    let with = |count: usize| {
+        let disks: Vec<String> =
+            (1..=count).map(|n| format!("disk{n}: {{size: 10G, bus: ide}}")).collect();
+        let web = format!(
+            "web=name: web\ncpu: 1\nmemory: 64\ndeploy_os: no\ninterfaces: [{{network: data}}]\ndisks: {{{}, disk9: {{size: 1G, bus: scsi}}}}\n",
+            disks.join(", ")
+        );
+        mistakes(&mut input(&[(&web, 1)], "3_nets", &[]))
+    };
+    assert!(with(4).is_empty(), "{:?}", with(4));
+    let found = with(6);
+    let said = "disk `disk5` of node type `web` is the fifth on bus `ide`, whose controller has 4";
+    assert!(matches!(&found[..], [one] if one.contains(said)), "{found:?}");
+}
+
+/// NICs had no boot ROM then, without which SeaBIOS does not boot from the network.
+#[test]
+fn devices_to_boot_from_count_beside_what_is_for_virt_xml() {
+    let mut node = maquette_testkit::node("web-0");
+    node.deploy_os = true;
+    for (text, order) in [
+        ("--boot network,hd,useserial=on", vec!["network", "hd"]),
+        ("--boot useserial=on", vec!["hd"]),
+        ("--boot network --boot hd,useserial=on", vec!["hd"]),
+    ] {
+        node.virtopts = text.parse().unwrap();
+        assert_eq!(node.boot_order(), order, "{text}");
+    }
 }

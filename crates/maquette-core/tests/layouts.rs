@@ -43,8 +43,9 @@ fn with(keys: &str, more: &str) -> (Plain, Diagnostics) {
 /// Its node types, as they are in an environment without a prefix.
 fn nodes(mut layout: Layout) -> Plain {
     let (vswitch_type, mirror_url) = Default::default();
-    let extra = Plain::map();
-    let variables = Variables { net: 0, data_net: 24, vswitch_type, mirror_url, extra };
+    let (file, extra, hidden) = (Plain::map(), Plain::map(), Default::default());
+    let variables =
+        Variables { net: 0, data_net: 24, vswitch_type, mirror_url, file, hidden, extra };
     Scope::new(variables).resolve(&mut layout.nodes, &mut Diagnostics::default());
     Plain::of(&layout.nodes)
 }

@@ -150,7 +150,11 @@ fn an_interface_comes_and_goes_while_it_runs() {
         changes(&plan)
     );
     let plan = up(&mut seen, &with_interfaces(&["data", "management"]));
-    assert!(titles(&plan).iter().any(|t| t.contains("unplug interface")), "{:?}", titles(&plan));
+    assert!(
+        titles(&plan).iter().any(|t| t.contains("unplug eth2 (external)")),
+        "{:?}",
+        titles(&plan)
+    );
     // The guest was set up for the one in the middle.
     let plan = plan_of(&with_interfaces(&["management"]), &seen);
     assert_eq!(plan.losses(), [(ObjectKind::Domain, "web-0")]);
@@ -397,6 +401,23 @@ fn an_old_node_that_never_came_up_keeps_nobody_from_extending() {
     assert_eq!(names(&seen), ["controller-0", "controller-1", "controller-2"]);
 }
 
+/// Anybody on a shared hypervisor can define a domain with a record that has any number.
+#[test]
+fn no_number_in_a_record_ends_an_extension_in_a_panic() {
+    let whole = built(&[("controller", 2)], &[]);
+    for highest in [u32::MAX, u32::MAX - 4, expand::MOST_INDEX, expand::MOST_INDEX - 4] {
+        let mut seen = whole.clone();
+        seen.domains.get_mut("controller-1").expect("it exists").recorded.index = highest;
+        let context = blueprint_of(&extended(&[("controller", 10)], &[]), &seen);
+        let numbers: BTreeSet<u32> = context.nodes.iter().map(|node| node.index).collect();
+        let new = numbers.iter().filter(|index| **index != 0 && **index != highest);
+        assert!(
+            new.clone().count() >= 10 && new.clone().all(|n| *n <= expand::MOST_INDEX),
+            "{numbers:?}"
+        );
+    }
+}
+
 #[test]
 fn an_interrupted_extension_by_nodes_without_a_system_ends_with_as_many_as_were_asked_for() {
     let off = ["override.ironic.deploy_os=no"];
@@ -440,7 +461,8 @@ enum Deed {
     Extend(u32),
     Remove(usize),
     Memory(u64),
-    SecondDisk(bool),
+    /// In the environment's pool, or in a directory of its own.
+    SecondDisk(Option<&'static str>),
     /// Somebody undefines a domain that is off.
     Undefine(usize),
 }
@@ -451,7 +473,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         (1u32..3).prop_map(Deed::Extend),
         (0usize..6).prop_map(Deed::Remove),
         prop_oneof![Just(4096u64), Just(8192), Just(40960)].prop_map(Deed::Memory),
-        any::<bool>().prop_map(Deed::SecondDisk),
+        prop::sample::select(vec![None, Some(""), Some("/srv/a"), Some("/srv/b")])
+            .prop_map(Deed::SecondDisk),
         (0usize..6).prop_map(Deed::Undefine),
     ];
     proptest::collection::vec(deed, 10)
@@ -471,7 +494,8 @@ fn shape(seen: &Observed) -> Vec<String> {
         let reserved = n.recorded.reservations.len();
         format!("{} {reserved} {} {tenants:?}", n.name, n.defined.hosts.len())
     });
-    domains.chain(networks).chain(node_volumes(seen)).collect()
+    let pools = seen.pools.values().map(|pool| pool.path.clone());
+    domains.chain(networks).chain(node_volumes(seen)).chain(pools).collect()
 }
 
 proptest! {
@@ -479,12 +503,13 @@ proptest! {
 
     #[test]
     fn ten_rounds_of_anything_end_where_a_fresh_build_ends(deeds in deeds()) {
-        let (mut counts, mut memory, mut second) = ((2u32, 1u32), 32768u64, false);
-        let wanted = |counts: (u32, u32), memory: u64, second: bool, extend: bool| {
+        let (mut counts, mut memory, mut second) = ((2u32, 1u32), 32768u64, None::<&str>);
+        let wanted = |counts: (u32, u32), memory: u64, second: Option<&str>, extend: bool| {
             let memory = format!("override.controller.memory={memory}");
+            let path = format!("override.controller.disks.disk2.path={}", second.unwrap_or_default());
             let mut more = vec![memory.as_str()];
-            if second {
-                more.push(TWO_DISKS);
+            if second.is_some() {
+                more.extend([TWO_DISKS, path.as_str()]);
             }
             let mut wanted = asked(&[("controller", counts.0), ("ironic", counts.1)], &more);
             wanted.request.settings.extend = extend;
@@ -509,7 +534,7 @@ proptest! {
                     }
                 }
                 Deed::Memory(mib) => memory = mib,
-                Deed::SecondDisk(yes) => second = yes,
+                Deed::SecondDisk(path) => second = path,
                 Deed::Undefine(n) => {
                     let name = seen.domains.keys().nth(n).cloned();
                     if let Some(name) = name {

@@ -10,7 +10,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::examples::examples;
 use maquette_core::expand;
 use maquette_core::observed::Observed;
-use maquette_core::syntax::{Entry, Node, Span, Value, parse};
+use maquette_core::syntax::{Entry, Span, Tree, Value, parse};
 use maquette_core::topology::{self, Allocation, NodeRequest, Request};
 use maquette_testkit::{Input, input, types_for};
 
@@ -27,7 +27,7 @@ struct Place {
 }
 
 /// The trees of a request: the network file, the project file's networks, then the node types.
-fn tree(request: &mut Request, number: usize) -> Option<&mut Node> {
+fn tree(request: &mut Request, number: usize) -> Option<&mut Tree> {
     match number {
         0 => Some(&mut request.network),
         1 => request.networks.as_mut(),
@@ -35,7 +35,7 @@ fn tree(request: &mut Request, number: usize) -> Option<&mut Node> {
     }
 }
 
-fn child(node: &mut Node, number: usize) -> &mut Node {
+fn child(node: &mut Tree, number: usize) -> &mut Tree {
     match &mut node.value {
         Value::Map(entries) => &mut entries[number].value,
         Value::List(items) => &mut items[number],
@@ -44,7 +44,7 @@ fn child(node: &mut Node, number: usize) -> &mut Node {
 }
 
 /// Every value below a node, with its key in general: how entries are called is the user's choice.
-fn places(node: &Node, at: &Place, general: &str, found: &mut Vec<(Place, String)>) {
+fn places(node: &Tree, at: &Place, general: &str, found: &mut Vec<(Place, String)>) {
     let step = |number: usize, name: &str| Place {
         tree: at.tree,
         way: at.way.iter().copied().chain([number]).collect(),
@@ -75,12 +75,12 @@ fn places(node: &Node, at: &Place, general: &str, found: &mut Vec<(Place, String
 }
 
 /// A value in ways that are wrong for most keys.
-fn broken(node: &Node) -> Vec<(&'static str, Node)> {
+fn broken(node: &Tree) -> Vec<(&'static str, Tree)> {
     let span = node.span;
-    let text = |text: &str| Node::scalar(text, span);
-    let list = Node { value: Value::List(vec![text("[")]), ..text("") };
+    let text = |text: &str| Tree::scalar(text, span);
+    let list = Tree { value: Value::List(vec![text("[")]), ..text("") };
     let key = Entry { key: "nobody-knows".into(), key_span: span, value: text("1") };
-    let map = Node { value: Value::Map(vec![key]), ..text("") };
+    let map = Tree { value: Value::Map(vec![key]), ..text("") };
     let mut all = vec![("a variable that is not there", text("{{ nobody_knows }}"))];
     match &node.value {
         Value::Scalar(old, _) => {
@@ -155,7 +155,7 @@ fn follow_ups(input: &Input, of: &str, trees: &BTreeSet<usize>) -> Vec<String> {
     told
 }
 
-fn value<'a>(request: &'a mut Request, place: &Place) -> &'a mut Node {
+fn value<'a>(request: &'a mut Request, place: &Place) -> &'a mut Tree {
     place.way.iter().fold(tree(request, place.tree).unwrap(), |node, step| child(node, *step))
 }
 
@@ -190,7 +190,7 @@ fn a_broken_value_of_an_example_is_one_error() {
         let id = wanted.sources.add(example.name, example.text);
         let tree = parse(&wanted.sources, id, &mut wanted.diags).unwrap();
         wanted.request.networks = tree.get("networks").cloned();
-        let nodes = tree.get("nodes").map_or(&[][..], Node::entries);
+        let nodes = tree.get("nodes").map_or(&[][..], Tree::entries);
         // Types that come with Maquette, by number.
         if nodes.iter().any(|entry| !matches!(entry.value.value, Value::Map(_))) {
             continue;

@@ -71,7 +71,7 @@ fn growing_touches_only_what_is_new() {
     let plan = plan_of(&input(&[("controller", 2)], "3_nets", &SMALL), &seen);
     insta::assert_snapshot!(lines(&plan), @"
     keep image maquette-debian-12.qcow2: 
-    update network data: its nodes change
+    update network data: controller-1 joins it
     update network management: reservations: 1 to add
     update network external: reservations: 2 to add
     keep domain controller-0: 
@@ -578,6 +578,6 @@ fn packages_files_and_commands_of_a_first_boot() {
     let changed = plan::create(&changed, &observed, &|_| Secret::new("private"));
     let node = changed.changes.iter().find(|c| c.name == "web-0").unwrap();
     assert_eq!(node.op, Op::Replace);
-    let why = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password";
+    let why = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password; all data on vda is lost";
     assert_eq!(node.reason.to_string(), why);
 }

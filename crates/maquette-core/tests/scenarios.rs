@@ -10,7 +10,7 @@ use maquette_core::blueprint::Blueprint;
 use maquette_core::diagnostic::{Diagnostics, Severity};
 use maquette_core::layout::{self, Layout, NetworkXml};
 use maquette_core::observed::Observed;
-use maquette_core::syntax::{Node, Sources, Style, Value, parse};
+use maquette_core::syntax::{Sources, Style, Tree, Value, parse};
 use maquette_core::topology::NodeRequest;
 use maquette_testkit::{blueprint_of, input, mistakes};
 
@@ -167,7 +167,7 @@ fn requests(layout: &Layout) -> Vec<NodeRequest> {
         let (file, span) = (entry.key.clone(), entry.key_span);
         NodeRequest { file, path, tree, count, span, described: true }
     };
-    let Node { value: Value::Map(entries), .. } = &layout.nodes else { panic!("no types") };
+    let Tree { value: Value::Map(entries), .. } = &layout.nodes else { panic!("no types") };
     entries.iter().enumerate().map(request).collect()
 }
 
@@ -227,7 +227,7 @@ fn is_as_asked(scenario: &Scenario<'_>, blueprint: &Blueprint) {
         assert_eq!(of.len(), vms.amount, "{name} {role}");
         for (number, node) in of.iter().enumerate() {
             assert_eq!(
-                (node.memory_mib, node.vcpus),
+                (node.memory_mib, node.vcpus.get()),
                 ((vms.memory_gb * 1_000_000_000).div_ceil(1 << 20), vms.cpus),
                 "{name} {role}"
             );

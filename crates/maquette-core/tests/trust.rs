@@ -106,7 +106,7 @@ fn a_host_key_that_somebody_else_recorded_is_not_believed() {
     assert_eq!(
         of_nodes(&plan),
         [
-            "replace controller-0: its host key is not the one that this workspace's secret gives it",
+            "replace controller-0: its host key is not the one that this workspace's secret gives it; all data on vda (12 GiB) is lost",
             "keep controller-1: ",
         ]
     );
@@ -128,6 +128,23 @@ fn every_change_of_a_node_is_named() {
         assert!(change.reason.all.iter().any(|r| r.contains(word)), "{word}: {text}");
     }
     assert!(text.ends_with(" (restarts)"), "{text}");
+}
+
+/// A definition that somebody had edited was written anew without a word where something else was done, too.
+#[test]
+fn what_somebody_edited_in_a_definition_is_named_whatever_else_is_done() {
+    let mut seen = built();
+    seen.domains.get_mut("controller-0").unwrap().defined.vcpus += 7;
+    let edited = seen.domains["controller-0"].defined.vcpus;
+    let words = format!("vCPUs were changed to {edited} outside Maquette");
+    for more in ["disks.disk1.size=20G", "cpu=3"] {
+        let plan = plan_of(&asked(&[&format!("override.controller.{more}")]), &seen);
+        let of = |name: &str| plan.changes.iter().find(|c| c.name == name).unwrap();
+        let reason = &of("controller-0").reason;
+        assert_eq!(reason.all.iter().filter(|r| **r == words).count(), 1, "{more}: {reason}");
+        assert!(reason.all.len() > 1, "{more}: {reason}");
+        assert!(!of("controller-1").reason.to_string().contains("outside"), "{more}");
+    }
 }
 
 /// Tokens of an address were in the plan.

@@ -46,7 +46,8 @@ impl Machine {
     /// Storage pools that there are: the one that nodes are in, and others'.
     pub fn pools(&self) -> Vec<String> {
         let own = (self.pool != PoolState::Missing).then(|| "images".to_string());
-        own.into_iter().chain(self.stranger_pools.clone()).collect()
+        let own = own.into_iter().chain(self.seen.pools.keys().cloned());
+        own.chain(self.stranger_pools.clone()).collect()
     }
 
     /// Somebody's domain goes.

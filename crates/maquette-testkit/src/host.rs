@@ -7,10 +7,12 @@ use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use maquette_core::blueprint::Interface;
+use maquette_core::values::{HostAddress, KnownHost};
 use maquette_engine::host::ssh::{ConnectError, Effective, HostKey, Target};
 use maquette_engine::host::{Command, Host, HostError, Hosts, Local, Output, Reached};
 use maquette_engine::image::ASK;
 use maquette_engine::prepare::record;
+use maquette_engine::probe::DIRECTORIES;
 use maquette_engine::{doctor, guests, lifetimes, start_times};
 
 use crate::{Machine, bmc, probe};
@@ -92,6 +94,23 @@ impl ModelHost {
             {
                 out.push_str(&format!("log {index} 1\n"));
                 text.lines().for_each(|line| out.push_str(&format!("|{line}\n")));
+            }
+        }
+        out
+    }
+
+    /// What `probe::DIRECTORIES` prints. `sh -euc SCRIPT sh DIRECTORY…`
+    fn directories(&self, command: &Command) -> String {
+        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = command.args.iter().position(|arg| arg == DIRECTORIES).map_or(0, |at| at + 2);
+        let mut out = String::new();
+        for (number, path) in command.args.get(at..).unwrap_or_default().iter().enumerate() {
+            out.push_str(&format!("directory {number}\nfree {}\n", machine.free >> 10));
+            let own = machine.seen.pools.iter().filter(|(_, pool)| pool.path == *path);
+            let files = own.filter_map(|(name, _)| machine.seen.volumes.get(name)).flatten();
+            let others = machine.looks.get(&format!("directory {path}")).into_iter().flatten();
+            for line in files.map(|file| format!("file {file}")).chain(others.cloned()) {
+                out.push_str(&format!("{line}\n"));
             }
         }
         out
@@ -188,6 +207,10 @@ impl Host for ModelHost {
             let stdout = self.doctor(command);
             return Ok(Output { status: Some(0), stdout, stderr: String::new() });
         }
+        if command.args.iter().any(|arg| arg == DIRECTORIES) {
+            let stdout = self.directories(command);
+            return Ok(Output { status: Some(0), stdout, stderr: String::new() });
+        }
         if command.program.ends_with("/maquette") {
             let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(bmc::told(&mut machine, &command.args));
@@ -254,13 +277,8 @@ impl Hosts for ModelHosts {
         Box::new(self.host.clone())
     }
 
-    fn effective(&self, address: &str) -> Result<Effective, ConnectError> {
-        Ok(Effective {
-            hostname: address.into(),
-            user: "ann".into(),
-            port: "22".into(),
-            ..Effective::default()
-        })
+    fn effective(&self, address: &HostAddress) -> Result<Effective, ConnectError> {
+        Ok(Effective { user: "ann".into(), ..Effective::plain(address.clone()) })
     }
 
     fn connect(&self, target: &Target) -> Result<Reached, ConnectError> {
@@ -280,7 +298,7 @@ impl Hosts for ModelHosts {
         Ok(vec![HostKey {
             algorithm: "ED25519".into(),
             fingerprint: "SHA256:HOSTKEY".into(),
-            line: "hv ssh-ed25519 AAAA".into(),
+            line: KnownHost::known("hv ssh-ed25519 AAAA"),
         }])
     }
 
@@ -291,7 +309,7 @@ impl Hosts for ModelHosts {
         shown: &[HostKey],
     ) -> Result<Vec<HostKey>, ConnectError> {
         let text = std::fs::read_to_string(file).map_err(ConnectError::Local)?;
-        Ok(shown.iter().filter(|key| text.lines().any(|line| line == key.line)).cloned().collect())
+        Ok(shown.iter().filter(|key| text.lines().any(|line| key.line == line)).cloned().collect())
     }
 
     fn remember(&self, _target: &Target, keys: &[HostKey]) -> Result<String, ConnectError> {
@@ -303,7 +321,7 @@ impl Hosts for ModelHosts {
         self.remember(target, keys)
     }
 
-    fn known(&self, _target: &Target) -> Result<Vec<String>, ConnectError> {
+    fn known(&self, _target: &Target) -> Result<Vec<KnownHost>, ConnectError> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(known.iter().map(|key| key.line.clone()).collect())
     }

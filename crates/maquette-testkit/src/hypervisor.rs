@@ -1,7 +1,7 @@
 //! A libvirt that is a model: it opens, tells what there is, and carries plans out by the model's rules.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use maquette_core::abilities::{Asked, Known};
 use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Domain;
+use maquette_core::observed::{Domain, HostPool};
 use maquette_core::plan::{Action, PoolState, Setting};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
@@ -112,6 +112,10 @@ impl Server for Model {
         seen.with_clones_among(&BTreeSet::new(), host)
     }
 
+    fn pools(&self) -> Result<BTreeMap<String, HostPool>, LibvirtError> {
+        Ok(self.machine().seen.pools.clone())
+    }
+
     fn survey(&self) -> Result<Survey, ObserveError> {
         let machine = self.machine();
         let owners = machine
@@ -142,7 +146,7 @@ impl Server for Model {
         let mut machine = self.machine();
         let nodes = machine.seen.domains.values().flat_map(|d| &d.recorded.disks);
         let used: BTreeSet<String> =
-            nodes.filter_map(|d| Some(d.backing.as_ref()?.volume.clone())).collect();
+            nodes.filter_map(|d| Some(d.backing.as_ref()?.volume.to_string())).collect();
         let Some(volumes) = machine.seen.volumes.get_mut(pool) else {
             return Ok(Pruned::default());
         };
@@ -177,7 +181,7 @@ impl Server for Model {
     }
 
     fn abilities(&self, asked: &Asked) -> Result<Known, LibvirtError> {
-        Ok(abilities::known(asked))
+        Ok(abilities::known(asked, self.machine().lacks_firmware))
     }
 
     fn running_nics(&self, domain: &str) -> Result<Vec<RunningNic>, StepError> {

@@ -10,7 +10,7 @@ use maquette_core::expand::{self, Context, ImageMap};
 use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan};
-use maquette_core::syntax::{self, Node, SourceId, Sources};
+use maquette_core::syntax::{self, SourceId, Sources, Tree};
 use maquette_core::topology::{
     self, BmcChoice, NodeRequest, Request, Settings, Topology, VirtType,
 };
@@ -18,10 +18,10 @@ use maquette_core::values::{PublicKey, Secret};
 
 thread_local! {
     /// Trees of texts without mistakes, by their places among sources: tests read the same files thousands of times.
-    static READ: RefCell<HashMap<(SourceId, String), Node>> = RefCell::default();
+    static READ: RefCell<HashMap<(SourceId, String), Tree>> = RefCell::default();
 }
 
-fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
+fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Tree> {
     let key = (id, sources.get(id).text.clone());
     if let Some(tree) = READ.with_borrow(|read| read.get(&key).cloned()) {
         return Some(tree);
@@ -67,7 +67,7 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
     let text = defaults::get(Kind::Network, network).unwrap_or(network);
     let id = sources.add("network.yml", text);
     let whole = sources.whole(id);
-    let network = parse(&sources, id, &mut diags).unwrap_or(Node::empty_map(whole));
+    let network = parse(&sources, id, &mut diags).unwrap_or(Tree::empty_map(whole));
     let list: Vec<ExtraVar> = extra
         .iter()
         .map(|text| {
@@ -76,7 +76,7 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
             let (path, value) = text.split_once('=').expect("KEY=VALUE");
             let span = syntax::Span { start: path.len() as u32 + 1, ..span };
             let path = path.split('.').map(String::from).collect();
-            ExtraVar { path, value: Node::scalar(value, span), from_file: false, span }
+            ExtraVar { path, value: Tree::scalar(value, span), from_file: false, span }
         })
         .collect();
     let extra = extra_vars(&list, whole, &mut diags);
@@ -188,7 +188,13 @@ fn expanded(
 ) -> (Blueprint, Diagnostics) {
     let images: ImageMap = expand::image_sources(topology)
         .into_iter()
-        .map(|s| (s.clone(), Image { volume: format!("maquette-{s}.qcow2"), source: s }))
+        .map(|source| {
+            let name = source.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+            // As far as a file's name may be long.
+            let name: String = name.chars().take(200).collect();
+            let volume = format!("maquette-{name}.qcow2").parse().expect("it is a file's name");
+            (source.clone(), Image { source, volume })
+        })
         .collect();
     let mut diags = Diagnostics::default();
     let context = Context {

@@ -92,6 +92,8 @@ pub struct Machine {
     pub powers: BTreeMap<String, Power>,
     /// Domains whose disks are hardly read.
     pub unread: BTreeSet<String>,
+    /// Whether its libvirt finds neither UEFI nor anything that emulates a TPM.
+    pub lacks_firmware: bool,
     /// Interfaces whose guests send nothing.
     pub mute: BTreeSet<MacAddr>,
     /// Lines of sections of what the engine's script for `doctor` prints, in place of those where all is well.
@@ -139,6 +141,7 @@ impl Machine {
             limits: BTreeMap::new(),
             powers: BTreeMap::new(),
             unread: BTreeSet::new(),
+            lacks_firmware: false,
             mute: BTreeSet::new(),
             looks: BTreeMap::new(),
             listeners: None,

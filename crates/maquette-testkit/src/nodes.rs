@@ -1,15 +1,19 @@
 //! Nodes and interfaces with nothing special about them: a test names what it is about, with `..node(…)`.
 
+use std::num::NonZeroU32;
+
 use maquette_core::blueprint::{Access, Attachment, Guest, Interface, Ipv4Setup, Node, Vnc};
 use maquette_core::topology::{BootMode, SeedDrive, VirtType};
 use maquette_core::units::MacAddr;
-use maquette_core::values::{ConnectionPlugin, DeviceModel, Login, MachineName, PublicKey};
+use maquette_core::values::{
+    ConnectionPlugin, DeviceModel, FileName, Login, MachineName, PublicKey,
+};
 use uuid::Uuid;
 
 /// What the first boot of a node sets up.
 pub fn guest() -> Guest {
     Guest {
-        seed: "n-0-seed.img".into(),
+        seed: FileName::known("n-0-seed.img"),
         drive: SeedDrive::CdRom,
         user: Login::known("cloud-user"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA maquette"),
@@ -31,7 +35,7 @@ pub fn node(name: &str) -> Node {
         index: 0,
         uuid: Uuid::from_u128(9),
         virt: VirtType::Qemu,
-        vcpus: 1,
+        vcpus: NonZeroU32::MIN,
         cpu_model: MachineName::known("maximum"),
         memory_mib: 64,
         memory_max_mib: None,

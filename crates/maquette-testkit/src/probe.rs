@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use maquette_core::blueprint::Bmc;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{LinkKind, Listening};
 use maquette_engine::prepare;
@@ -30,6 +31,18 @@ fn bmcs(machine: &Machine) -> String {
     let unreached = bmcs.unreached.iter().map(|node| format!("\nunreached {node}"));
     let lines = bmcs.digests.iter().map(|(node, digest)| format!("\nbmc {node} {digest}"));
     format!("environment {environment} {run}{}", unreached.chain(lines).collect::<String>())
+}
+
+/// Addresses that BMCs have of their own, on bridges of their networks.
+fn addresses(machine: &Machine) -> String {
+    let seen = &machine.seen;
+    let bmcs = seen.domains.values().filter_map(|domain| domain.recorded.bmc.as_ref());
+    let there = bmcs.filter(|bmc| bmc.own_address && seen.host.addresses.contains(&bmc.address));
+    let line = |bmc: &Bmc| {
+        let network = seen.networks.get(&bmc.network)?;
+        Some(format!("9: {} inet {}/32 scope global\n", network.defined.bridge, bmc.address))
+    };
+    there.filter_map(line).collect()
 }
 
 /// What the probe prints of keys that open it for connections to nodes. One environment has any.
@@ -111,6 +124,7 @@ pub fn text(
         ("devices", format!("Inter-|\n face |{devices}")),
         ("memory", format!("MemTotal: {0} kB\nMemAvailable: {0} kB", machine.memory_mib * 1024)),
         ("links", links),
+        ("addresses", addresses(machine)),
         ("guards", host.guarded.iter().map(|g| format!("{g}\n")).collect()),
         ("vswitch", vswitch.into()),
         ("hook", hook),

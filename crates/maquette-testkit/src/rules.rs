@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::blueprint;
+use maquette_core::blueprint::{self, Pool};
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{
-    self, DiskDevice, Edited, Hardware, HostLink, LinkKind, Nic, Observed, Wiring,
+    self, DiskDevice, Edited, Hardware, HostLink, HostPool, LinkKind, Nic, Observed, Wiring,
 };
 use maquette_core::plan::{self, Action, Step};
+use maquette_core::values::FileName;
 
 /// A hypervisor with these NICs; the first has the default route.
 pub fn machine(nics: &[&str]) -> Observed {
@@ -90,7 +91,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
     match action {
         Action::Apply(_) | Action::Restore(_) => {}
         Action::FetchImage { image, pool, .. } => {
-            seen.volumes.entry(pool.name.to_string()).or_default().insert(image.volume.clone());
+            seen.volumes.entry(pool.name.to_string()).or_default().insert(image.volume.to_string());
         }
         Action::DefineNetwork { network, allocation, .. } => {
             let active = seen.networks.get(&network.name).is_some_and(|n| n.active);
@@ -188,7 +189,28 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             };
             seen.domains.insert(node.name.clone(), domain);
         }
+        Action::MakePool { pool } => {
+            let recorded = seen.disk_pools().any(|own| own == pool);
+            assert!(recorded, "{title}: no record names it yet");
+            let Pool { name, path } = &pool.pool;
+            let other = seen.pools.iter().find(|(n, p)| *n != name.as_str() && p.path == **path);
+            assert_eq!(other, None, "{title}: the directory has a pool");
+            let found = HostPool { path: path.to_string(), active: true };
+            assert!(seen.pools.insert(name.to_string(), found).is_none_or(|p| !p.active));
+            seen.volumes.entry(name.to_string()).or_default();
+        }
+        Action::RemovePool { pool } => {
+            let name = pool.name.as_str();
+            let recorded = seen.disk_pools().any(|own| own.pool == *pool && own.made);
+            assert!(recorded || !seen.pools.contains_key(name), "{title}: it is not ours any more");
+            if seen.volumes.get(name).is_none_or(|volumes| volumes.is_empty()) {
+                seen.pools.remove(name);
+                seen.volumes.remove(name);
+            }
+        }
         Action::CreateVolume { disk, pool, over } => {
+            let own = disk.pool_or(pool);
+            assert!(own == pool || !seen.lacks_pool(own), "{title}: its pool does not run");
             let named = seen
                 .domains
                 .values()
@@ -196,21 +218,24 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             assert!(named, "{title}: no domain names it yet, a crash would lose it");
             if let Some(image) = &disk.backing {
                 let instead = over.as_ref().map(|template| &template.image.volume);
-                let there = |volume: &String| seen.has_volume(pool, volume);
+                let there = |volume: &FileName| seen.has_volume(pool, volume);
                 let any = there(&image.volume) || instead.is_some_and(there);
                 assert!(any, "{title}: its image is missing");
             }
-            seen.volumes.entry(pool.name.to_string()).or_default().insert(disk.volume.clone());
+            let volumes = seen.volumes.entry(own.name.to_string()).or_default();
+            volumes.insert(disk.volume.to_string());
         }
         Action::CreateSeed { volume, pool, files } => {
             assert!(!files.is_empty());
-            seen.volumes.entry(pool.name.to_string()).or_default().insert(volume.clone());
+            seen.volumes.entry(pool.name.to_string()).or_default().insert(volume.to_string());
         }
         Action::ResizeVolume { volume, pool, .. } => {
             assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
         }
         Action::DeleteVolume { volume, pool } => {
-            let file = format!("{}/{volume}", pool.path);
+            let own = seen.disk_pools().any(|own| own.pool == *pool);
+            assert!(!own || !seen.lacks_pool(pool), "{title}: its pool does not run");
+            let file = pool.file(volume);
             let used = seen
                 .domains
                 .values()
@@ -222,7 +247,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             // libvirt calls the overlay of a snapshot after the volume.
             let stem = |v: &str| v.rsplit_once('.').is_some_and(|(v, _)| volume.starts_with(v));
             let overlay = seen.domains.values().any(|d| d.recorded.volumes().any(stem));
-            let known = named || overlay || tenants.any(|t| t.volumes.contains(volume));
+            let known = named || overlay || tenants.any(|t| t.placed().any(|(_, v)| v == volume));
             assert!(known || !seen.has_volume(pool, volume), "{title}: nobody names it any more");
             seen.volumes.entry(pool.name.to_string()).or_default().remove(volume);
         }
@@ -230,15 +255,14 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             assert!(seen.has_volume(pool, volume), "{title}: it does not exist");
             let named = seen.domains.values().any(|d| d.recorded.volumes().any(|v| v == volume));
             let mut tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
-            let known = named || tenants.any(|t| t.volumes.contains(volume));
+            let known = named || tenants.any(|t| t.placed().any(|(_, v)| v == volume));
             assert!(known, "{title}: nobody has named it until now");
         }
         Action::StartDomain { name, ready } => {
             let domain = seen.domains.get(name).expect("a domain is defined before it starts");
             let node = domain.recorded.clone();
-            let seed = node.guest.iter().map(|g| &g.seed);
-            for volume in node.disks.iter().map(|d| &d.volume).chain(seed) {
-                assert!(seen.has_volume(&domain.pool, volume), "{title}: {volume} is missing");
+            for (pool, volume) in node.placed(&domain.pool) {
+                assert!(seen.has_volume(pool, volume), "{title}: {volume} is missing");
             }
             let defined = domain.defined.clone();
             for interface in &node.interfaces {
@@ -261,8 +285,8 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let (image, volumes) =
                 (&template.image.volume, seen.volumes.get_mut(pool.name.as_str()));
             let volumes = volumes.expect("there is such a pool");
-            assert!(volumes.contains(image), "{title}: {image} is missing");
-            volumes.extend([template.disk(), template.memory()]);
+            assert!(volumes.contains(image.as_str()), "{title}: {image} is missing");
+            volumes.extend([template.disk(), template.memory()].map(String::from));
         }
         Action::RestoreDomain { node, template, ready, pool } => {
             let overlaid = [template.disk(), template.image.volume.clone()];
@@ -275,7 +299,8 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             seen.domains.get_mut(name).expect("it exists").ready = true;
         }
         Action::ChangeDomain { name, change } => {
-            let pool_has = |disk: &blueprint::Disk, pool| seen.has_volume(pool, &disk.volume);
+            let pool_has =
+                |disk: &blueprint::Disk, pool| seen.has_volume(disk.pool_or(pool), &disk.volume);
             if let plan::LiveChange::AttachDisk { disk, pool } = change {
                 assert!(pool_has(disk, pool), "{title}: its volume is missing");
             }
@@ -356,7 +381,7 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
             live.memory_mib = *mib;
         }
         LiveChange::AttachDisk { disk, pool } => {
-            let file = format!("{}/{}", pool.path, disk.volume);
+            let file = disk.file(pool);
             if !live.disks.iter().any(|d| d.file == file) {
                 assert!(live.disks.iter().all(|d| d.device != disk.device), "it is taken");
                 live.disks.push(DiskDevice {
@@ -375,12 +400,16 @@ fn change_live(domain: &mut observed::Domain, change: &plan::LiveChange) {
                 live.nics.push(Nic {
                     mac: interface.mac,
                     network: interface.source(),
-                    portgroup: interface.attachment.portgroup().unwrap_or_default().into(),
+                    portgroup: interface
+                        .attachment
+                        .portgroup()
+                        .map(|p| p.to_string())
+                        .unwrap_or_default(),
                     model: interface.model.to_string(),
                 });
             }
         }
-        LiveChange::DetachInterface { mac } => live.nics.retain(|n| n.mac != *mac),
+        LiveChange::DetachInterface { mac, .. } => live.nics.retain(|n| n.mac != *mac),
     }
 }
 

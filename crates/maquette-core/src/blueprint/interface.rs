@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::units::MacAddr;
-use crate::values::{DeviceModel, InterfaceName, NetworkName};
+use crate::values::{DeviceModel, InterfaceName, Mtu, Name, NetworkName};
 
 /// A network interface of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct Interface {
     pub ipv6: Option<Ipv6Net>,
     /// Whether the default route goes through it.
     pub default_route: bool,
-    /// MTU in bytes.
-    pub mtu: Option<u32>,
+    /// MTU.
+    pub mtu: Option<Mtu>,
 }
 
 /// What an interface is plugged into.
@@ -39,7 +39,7 @@ pub enum Attachment {
     /// the MTU.
     OtherBridge {
         /// Portgroup of the network.
-        portgroup: Option<String>,
+        portgroup: Option<Name>,
         /// Who computes checksums.
         checksums: Checksums,
     },
@@ -95,9 +95,9 @@ impl Ipv4Setup {
 
 impl Attachment {
     /// Portgroup, if it has one.
-    pub fn portgroup(&self) -> Option<&str> {
+    pub fn portgroup(&self) -> Option<&Name> {
         match self {
-            Self::OtherBridge { portgroup, .. } => portgroup.as_deref(),
+            Self::OtherBridge { portgroup, .. } => portgroup.as_ref(),
             Self::Network | Self::HostBridge => None,
         }
     }
@@ -120,13 +120,18 @@ impl Interface {
         }
     }
 
+    /// What it is, for people: `eth1 (lab-back)`.
+    pub fn shown(&self) -> String {
+        format!("{} ({})", self.name, self.network)
+    }
+
     /// Whether `network` is a bridge of the hypervisor's own instead.
     pub fn is_on_host_bridge(&self) -> bool {
         self.attachment == Attachment::HostBridge
     }
 
     /// The MTU that libvirt has to be told, since it did not make the bridge.
-    pub fn told_mtu(&self) -> Option<u32> {
+    pub fn told_mtu(&self) -> Option<Mtu> {
         self.mtu.filter(|_| self.attachment != Attachment::Network)
     }
 

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::topology::{Dhcp, Forward};
-use crate::values::InterfaceName;
+use crate::values::{InterfaceName, Mtu, Name, VlanId};
 
 /// Who carries a network's frames, and how they reach the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,15 +97,15 @@ pub struct Uplink {
     pub stp: bool,
     /// Whether nodes are kept from serving DHCP and routes on the LAN.
     pub guard: bool,
-    /// MTU of the NIC in bytes, if it is to be changed.
-    pub mtu: Option<u32>,
+    /// MTU of the NIC, if it is to be changed.
+    pub mtu: Option<Mtu>,
 }
 
 /// A VLAN of a portgroup.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag {
     /// Its number.
-    pub id: u16,
+    pub id: VlanId,
     /// Whether its frames have no tag.
     pub native: bool,
 }
@@ -114,7 +114,7 @@ pub struct Tag {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Portgroup {
     /// Name.
-    pub name: String,
+    pub name: Name,
     /// Whether interfaces that name none are in it.
     pub default: bool,
     /// Whether frames keep their tags.
@@ -129,7 +129,7 @@ pub struct HostPort {
     /// Its name.
     pub name: InterfaceName,
     /// VLAN; none for the bridge's own.
-    pub tag: Option<u16>,
+    pub tag: Option<VlanId>,
     /// Addresses.
     pub addresses: Vec<IpNet>,
 }

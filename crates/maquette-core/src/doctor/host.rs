@@ -194,6 +194,10 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
         let (cause, way) = dropped.said();
         found.push(filtered(finding("dhcp-filtered", cause), &dropped.by, bridge, way));
     }
+    // What is known of the firewall and of forwarding is about IPv4.
+    if network.recorded.ipv4.is_none() && network.recorded.ipv6.is_some() {
+        return found;
+    }
     let leads_outside =
         matches!(&network.recorded.carrier, Carrier::Libvirt(way) if *way != Outside::Isolated);
     if leads_outside && host.forwards == Some(false) {

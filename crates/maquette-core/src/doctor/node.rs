@@ -38,7 +38,7 @@ pub(super) fn node(
     }
     found.extend(match answer {
         Some(SshAnswer::Greeted) => look.login(),
-        None | Some(SshAnswer::Unknown) => look.boot(),
+        None | Some(SshAnswer::Unknown) => look.boot().or_else(|| look.nameless()),
         Some(answer) => {
             let way = || look.barred().or_else(|| look.way());
             look.boot().or_else(way).or_else(|| look.port(answer))
@@ -70,8 +70,7 @@ impl Look<'_> {
 
     /// The NIC through which the node is reached.
     fn nic(&self) -> Option<&Interface> {
-        let address = self.domain.recorded.access.address?;
-        self.domain.recorded.interfaces.iter().find(|i| i.has_address(address))
+        self.domain.recorded.way_in()
     }
 
     fn network(&self) -> Option<&Network> {
@@ -96,7 +95,8 @@ impl Look<'_> {
 
     fn sent(&self) -> Option<u64> {
         let all = &self.signs.frames;
-        (!all.is_empty()).then(|| all.values().map(|frames| frames.sent).sum())
+        (!all.is_empty())
+            .then(|| all.values().fold(0, |sum: u64, frames| sum.saturating_add(frames.sent)))
     }
 
     /// Whether the domain runs, and why not.
@@ -163,21 +163,20 @@ impl Look<'_> {
 
     fn denied(&self) -> Option<Finding> {
         let line = host::denied(self.host, self.domain)?;
-        let (code, who, advice) = match line.contains("apparmor=") {
+        let (code, cause, advice) = match line.contains("apparmor=") {
             true => (
                 "apparmor-denied",
-                "AppArmor",
+                "AppArmor does not let its QEMU use a file",
                 "`aa-status` shows the profile; files of a pool have to be where libvirt's profile lets QEMU read \
                  them, or be named in /etc/apparmor.d/local/abstractions/libvirt-qemu",
             ),
             false => (
                 "selinux-denied",
-                "SELinux",
+                "SELinux does not let its QEMU use a file",
                 "`restorecon -R` on the pool's directory gives files their labels again; `ausearch -m avc -ts \
                  recent` shows more",
             ),
         };
-        let cause = format!("{who} does not let its QEMU use a file");
         Some(self.finding(Layer::Hypervisor, code, cause).seen([line]).advise(advice))
     }
 
@@ -208,6 +207,9 @@ impl Look<'_> {
             pool => self
                 .finding(Layer::Hypervisor, "io-error", "a disk could not be read or written, and QEMU has paused it")
                 .seen([seen.to_string()].into_iter().chain(pool.map(host::room)))
+                .seen(self.domain.recorded.disk_pools().map(|own| {
+                    format!("`df {}` tells how much room there is for its disks there", own.pool.path)
+                }))
                 .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
                 .advise("the hypervisor's `dmesg` says more, unless there was no room that is there again")
                 .advise(resume),
@@ -276,6 +278,31 @@ impl Look<'_> {
             "let what leaves through `{}` to TCP port 22 pass in the hypervisor's firewall",
             network.recorded.bridge
         )))
+    }
+
+    /// Whether it has said which address it has from its LAN, if that is for somebody there to give.
+    fn nameless(&self) -> Option<Finding> {
+        let record = &self.domain.recorded;
+        let late = self.signs.evidence.uptime_s.is_none_or(|up| up >= START_S);
+        if record.guest.is_none() || record.access.address.is_some() || self.domain.ready || !late {
+            return None;
+        }
+        let nic = self.nic()?;
+        let frames = self.signs.frames.get(&nic.mac).map(|f| {
+            format!("{} has sent {} frames and received {}", nic.name, f.sent, f.received)
+        });
+        let cause = format!("it has not said which address it has on {}", nic.network);
+        let name = &record.name;
+        Some(
+            self.finding(Layer::Network, "lan-no-address", cause)
+                .seen(host::busy(self.host))
+                .seen(frames)
+                .advise(format!(
+                    "a DHCP server of that LAN gives it one: is there one, and does it answer {}?",
+                    nic.mac
+                ))
+                .advise(format!("`maquette console {name}` shows what the guest itself says")),
+        )
     }
 
     /// Whether it has its address.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::pools;
 use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -129,6 +130,7 @@ fn shares_with_others(network: &Network, before: &[Network], diags: &mut Diagnos
 /// then, a playbook's for instance, and may well be there.
 pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     let orphans = observed.orphans();
+    pools::conflicts(blueprint, observed, diags);
     for node in &blueprint.nodes {
         if observed.claims.domains.contains(node.name.as_str()) {
             diags.push(foreign("domain", &node.name));
@@ -143,22 +145,24 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
         }
         let own = orphans.get(&node.name);
         let recorded = observed.tenant(&node.name);
-        for volume in node.volumes() {
-            let holders = match recorded.filter(|t| t.volumes.iter().any(|v| v == volume)) {
+        for (pool, volume) in node.placed(&blueprint.pool) {
+            let known = recorded.and_then(|t| t.placed().find(|(_, v)| *v == volume));
+            let holders = match known {
                 // Nobody has a volume that is gone, whatever libvirt does not say; a pool that was not looked into may have it.
-                Some(tenant) if observed.lacks_volume(&tenant.pool, volume) => {
-                    observed.claims.holders(&tenant.pool, volume)
+                Some((pool, _)) if observed.lacks_volume(pool, volume) => {
+                    observed.claims.holders(pool, volume)
                 }
-                Some(tenant) => observed.in_use(&tenant.pool, volume),
-                None => observed.claims.holders(&blueprint.pool, volume),
+                Some((pool, _)) => observed.in_use(pool, volume),
+                None => observed.claims.holders(pool, volume),
             };
             if !holders.is_empty() {
                 diags.push(in_use(volume, &holders));
                 continue;
             }
-            let ours = own.is_some_and(|o| o.volumes.contains(volume))
-                || observed.is_in_edited(&node.name, &blueprint.pool, volume);
-            if !ours && observed.has_volume(&blueprint.pool, volume) {
+            let ours = own.is_some_and(|o| o.has(volume))
+                || observed.is_in_edited(&node.name, pool, volume);
+            // What is in a directory that a disk names is looked at there.
+            if !ours && *pool == blueprint.pool && observed.has_volume(pool, volume) {
                 let what = "`maquette image prune` removes it if it stayed for a linked clone that has gone since";
                 diags.push(foreign("volume", volume).help(what));
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Context;
 use crate::blueprint::Image;
 use crate::topology::{Disk, Role, Settings, Topology};
+use crate::values::FileName;
 
 /// Images that are to be downloaded again: all of them, or those of single disks.
 pub(super) fn refreshed(
@@ -28,7 +29,7 @@ pub(super) fn refreshed(
 
 /// The image that a disk of a node type overlays: of its system disk as the type has it set up.
 pub(super) fn image(role: &Role, number: usize, source: &str, context: &Context<'_>) -> Image {
-    let unknown = || Image { source: source.into(), volume: String::new() };
+    let unknown = || Image { source: source.into(), volume: FileName::unknown() };
     let image = context.images.get(source).cloned().unwrap_or_else(unknown);
     if role.customize && number == 0 && role.deploy_os { image.customized() } else { image }
 }

@@ -4,6 +4,7 @@ use ipnet::Ipv4Net;
 
 use super::wiring::Port;
 use crate::blueprint::{Attachment, Carrier, Checksums, Ipv4Setup, Network, Outside};
+use crate::values::Name;
 
 /// What it is plugged into. `on_host` tells that it is a bridge of the hypervisor's own.
 pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) -> Attachment {
@@ -13,9 +14,12 @@ pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) 
     if network.is_some_and(|n| n.carrier.is_served()) {
         return Attachment::Network;
     }
-    let userspace = network.and_then(|n| n.carrier.vswitch()).is_some_and(|v| v.userspace);
+    let vswitch = network.and_then(|n| n.carrier.vswitch());
+    let userspace = vswitch.is_some_and(|v| v.userspace);
+    let wanted = |name: &&Name| port.portgroup.as_ref().is_some_and(|wanted| *name == wanted);
+    let mut names = vswitch.into_iter().flat_map(|v| &v.portgroups).map(|group| &group.name);
     Attachment::OtherBridge {
-        portgroup: port.portgroup.clone(),
+        portgroup: names.find(wanted).cloned(),
         checksums: if userspace { Checksums::Guest } else { Checksums::Hypervisor },
     }
 }

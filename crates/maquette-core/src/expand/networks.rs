@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
 use crate::observed::Observed;
 use crate::topology::{self, Topology};
-use crate::values::{InterfaceName, Name, NetworkName, NodeName};
+use crate::values::{InterfaceName, Mtu, Name, NetworkName, NodeName};
 
 /// That of a network without a way to the outside.
 const ALONE: Carrier = Carrier::Libvirt(Outside::Isolated);
@@ -153,7 +153,7 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
 }
 
 /// The bridge of a link between nodes.
-pub(super) fn link(name: &Name, hub: bool, mtu: Option<u32>, environment: &EnvName) -> Network {
+pub(super) fn link(name: &Name, hub: bool, mtu: Option<Mtu>, environment: &EnvName) -> Network {
     let tuning = BridgeOptions { link_local: true, hub, ..BridgeOptions::default() };
     Network { tuning, mtu, ..bare(name, environment) }
 }
@@ -185,7 +185,7 @@ fn vswitch(
         group.vlans.iter().map(|v| Tag { id: v.id.value, native: v.native }).collect()
     };
     let portgroups = vswitch.portgroups.iter().map(|group| Portgroup {
-        name: group.name.value.to_string(),
+        name: group.name.value.clone(),
         default: group.default,
         trunk: group.trunk,
         tags: tags(group),
@@ -223,7 +223,7 @@ pub(super) fn add_nodes(
             (None, Some(orphan)) => orphan.pool.clone(),
             (None, None) => pool.clone(),
         },
-        volumes: node.volumes().map(String::from).collect(),
+        volumes: node.stored(),
         extension: extension.contains(&node.name),
     });
     let mut tenants: Vec<NodeVolumes> = tenants.collect();

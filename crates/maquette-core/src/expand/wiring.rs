@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::topology::{Interface, Role, Topology};
 use crate::units::MacAddr;
 use crate::values::{DeviceModel, Name, NodeType};
@@ -39,6 +40,33 @@ pub(super) struct Wiring {
     alike: BTreeSet<String>,
     /// Interfaces at the far ends, by node.
     ends: BTreeMap<Far, Vec<Port>>,
+}
+
+/// Says which interfaces are to be on a hub, and are on a bridge that is there already.
+pub(super) fn other_hubs(
+    topology: &Topology,
+    indexes: &Indexes,
+    is_there: impl Fn(&Name) -> bool,
+    diags: &mut Diagnostics,
+) {
+    for role in topology.roles.iter().filter(|role| !of(indexes, role).is_empty()) {
+        for interface in role.every_interface().filter(|i| i.hub && i.connect_to.is_none()) {
+            let name = &interface.network;
+            if topology.network(&name.value).is_some() || !is_there(&name.value) {
+                continue;
+            }
+            let message = format!(
+                "`hub` of node type `{}` has no effect: bridge `{}` is there already, and stays as it is",
+                role.file, name.value
+            );
+            let help = format!(
+                "`ip link set {} type bridge ageing_time 0` there makes it a hub",
+                name.value
+            );
+            let diagnostic = Diagnostic::warning(WITHOUT_EFFECT, message);
+            diags.push(diagnostic.at(name.span, "").help(help));
+        }
+    }
 }
 
 impl Wiring {

@@ -72,6 +72,7 @@ const OF_KINDS: &[(&str, &str)] = &[
     ("a machine type", "q35"),
     ("an image", "https://example.org/disk.qcow2"),
     ("a disk bus", "scsi"),
+    ("a directory of the hypervisor", "/srv/disks"),
     ("an Ansible group", "web"),
     ("a login name", "admin"),
     ("a connection plug-in", "ssh"),
@@ -141,14 +142,18 @@ pub(super) fn of_key(key: &Key) -> String {
 /// What goes with a key of an interface: the network that it is on.
 pub(super) fn beside(key: &str) -> Option<&'static str> {
     match key {
-        "ip" | "portgroup" | "model" | "bridged" | "hub" => Some("network: front"),
-        "src_model" => Some("connect_to: spine"),
+        "ip" | "portgroup" | "model" | "bridged" => Some("network: front"),
+        "src_model" | "hub" => Some("connect_to: spine"),
         _ => None,
     }
 }
 
-/// An example whose addresses are of the family that it is about.
+/// An example whose addresses are of the family that it is about, and whose disk is one that a key of it is for.
 pub(super) fn settled(example: &str) -> String {
+    // The first disk of a node with an operating system is made from its image.
+    if example.contains("{disk1: {preallocation") {
+        return example.replace("{disk1: {", "{disk1: {size: 20G}, disk2: {size: 20G, ");
+    }
     match example.contains("ipv6: {") {
         true => {
             let range = "{range: {start: 10.9.0.100, end: 10.9.0.200}}";

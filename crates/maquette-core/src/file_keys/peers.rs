@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 24] = [
+pub(crate) const ROWS: [Row; 26] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -79,9 +79,9 @@ pub(crate) const ROWS: [Row; 24] = [
         "`maquette share FILE` lets further keys in",
     ),
     (
-        &["uefi", "firmware", "efi"],
+        &["uefi", "firmware", "efi", "bootmode"],
         "cpumodel",
-        "`bootmode: uefi` at the top of maquette.yaml has nodes start with UEFI",
+        "`bootmode: uefi` at the top of maquette.yaml has nodes without an operating system start with UEFI",
     ),
     (
         &["private_network", "public_network", "mask", "netmask"],
@@ -110,6 +110,8 @@ pub(crate) const ROWS: [Row; 24] = [
         "floating_ip",
         "`subnet: 10.9.0.0/24` says which addresses a network has; the hypervisor has the first",
     ),
+    (&["address", "addresses", "ip_address", "ipaddr", "ipv4", "static_ip"], "ip", ""),
+    (&["name", "net", "net_name", "network_name", "bridge", "source"], "network", ""),
     (&["mode", "type", "nat", "isolated"], "forward", ""),
     (&["capacity", "size_gb", "disk_size", "gb"], "size", ""),
 ];
@@ -127,6 +129,13 @@ pub fn own_word(word: &str, known: &[&str]) -> Option<&'static str> {
     let fits = |(words, key, advice): &&Row| {
         words.contains(&word.as_str()) && known.contains(key) && advice.is_empty()
     };
+    ROWS.iter().find(fits).map(|(_, key, _)| *key)
+}
+
+/// The same of whatever is said of that word.
+pub(crate) fn meant(word: &str, known: &[&str]) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    let fits = |(words, key, _): &&Row| words.contains(&word.as_str()) && known.contains(key);
     ROWS.iter().find(fits).map(|(_, key, _)| *key)
 }
 

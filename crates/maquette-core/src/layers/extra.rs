@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::merge::{Lists, lay};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Node, Span, Value};
+use crate::syntax::{Span, Tree, Value};
 
 /// One `-e`, its file (if any) already read.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub struct ExtraVar {
     /// Keys down to the place concerned; empty for the root.
     pub path: Vec<String>,
     /// What to put there.
-    pub value: Node,
+    pub value: Tree,
     /// Whether `value` was read from a file, and so merges rather than replaces.
     pub from_file: bool,
     /// The flag.
@@ -19,15 +19,15 @@ pub struct ExtraVar {
 }
 
 /// Applies extra variables left to right onto an empty tree.
-pub fn extra_vars(list: &[ExtraVar], root_span: Span, diags: &mut Diagnostics) -> Node {
-    let mut root = Node::empty_map(root_span);
+pub fn extra_vars(list: &[ExtraVar], root_span: Span, diags: &mut Diagnostics) -> Tree {
+    let mut root = Tree::empty_map(root_span);
     put(&mut root, list, diags);
     root
 }
 
 /// Applies extra variables left to right to a tree.
 pub fn put<'a>(
-    root: &mut Node,
+    root: &mut Tree,
     list: impl IntoIterator<Item = &'a ExtraVar>,
     diags: &mut Diagnostics,
 ) {
@@ -37,7 +37,7 @@ pub fn put<'a>(
     }
 }
 
-fn put_one(root: &mut Node, index: &mut Index, extra: &ExtraVar, diags: &mut Diagnostics) {
+fn put_one(root: &mut Tree, index: &mut Index, extra: &ExtraVar, diags: &mut Diagnostics) {
     if extra.path.is_empty() && !matches!(extra.value.value, Value::Map(_)) {
         let message = format!("a file of extra variables is a mapping, not {}", extra.value.kind());
         diags.push(
@@ -81,7 +81,7 @@ mod tests {
         let span = sources.whole(id);
         ExtraVar {
             path: path.split('.').map(String::from).collect(),
-            value: Node::scalar(text, span),
+            value: Tree::scalar(text, span),
             from_file: false,
             span,
         }
@@ -241,12 +241,12 @@ mod tests {
                     let id = sources.add("-e", file.unwrap_or("v"));
                     let span = sources.whole(id);
                     let read = || parse(&sources, id, &mut Diagnostics::default()).unwrap();
-                    let value = file.map_or(Node::scalar("v", span), |_| read());
+                    let value = file.map_or(Tree::scalar("v", span), |_| read());
                     ExtraVar { path: path.clone(), value, from_file: file.is_some(), span }
                 })
                 .collect();
             let id = sources.add("-e", "");
-            let mut one_by_one = Node::empty_map(sources.whole(id));
+            let mut one_by_one = Tree::empty_map(sources.whole(id));
             let mut said = Diagnostics::default();
             for extra in &list {
                 put(&mut one_by_one, [extra], &mut said);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::syntax::{Entry, Node, Plain, Span};
+use crate::syntax::{Entry, Plain, Span, Tree};
 
 /// What is known of a node that only grows. Who puts another value in its place begins a new index with it.
 #[derive(Debug, Default)]
@@ -33,13 +33,13 @@ impl Index {
         entries: &'a mut Vec<Entry>,
         key: &str,
         span: Span,
-    ) -> (&'a mut Node, &'a mut Self) {
+    ) -> (&'a mut Tree, &'a mut Self) {
         self.learn(entries);
         let place = self.keys.entry(key.to_string()).or_insert_with(|| {
             entries.push(Entry {
                 key: key.to_string(),
                 key_span: span,
-                value: Node::empty_map(span),
+                value: Tree::empty_map(span),
             });
             Place { number: entries.len() - 1, below: Self::default() }
         });
@@ -48,7 +48,7 @@ impl Index {
     }
 
     /// Whether a list has that item, wherever it was written. As with InfraRed, `1` and `"1"` are two.
-    pub(super) fn has(&mut self, list: &[Node], item: &Plain) -> bool {
+    pub(super) fn has(&mut self, list: &[Tree], item: &Plain) -> bool {
         for item in &list[self.known..] {
             looked_at();
             self.items.insert(Plain::of(item));

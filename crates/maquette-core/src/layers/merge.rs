@@ -1,7 +1,7 @@
 //! How two trees become one.
 
 use super::index::Index;
-use crate::syntax::{Entry, Node, Plain, Value};
+use crate::syntax::{Entry, Plain, Tree, Value};
 
 /// What becomes of two lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +13,12 @@ pub(super) enum Lists {
 }
 
 /// Lays `over` on `base`: mappings merge deeply, everything else is replaced.
-pub fn merge(base: &mut Node, over: &Node) {
+pub fn merge(base: &mut Tree, over: &Tree) {
     lay(base, over, Lists::Replaced, &mut Index::default());
 }
 
 /// Lays `over` on `base`, whose index this is.
-pub(super) fn lay(base: &mut Node, over: &Node, lists: Lists, index: &mut Index) {
+pub(super) fn lay(base: &mut Tree, over: &Tree, lists: Lists, index: &mut Index) {
     match (&mut base.value, &over.value) {
         (Value::Map(into), Value::Map(from)) => {
             from.iter().for_each(|entry| lay_entry(into, entry, lists, index));
@@ -55,15 +55,15 @@ mod tests {
     use crate::syntax::{Sources, parse};
     use proptest::prelude::*;
 
-    fn same(a: &Node, b: &Node) -> bool {
+    fn same(a: &Tree, b: &Tree) -> bool {
         Plain::of(a) == Plain::of(b)
     }
 
-    fn merge_union(base: &mut Node, over: &Node) {
+    fn merge_union(base: &mut Tree, over: &Tree) {
         lay(base, over, Lists::United, &mut Index::default());
     }
 
-    fn tree(text: &str) -> Node {
+    fn tree(text: &str) -> Tree {
         let mut sources = Sources::default();
         let id = sources.add("t", text);
         parse(&sources, id, &mut Diagnostics::default()).unwrap()
@@ -90,11 +90,11 @@ mod tests {
         assert!(same(&base, &tree("a: [1, yes, x, '1']")));
     }
 
-    fn any_tree() -> impl Strategy<Value = Node> {
+    fn any_tree() -> impl Strategy<Value = Tree> {
         let span = tree("a: 1").span;
-        let leaf = "[a-c]{1,2}".prop_map(move |s| Node::scalar(s, span));
+        let leaf = "[a-c]{1,2}".prop_map(move |s| Tree::scalar(s, span));
         leaf.prop_recursive(3, 12, 4, move |inner| {
-            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(move |map| Node {
+            prop::collection::btree_map("[a-d]", inner, 0..4).prop_map(move |map| Tree {
                 value: Value::Map(
                     map.into_iter()
                         .map(|(key, value)| Entry { key, key_span: span, value })
@@ -126,7 +126,7 @@ mod tests {
         fn every_leaf_of_the_upper_layer_wins(a in any_tree(), b in any_tree()) {
             let mut merged = a;
             merge(&mut merged, &b);
-            fn check(over: &Node, merged: &Node) -> bool {
+            fn check(over: &Tree, merged: &Tree) -> bool {
                 match &over.value {
                     Value::Map(entries) if !entries.is_empty() => entries
                         .iter()

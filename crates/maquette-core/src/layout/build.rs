@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::syntax::{Entry, Node, Span, Style, Value};
+use crate::syntax::{Entry, Span, Style, Tree, Value};
 
 /// A mapping that is being made.
 #[derive(Debug)]
@@ -20,12 +20,12 @@ impl Map {
     }
 
     /// Adds a key.
-    pub fn put(&mut self, key: &str, value: Node) {
+    pub fn put(&mut self, key: &str, value: Tree) {
         self.entries.push(Entry { key: key.into(), key_span: value.span, value });
     }
 
     /// Adds a key that was written somewhere itself.
-    pub fn put_at(&mut self, key: &str, key_span: Span, value: Node) {
+    pub fn put_at(&mut self, key: &str, key_span: Span, value: Tree) {
         self.entries.push(Entry { key: key.into(), key_span, value });
     }
 
@@ -35,19 +35,19 @@ impl Map {
     }
 
     /// What was made.
-    pub fn done(self) -> Node {
-        Node { value: Value::Map(self.entries), span: self.span }
+    pub fn done(self) -> Tree {
+        Tree { value: Value::Map(self.entries), span: self.span }
     }
 }
 
 /// A single value.
-pub(super) fn bare(text: impl Into<String>, span: Span) -> Node {
-    Node { value: Value::Scalar(text.into(), Style::Bare), span }
+pub(super) fn bare(text: impl Into<String>, span: Span) -> Tree {
+    Tree { value: Value::Scalar(text.into(), Style::Bare), span }
 }
 
 /// A list.
-pub(super) fn list(items: Vec<Node>, span: Span) -> Node {
-    Node { value: Value::List(items), span }
+pub(super) fn list(items: Vec<Tree>, span: Span) -> Tree {
+    Tree { value: Value::List(items), span }
 }
 
 /// An address as it is in an environment without a prefix. With one, its third octet moves on as that of `{{ net }}` in

@@ -16,7 +16,7 @@ use crate::decode;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Ansible;
 use crate::layers::merge;
-use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 
 /// The layout itself.
 pub const CONFIGURATION: &str = "cifmw_libvirt_manager_configuration";
@@ -84,7 +84,7 @@ const PATCH: &str = "cifmw_libvirt_manager_configuration_patch";
 const DEFINITION_PATCH: &str = "cifmw_networking_mapper_definition_patch";
 
 /// Understands ci-framework's variables.
-pub(super) fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
+pub(super) fn read(variables: &Tree, xml: ReadXml<'_>, diags: &mut Diagnostics) -> Option<Layout> {
     let mut found = Diagnostics::lenient();
     let mut reader = Reader {
         ansible: Ansible::new(variables, DEFAULTS),
@@ -99,7 +99,7 @@ pub(super) fn read(variables: &Node, xml: ReadXml<'_>, diags: &mut Diagnostics) 
 
 struct Reader<'a> {
     ansible: Ansible<'a>,
-    variables: &'a Node,
+    variables: &'a Tree,
     idle: Idle,
     diags: &'a mut Diagnostics,
 }
@@ -120,7 +120,7 @@ impl Reader<'_> {
         let (vms, nets) = (fields.take("vms"), fields.take("networks"));
         fields.finish(self.diags);
         let spineleaf = self.yes("spineleaf_setup", false);
-        let empty = Node::empty_map(span);
+        let empty = Tree::empty_map(span);
         let vms = vms::read(vms.unwrap_or(&empty), spineleaf, &mut self.idle, self.diags);
         let names = self.names();
         let nets = nets.unwrap_or(&empty);
@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 
     /// A variable, with all patches of it in the order of their names.
-    fn patched(&mut self, name: &str, patch: &str) -> Option<Node> {
+    fn patched(&mut self, name: &str, patch: &str) -> Option<Tree> {
         let span = self.variables.span;
         let generated = format!("{name}_gen");
         let mut whole = self
@@ -159,7 +159,7 @@ impl Reader<'_> {
     }
 
     /// A variable of the role that builds layouts.
-    fn own(&mut self, name: &str) -> Option<Node> {
+    fn own(&mut self, name: &str) -> Option<Tree> {
         let span = self.variables.span;
         let node = self.ansible.value(&format!("{OWN}{name}"), span, self.diags)?;
         Some(node).filter(|node| node.value != Value::Null)
@@ -211,7 +211,7 @@ impl Reader<'_> {
 
     /// Whether another variable is made of one.
     fn named(&self, name: &str) -> bool {
-        fn within(node: &Node, name: &str) -> bool {
+        fn within(node: &Tree, name: &str) -> bool {
             match &node.value {
                 Value::Null => false,
                 Value::Scalar(text, _) => text.contains("{{") && text.contains(name),
@@ -265,7 +265,7 @@ impl Reader<'_> {
         nets: &[Net],
         definition: Option<&Definition>,
         whole: Span,
-    ) -> Node {
+    ) -> Tree {
         let span = self.variables.span;
         let translations = match self.ansible.value(TRANSLATIONS, span, self.diags) {
             Some(node) => definition::translations(&node, self.diags),
@@ -297,7 +297,7 @@ impl Reader<'_> {
         nets: &[Net],
         gateways: &[String],
         addresses: &Addresses<'_>,
-    ) -> Node {
+    ) -> Tree {
         let at = vm.kind.span;
         let mut node = Map::at(vm.span);
         node.put("name", bare(node_name(&vm.kind.value), at));
@@ -345,7 +345,7 @@ impl Reader<'_> {
     }
 
     /// Interfaces that all nodes of a type have. One address is all that a node has on a network.
-    fn interfaces(&mut self, vm: &Vm, nets: &[Net], addresses: &Addresses<'_>) -> Vec<Node> {
+    fn interfaces(&mut self, vm: &Vm, nets: &[Net], addresses: &Addresses<'_>) -> Vec<Tree> {
         let mut seen: Vec<&str> = Vec::new();
         let mut all = Vec::new();
         for net in &vm.nets {
@@ -369,7 +369,7 @@ impl Reader<'_> {
 }
 
 /// Addresses as `ip` has them: where they count up, the first is enough, for further nodes, too.
-fn chosen(ips: &[Spanned<Ipv4Addr>], subnet: Ipv4Net, place: Span) -> Node {
+fn chosen(ips: &[Spanned<Ipv4Addr>], subnet: Ipv4Net, place: Span) -> Tree {
     let number = |ip: &Spanned<Ipv4Addr>| u32::from(ip.value);
     let text = |ip: &Spanned<Ipv4Addr>| bare(moving(ip.value, subnet), ip.span);
     let counts_up =
@@ -380,7 +380,7 @@ fn chosen(ips: &[Spanned<Ipv4Addr>], subnet: Ipv4Net, place: Span) -> Node {
     }
 }
 
-fn interface(net: &Spanned<String>, known: Option<&Net>) -> Node {
+fn interface(net: &Spanned<String>, known: Option<&Net>) -> Tree {
     let mut map = Map::at(net.span);
     match known.and_then(|n| n.bridge.as_ref()) {
         Some(bridge) => {
@@ -393,7 +393,7 @@ fn interface(net: &Spanned<String>, known: Option<&Net>) -> Node {
 }
 
 /// Interfaces of the node with each number, where these differ.
-fn by_number(vm: &Vm, shared: &[Node], rows: &[Vec<Spanned<String>>], nets: &[Net]) -> Node {
+fn by_number(vm: &Vm, shared: &[Tree], rows: &[Vec<Spanned<String>>], nets: &[Net]) -> Tree {
     let row = |own: &Vec<Spanned<String>>| {
         let more = own.iter().map(|net| interface(net, nets.iter().find(|n| n.name == net.value)));
         list(shared.iter().cloned().chain(more).collect(), vm.span)
@@ -403,7 +403,7 @@ fn by_number(vm: &Vm, shared: &[Node], rows: &[Vec<Spanned<String>>], nets: &[Ne
     map.done()
 }
 
-fn disks(vm: &Vm) -> Node {
+fn disks(vm: &Vm) -> Tree {
     let (size, bus) = &vm.disk;
     let disk = |size: String, span: Span, bus: &str| {
         let mut disk = Map::at(span);

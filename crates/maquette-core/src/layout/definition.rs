@@ -8,7 +8,7 @@ use super::idle::Idle;
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 
 /// All of it, as far as nodes get addresses from it.
 #[derive(Debug, Default)]
@@ -120,14 +120,14 @@ const FOR_DEPLOYMENT: &str =
     "for what is deployed on the nodes, which have addresses in networks that are not VLANs";
 
 /// Reads all of it.
-pub(super) fn read(node: &Node, idle: &mut Idle, diags: &mut Diagnostics) -> Definition {
+pub(super) fn read(node: &Tree, idle: &mut Idle, diags: &mut Diagnostics) -> Definition {
     let what = "`cifmw_networking_definition`";
     let Some(mut fields) = Fields::new(node, what, DEFINITION, diags) else {
         return Definition::default();
     };
-    let networks = fields.need("networks", diags).map_or(&[][..], Node::entries);
-    let groups = fields.take("group-templates").map_or(&[][..], Node::entries);
-    let instances = fields.take("instances").map_or(&[][..], Node::entries);
+    let networks = fields.need("networks", diags).map_or(&[][..], Tree::entries);
+    let groups = fields.take("group-templates").map_or(&[][..], Tree::entries);
+    let instances = fields.take("instances").map_or(&[][..], Tree::entries);
     fields.finish(diags);
     if let Some(entry) = node.entries().iter().find(|e| e.key == "routers") {
         idle.note("routers", FOR_DEPLOYMENT, entry.key_span);
@@ -152,7 +152,7 @@ impl Definition {
     fn known<'a>(&self, all: impl Iterator<Item = &'a Entry>, diags: &mut Diagnostics) {
         let names = || self.networks.iter().map(|n| n.name.as_str());
         for entry in all {
-            for network in entry.value.get("networks").map_or(&[][..], Node::entries) {
+            for network in entry.value.get("networks").map_or(&[][..], Tree::entries) {
                 if self.network(&network.key).is_none() {
                     let message = format!(
                         "`{}` is on network `{}`, which the definition does not have",
@@ -220,7 +220,7 @@ fn group(entry: &Entry, diags: &mut Diagnostics) -> Option<Group> {
         fields.finish(diags);
         range
     });
-    let networks = fields.take("networks").map_or(&[][..], Node::entries);
+    let networks = fields.take("networks").map_or(&[][..], Tree::entries);
     fields.finish(diags);
     let mut list = Vec::new();
     for network in networks {
@@ -245,7 +245,7 @@ fn instance(entry: &Entry, diags: &mut Diagnostics) -> Vec<(String, String, Span
     let Some(mut fields) = Fields::new(&entry.value, &what, INSTANCE, diags) else {
         return Vec::new();
     };
-    let networks = fields.take("networks").map_or(&[][..], Node::entries);
+    let networks = fields.take("networks").map_or(&[][..], Tree::entries);
     fields.finish(diags);
     let mut list = Vec::new();
     for network in networks.iter().filter(|n| n.value.value != Value::Null) {
@@ -273,7 +273,7 @@ fn range_of(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Range> {
 }
 
 /// `A-B`, or `{start, end}`, or `{start, length}`.
-fn range(node: &Node, diags: &mut Diagnostics) -> Option<Range> {
+fn range(node: &Tree, diags: &mut Diagnostics) -> Option<Range> {
     const EXPECTED: &str = "`FIRST-LAST`, or a mapping with `start` and `end` or `length`";
     if let Value::Scalar(text, _) = &node.value {
         let parts = text.split_once('-').map(|(a, b)| (bound(a), bound(b)));
@@ -287,7 +287,7 @@ fn range(node: &Node, diags: &mut Diagnostics) -> Option<Range> {
     let (start, end) = (fields.take("start"), fields.take("end"));
     let length = fields.number("length", diags);
     fields.finish(diags);
-    let mut read = |node: Option<&Node>| -> Result<Option<Bound>, ()> {
+    let mut read = |node: Option<&Tree>| -> Result<Option<Bound>, ()> {
         let Some(node) = node else { return Ok(None) };
         let Value::Scalar(text, _) = &node.value else {
             diags.push(wrong_type(node, "`range`", EXPECTED));
@@ -332,7 +332,7 @@ impl Range {
 }
 
 /// Names below a variable: `{osp_trunk: [controlplane, ctlplane]}`.
-pub(super) fn translations(node: &Node, diags: &mut Diagnostics) -> Vec<(String, Vec<String>)> {
+pub(super) fn translations(node: &Tree, diags: &mut Diagnostics) -> Vec<(String, Vec<String>)> {
     let what = "`cifmw_networking_mapper_interfaces_info_translations`";
     if Fields::open(node, what, diags).is_none() {
         return Vec::new();

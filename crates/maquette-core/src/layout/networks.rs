@@ -5,7 +5,7 @@ use super::idle::Idle;
 use super::{NetworkXml, ReadXml};
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Entry, Node, Span, Value};
+use crate::syntax::{Entry, Span, Tree, Value};
 
 /// A network of a layout.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Names {
 
 /// Reads all networks.
 pub(super) fn read(
-    node: &Node,
+    node: &Tree,
     names: &Names,
     xml: ReadXml<'_>,
     idle: &mut Idle,
@@ -123,7 +123,7 @@ fn check_mode(
 }
 
 /// The network file that says the same. Bridges of the hypervisor's own are not in it: nodes name them.
-pub(super) fn file(nets: &[Net], names: &Names, whole: Span) -> Node {
+pub(super) fn file(nets: &[Net], names: &Names, whole: Span) -> Tree {
     let mut list = Map::at(whole);
     for net in nets.iter().filter(|net| net.bridge.is_none()) {
         list.put_at(&net.name, net.key_span, network(net, names));
@@ -133,7 +133,7 @@ pub(super) fn file(nets: &[Net], names: &Names, whole: Span) -> Node {
     file.done()
 }
 
-fn network(net: &Net, names: &Names) -> Node {
+fn network(net: &Net, names: &Names) -> Tree {
     let xml = &net.xml;
     let mut map = Map::at(net.span);
     map.put("name", bare(&net.name, net.key_span));

@@ -7,7 +7,7 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expr::Ansible;
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Node, Span, Spanned, Value};
+use crate::syntax::{Span, Spanned, Tree, Value};
 use crate::topology::MOST_NODES;
 
 const TYPES: &str = "node_types";
@@ -96,12 +96,12 @@ const SPEC: &[Key] = &[
 ];
 
 /// Whether variables are tenks'.
-pub(super) fn is_one(variables: &Node) -> bool {
+pub(super) fn is_one(variables: &Tree) -> bool {
     [TYPES, SPECS].iter().any(|name| variables.get(name).is_some())
 }
 
 /// Understands it. Unknown keys are warnings: the file is made for another program.
-pub(super) fn read(variables: &Node, diags: &mut Diagnostics) -> Option<Layout> {
+pub(super) fn read(variables: &Tree, diags: &mut Diagnostics) -> Option<Layout> {
     let mut found = Diagnostics::lenient();
     let mut reader = Reader {
         ansible: Ansible::new(variables, &[]),
@@ -130,7 +130,7 @@ impl Physical {
 
 struct Reader<'a> {
     ansible: Ansible<'a>,
-    variables: &'a Node,
+    variables: &'a Tree,
     idle: Idle,
     diags: &'a mut Diagnostics,
 }
@@ -177,7 +177,7 @@ impl Reader<'_> {
         })
     }
 
-    fn needed(&mut self, name: &str) -> Option<Node> {
+    fn needed(&mut self, name: &str) -> Option<Tree> {
         let node = self.ansible.value(name, self.variables.span, self.diags);
         if node.is_none() {
             let message = format!("tenks' configuration has no `{name}`");
@@ -211,7 +211,7 @@ impl Reader<'_> {
         }
     }
 
-    fn command(&mut self, node: &Node) {
+    fn command(&mut self, node: &Tree) {
         if let Value::Scalar(text, _) = &node.value
             && text != "deploy"
         {
@@ -224,12 +224,12 @@ impl Reader<'_> {
     /// Some nodes of a type.
     fn spec(
         &mut self,
-        item: &Node,
-        types: &Node,
+        item: &Tree,
+        types: &Tree,
         names: &[String],
         physical: &mut Vec<Physical>,
-        mappings: Option<&Node>,
-    ) -> Option<(String, Node)> {
+        mappings: Option<&Tree>,
+    ) -> Option<(String, Tree)> {
         let mut fields = Fields::new(item, "an item of `specs`", SPEC, self.diags)?;
         let kind = fields.text("type", self.diags);
         let count = fields.number("count", self.diags);
@@ -267,9 +267,9 @@ impl Reader<'_> {
     fn node(
         &mut self,
         kind: &Spanned<String>,
-        described: &Node,
+        described: &Tree,
         physical: &mut Vec<Physical>,
-        mappings: Option<&Node>,
+        mappings: Option<&Tree>,
     ) -> Option<Map> {
         let what = format!("node type `{}`", kind.value);
         let mut fields = Fields::new(described, &what, NODE_TYPE, self.diags)?;
@@ -312,7 +312,7 @@ impl Reader<'_> {
         Some(map)
     }
 
-    fn disk(&mut self, volume: &Node) -> Option<Node> {
+    fn disk(&mut self, volume: &Tree) -> Option<Tree> {
         let mut fields = Fields::new(volume, "a volume", VOLUME, self.diags)?;
         let capacity = fields.text("capacity", self.diags);
         let image = fields.text("image", self.diags);
@@ -348,7 +348,7 @@ fn size(capacity: &str) -> String {
 }
 
 /// An interface on a physical network, which is noted where it is a new one.
-fn interface(name: Spanned<String>, physical: &mut Vec<Physical>, mappings: Option<&Node>) -> Node {
+fn interface(name: Spanned<String>, physical: &mut Vec<Physical>, mappings: Option<&Tree>) -> Tree {
     let span: Span = name.span;
     if !physical.iter().any(|p| p.name.value == name.value) {
         let mapped = mappings.and_then(|m| m.get(&name.value));

@@ -4,7 +4,7 @@ use super::idle::Idle;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::topology::MOST_NODES;
 
 /// A node type, with what holds for keys that are left out.
@@ -104,7 +104,7 @@ const IDLE: &[(&str, &str, &str)] = &[
 
 /// Reads all of `vms`.
 pub(super) fn read(
-    vms: &Node,
+    vms: &Tree,
     spineleaf: bool,
     idle: &mut Idle,
     diags: &mut Diagnostics,
@@ -198,7 +198,7 @@ fn with_sum(url: Spanned<String>, sum: Option<Spanned<String>>) -> Spanned<Strin
 }
 
 /// Names in a list.
-pub(super) fn names(node: &Node, key: &str, diags: &mut Diagnostics) -> Vec<Spanned<String>> {
+pub(super) fn names(node: &Tree, key: &str, diags: &mut Diagnostics) -> Vec<Spanned<String>> {
     let items = decode::list(node, key, diags).iter();
     items.filter_map(|item| decode::text(item, key, diags)).collect()
 }
@@ -240,7 +240,7 @@ fn extra_disks(
 }
 
 /// Keys that are read and have no effect, and those that are refused.
-fn rest(vm: &Node, idle: &mut Idle, diags: &mut Diagnostics) {
+fn rest(vm: &Tree, idle: &mut Idle, diags: &mut Diagnostics) {
     for (name, nothing, why) in IDLE {
         let Some(node) = vm.get(name).filter(|node| !node.is_empty()) else { continue };
         let says_nothing = match &node.value {

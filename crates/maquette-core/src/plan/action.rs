@@ -1,19 +1,22 @@
 //! Everything that a step can do. A new effect is a new row here, and the compiler then lists the
 //! places that must handle it.
 
+mod live;
+
 use std::net::IpAddr;
+
+pub use live::LiveChange;
 
 use super::prepare::Setting;
 use crate::blueprint::{
-    BmcNode, DhcpHost, Disk, Forwarding, Image, Interface, Network, Node, Pool, Template, Uplink,
-    Vnc, Vswitch,
+    BmcNode, DhcpHost, Disk, DiskPool, Forwarding, Image, Network, Node, Pool, Template, Uplink,
+    Vswitch,
 };
 use crate::names::EnvName;
 use crate::seed::SeedFile;
 use crate::topology::{Allocation, Srv};
-use crate::units::{ByteSize, MIB, MacAddr};
 use crate::values::{
-    InterfaceName, Login, NetworkName, NodeName, PublicKey, TargetDevice, TimeZone,
+    FileName, InterfaceName, Login, Mtu, NetworkName, NodeName, PublicKey, TimeZone,
 };
 
 /// Steps of one lane share a limit on how many run at once.
@@ -64,70 +67,6 @@ pub struct Readiness {
     pub user: Login,
     /// Its pinned host key.
     pub host_key: PublicKey,
-}
-
-/// A change of a running domain that its guest lives through. What the domain starts with next time
-/// is another matter: [`Action::DefineDomain`] says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LiveChange {
-    /// Ask the guest to use this much memory.
-    Memory {
-        /// In MiB.
-        mib: u64,
-    },
-    /// Plug a disk in.
-    AttachDisk {
-        /// The disk; its volume is there.
-        disk: Box<Disk>,
-        /// Pool of its volume.
-        pool: Pool,
-    },
-    /// Unplug a disk; the guest has to let go of it.
-    DetachDisk {
-        /// Its file.
-        file: String,
-        /// Target device.
-        device: String,
-    },
-    /// Tell the guest of more room on a disk.
-    ResizeDisk {
-        /// Target device.
-        device: TargetDevice,
-        /// In bytes.
-        bytes: u64,
-    },
-    /// Plug an interface in.
-    AttachInterface {
-        /// The interface.
-        interface: Interface,
-    },
-    /// Give the VNC server another password, or none.
-    Vnc {
-        /// The server.
-        vnc: Vnc,
-    },
-    /// Unplug an interface; the guest has to let go of it.
-    DetachInterface {
-        /// Its address.
-        mac: MacAddr,
-    },
-}
-
-impl LiveChange {
-    /// What changes, for people: after `change NODE: `.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Memory { mib } => format!("memory {}", ByteSize(mib.saturating_mul(MIB))),
-            Self::AttachDisk { disk, .. } => format!("plug in disk {}", disk.device),
-            Self::DetachDisk { device, .. } => format!("unplug disk {device}"),
-            Self::ResizeDisk { device, bytes } => format!("{device} {}", ByteSize(*bytes)),
-            Self::AttachInterface { interface } => {
-                format!("plug in {} ({})", interface.name, interface.network)
-            }
-            Self::Vnc { .. } => "VNC password".into(),
-            Self::DetachInterface { mac } => format!("unplug interface {mac}"),
-        }
-    }
 }
 
 /// What changes in a network while it runs.
@@ -214,7 +153,7 @@ pub enum Action {
         /// Environment it belongs to.
         environment: EnvName,
         /// MTU in bytes.
-        mtu: Option<u32>,
+        mtu: Option<Mtu>,
     },
     /// Remove a bridge of Open vSwitch.
     RemoveVswitch {
@@ -258,11 +197,21 @@ pub enum Action {
         /// Pool of its volumes.
         pool: Pool,
     },
+    /// Have the pool of a directory that disks name run, defined where it is this environment's.
+    MakePool {
+        /// The pool.
+        pool: DiskPool,
+    },
+    /// Remove such a pool that this environment has defined, if nothing is in it; its directory stays.
+    RemovePool {
+        /// The pool.
+        pool: Pool,
+    },
     /// Create a disk's volume.
     CreateVolume {
-        /// The disk.
+        /// The disk, which may name a pool of its own.
         disk: Box<Disk>,
-        /// Pool to create it in.
+        /// Pool of its image, and of itself if it names none.
         pool: Pool,
         /// The template whose disk it overlays; its image's, if that template could not be made.
         over: Option<Template>,
@@ -270,7 +219,7 @@ pub enum Action {
     /// Create and fill a seed volume.
     CreateSeed {
         /// Volume name.
-        volume: String,
+        volume: FileName,
         /// Pool to create it in.
         pool: Pool,
         /// Content.
@@ -464,6 +413,8 @@ impl Action {
             Self::StopNetwork { name } => format!("stop network {name}"),
             Self::UndefineNetwork { name } => format!("undefine network {name}"),
             Self::DefineDomain { node, .. } => format!("define domain {}", node.name),
+            Self::MakePool { pool } => format!("start pool {}", pool.pool.name),
+            Self::RemovePool { pool } => format!("remove pool {}", pool.name),
             Self::CreateVolume { disk, .. } => format!("create volume {}", disk.volume),
             Self::CreateSeed { volume, .. } => format!("create volume {volume}"),
             Self::ResizeVolume { volume, .. } => format!("resize volume {volume}"),
@@ -523,6 +474,8 @@ impl Action {
             Self::StopNetwork { .. } => "stop-network",
             Self::UndefineNetwork { .. } => "undefine-network",
             Self::DefineDomain { .. } => "define-domain",
+            Self::MakePool { .. } => "make-pool",
+            Self::RemovePool { .. } => "remove-pool",
             Self::CreateVolume { .. } => "create-volume",
             Self::CreateSeed { .. } => "create-seed",
             Self::ResizeVolume { .. } => "resize-volume",
@@ -587,6 +540,8 @@ impl Action {
             | Self::StopNetwork { .. }
             | Self::UndefineNetwork { .. }
             | Self::DefineDomain { .. }
+            | Self::MakePool { .. }
+            | Self::RemovePool { .. }
             | Self::RecordDomain { .. }
             | Self::UndefineDomain { .. } => Lane::Control,
         }

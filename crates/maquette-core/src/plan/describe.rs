@@ -1,20 +1,27 @@
 //! Objects in a few words.
 
 use super::compare;
-use crate::blueprint::{Blueprint, Carrier, Image, Network, Node};
+use crate::blueprint::{Blueprint, Carrier, Disk, Image, Network, Node};
 use crate::units::{ByteSize, MIB};
 
 /// A node's size and address.
 pub(super) fn size(node: &Node) -> String {
-    let disks: Vec<String> =
-        node.disks.iter().map(|d| d.size.map_or("image".into(), |s| s.to_string())).collect();
+    let disk = |d: &Disk| {
+        let size = d.size.map_or("image".into(), |s| s.to_string());
+        match &d.pool {
+            Some(own) => format!("{size} in {}", own.pool.path),
+            None => size,
+        }
+    };
+    let disks: Vec<String> = node.disks.iter().map(disk).collect();
     let disks = if disks.is_empty() { "no disk".into() } else { disks.join(" + ") };
     let mib = |mib: u64| ByteSize(mib.saturating_mul(MIB));
     let memory = match node.memory_max_mib {
         Some(most) => format!("{} of at most {}", mib(node.memory_mib), mib(most)),
         None => mib(node.memory_mib).to_string(),
     };
-    let cpus = if node.vcpus == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };
+    let cpus =
+        if node.vcpus.get() == 1 { "1 vCPU".into() } else { format!("{} vCPUs", node.vcpus) };
     let address = match (node.deploy_os, node.access.address) {
         (true, Some(address)) => address.to_string(),
         (false, _) => format!("boots from {}", node.boot_order().first().unwrap_or(&"hd")),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::LiveChange;
-use crate::blueprint::{Node, Pool};
+use crate::blueprint::{Interface, Node, Pool};
 use crate::observed::{Domain, Hardware, Nic};
 
 /// Everything that somebody changed in a domain, in words. `found` is its definition or what runs.
@@ -23,8 +23,9 @@ pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<String> {
 
 /// The same for disks and interfaces.
 pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut say = |what: String, how: &str| all.push(format!("{what} was {how} outside Maquette"));
+    let mut changes = Vec::new();
+    let mut say =
+        |what: String, how: &str| changes.push(format!("{what} was {how} outside Maquette"));
     for disk in &expected.disks {
         match found.disks.iter().find(|d| d.file == disk.file) {
             None => say(format!("disk {}", disk.device), "taken out"),
@@ -38,18 +39,18 @@ pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
     }
     for nic in &expected.nics {
         match found.nics.iter().find(|n| n.mac == nic.mac) {
-            None => say(format!("interface {}", nic.mac), "taken out"),
-            Some(other) if other != nic => say(format!("interface {}", nic.mac), "changed"),
+            None => say(named(nic), "taken out"),
+            Some(other) if other != nic => say(named(nic), "changed"),
             Some(_) => {}
         }
     }
     for nic in found.nics.iter().filter(|n| !expected.nics.iter().any(|e| e.mac == n.mac)) {
-        say(format!("interface {}", nic.mac), "put in");
+        say(named(nic), "put in");
     }
-    if all.is_empty() && (found.nics != expected.nics || found.disks != expected.disks) {
-        all.push("the order of its devices was changed outside Maquette".into());
+    if changes.is_empty() && (found.nics != expected.nics || found.disks != expected.disks) {
+        changes.push("the order of its devices was changed outside Maquette".into());
     }
-    all
+    changes
 }
 
 /// The same of what runs. What starts from a template gets its devices one after the other: what it lacks until its first
@@ -114,7 +115,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     let Hardware { maximum_mib, memory_mib: _, vcpus, disks: _, nics: _ } = live;
     if *vcpus != wanted.vcpus {
         let mut by_hand = Vec::new();
-        if *vcpus != old.vcpus {
+        if *vcpus != old.vcpus.get() {
             by_hand.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
         }
         by_hand.extend(running(domain, &expected, live));
@@ -142,7 +143,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
-    match nics(live, &wanted, node) {
+    match nics(live, &wanted, (old, node)) {
         Err(why) => return Gap::Restart(by_hand, why),
         Ok(found) => changes.extend(found),
     }
@@ -225,18 +226,33 @@ fn disks(
     Ok(changes)
 }
 
-fn nics(live: &Hardware, wanted: &Hardware, node: &Node) -> Result<Vec<LiveChange>, String> {
+/// An interface, for people: with what it is plugged into, since nobody knows addresses by heart.
+fn named(nic: &Nic) -> String {
+    let network = nic.network.strip_prefix("bridge/").unwrap_or(&nic.network);
+    match network.is_empty() {
+        true => format!("interface {}", nic.mac),
+        false => format!("interface {} ({network})", nic.mac),
+    }
+}
+
+fn nics(
+    live: &Hardware,
+    wanted: &Hardware,
+    (old, node): (&Node, &Node),
+) -> Result<Vec<LiveChange>, String> {
     let mut changes = Vec::new();
     let mut result: Vec<&Nic> = Vec::new();
     let hot = pluggable(&node.machine);
     for nic in &live.nics {
         match wanted.nics.iter().find(|n| n.mac == nic.mac) {
             Some(other) if other == nic => result.push(nic),
-            Some(_) => return Err(format!("interface {} is attached differently", nic.mac)),
+            Some(_) => return Err(format!("{} is attached differently", named(nic))),
             None if node.deploy_os && hot => {
-                changes.push(LiveChange::DetachInterface { mac: nic.mac });
+                let own = old.interfaces.iter().find(|i| i.mac == nic.mac);
+                let what = own.map_or_else(|| named(nic), Interface::shown);
+                changes.push(LiveChange::DetachInterface { mac: nic.mac, what });
             }
-            None => return Err(format!("interface {} goes", nic.mac)),
+            None => return Err(format!("{} goes", named(nic))),
         }
     }
     for nic in &wanted.nics {
@@ -246,7 +262,7 @@ fn nics(live: &Hardware, wanted: &Hardware, node: &Node) -> Result<Vec<LiveChang
         let own = node.interfaces.iter().find(|i| i.mac == nic.mac);
         match own.filter(|_| hot) {
             Some(own) => changes.push(LiveChange::AttachInterface { interface: own.clone() }),
-            None => return Err(format!("interface {} comes", nic.mac)),
+            None => return Err(format!("{} comes", named(nic))),
         }
         result.push(nic);
     }

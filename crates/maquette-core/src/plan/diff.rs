@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, Fates, fates, zones};
+use super::pools::Leaving;
 use super::remove::{
     edited_for_others, edited_goes, for_others, remove_domain, remove_edited, remove_network,
     remove_orphan,
@@ -11,7 +12,9 @@ use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, in_use,
     switching, warm,
 };
-use crate::blueprint::{Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, Template};
+use crate::blueprint::{
+    Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, NodeVolumes, Pool, Template,
+};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Observed, Orphan};
 use crate::topology::SeedDrive;
@@ -40,7 +43,11 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         unserved: None,
         renewed: BTreeSet::new(),
         kept: Vec::new(),
+        made: BTreeMap::new(),
+        leaving: Leaving::default(),
     };
+    let to = (&mut planner.changes, &mut planner.builder);
+    planner.leaving = Leaving::on_the_way((blueprint, observed, &fates), to);
     planner.forget_bmcs(&fates);
     planner.leave(&fates);
     planner.images(&fates);
@@ -149,6 +156,10 @@ pub(super) struct Planner<'a> {
     pub(super) renewed: BTreeSet<NodeName>,
     /// Steps that record disks which stay, before networks forget them.
     pub(super) kept: Vec<StepId>,
+    /// Steps that have pools of disks' own directories run.
+    pub(super) made: BTreeMap<Pool, StepId>,
+    /// Pools that go.
+    pub(super) leaving: Leaving,
 }
 
 pub(super) const UNWANTED: &str = "the topology does not ask for it any more";
@@ -172,20 +183,15 @@ impl Planner<'_> {
                 None => {
                     let size = describe::size(&domain.recorded);
                     self.change(Op::Delete, ObjectKind::Domain, &domain.name, size, UNWANTED);
-                    let last = remove_domain(
-                        domain,
-                        self.observed,
-                        self.unserved,
-                        UNWANTED,
-                        &mut self.builder,
-                    );
+                    let to = (&mut self.builder, &mut self.leaving);
+                    let last = remove_domain(domain, self.observed, self.unserved, UNWANTED, to);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Replace(why)) => {
                     let why = why.join("; ");
                     let unserved = self.unserved.filter(|_| self.renewed.contains(&domain.name));
-                    let last =
-                        remove_domain(domain, self.observed, unserved, &why, &mut self.builder);
+                    let to = (&mut self.builder, &mut self.leaving);
+                    let last = remove_domain(domain, self.observed, unserved, &why, to);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
                 Some(Fate::Restart(why)) if domain.active => {
@@ -217,9 +223,12 @@ impl Planner<'_> {
         let unwanted = |o: &&Orphan| !fates.nodes.contains_key(&o.node) && about(&o.node);
         for orphan in orphans.values().filter(unwanted) {
             let after = self.stopped.get(orphan.node.as_str()).copied();
-            let changes = remove_orphan(orphan, after, UNWANTED, &mut self.builder);
+            let to = (&mut self.builder, &mut self.leaving);
+            let changes = remove_orphan(orphan, after, UNWANTED, to);
             self.changes.extend(changes);
         }
+        self.strays(&orphans);
+        self.kept.extend(self.leaving.remove_rest(&mut self.builder));
     }
 
     fn images(&mut self, fates: &Fates) {
@@ -233,7 +242,10 @@ impl Planner<'_> {
             let unmade = |node: &Node, disk: &Disk| match fates.nodes.get(&node.name) {
                 Some(Fate::Create | Fate::Replace(_)) => true,
                 Some(Fate::Aside) => false,
-                _ => !self.observed.has_volume(&self.pool(&node.name), &disk.volume),
+                _ => {
+                    let pool = self.pool(&node.name);
+                    !self.observed.has_volume(disk.pool_or(&pool), &disk.volume)
+                }
             };
             let disks = self
                 .blueprint
@@ -259,7 +271,7 @@ impl Planner<'_> {
                 smallest,
             };
             let id = self.builder.add(fetch, [], reason);
-            self.fetched.insert(image.volume.clone(), id);
+            self.fetched.insert(image.volume.to_string(), id);
         }
     }
 
@@ -388,7 +400,7 @@ impl Planner<'_> {
         reasons.extend(compare::network(&old.recorded, network).words());
         let rewrite = *network != old.recorded || add + remove > 0;
         if rewrite && reasons.is_empty() {
-            reasons.push("its nodes change".into());
+            reasons.push(nodes_change(network, &old.recorded));
         }
         let detail = describe::network(network);
         if reasons.is_empty() {
@@ -476,6 +488,30 @@ struct Mending {
     /// Whether its guard is gone, which comes with a start.
     unguarded: bool,
     reason: String,
+}
+
+/// Which nodes come onto a network, or leave it; if none does, those whose disks, which it records, are others.
+fn nodes_change(network: &Network, old: &Network) -> String {
+    let missing = |from: &Network, of: &Network| -> Vec<String> {
+        let is_in = |t: &NodeVolumes| of.tenants.iter().any(|other| other.node == t.node);
+        from.tenants.iter().filter(|t| !is_in(t)).map(|t| t.node.to_string()).collect()
+    };
+    let said = |nodes: Vec<String>, one: &str, many: &str| match nodes.as_slice() {
+        [] => None,
+        [node] => Some(format!("{node} {one}")),
+        [first, second] => Some(format!("{first} and {second} {many}")),
+        all => Some(format!("{} nodes {many}", all.len())),
+    };
+    let come = said(missing(network, old), "joins it", "join it");
+    let go = said(missing(old, network), "leaves it", "leave it");
+    let changed = network.tenants.iter().filter(|t| !old.tenants.contains(t));
+    let changed: Vec<String> = changed.map(|t| t.node.to_string()).collect();
+    let both: Vec<String> = come.into_iter().chain(go).collect();
+    match both.is_empty() {
+        false => both.join("; "),
+        true => said(changed, "changes", "change")
+            .unwrap_or_else(|| "what is noted there changes".into()),
+    }
 }
 
 /// What a network's DHCP and DNS servers serve otherwise from now on.

@@ -17,10 +17,10 @@ pub struct Drift {
 
 /// Everything that drifted; `up` mends it.
 pub fn drifts(observed: &Observed) -> Vec<Drift> {
-    let mut all = Vec::new();
+    let mut drifts = Vec::new();
     for domain in observed.domains.values() {
         let found = of_domain(domain, observed);
-        all.extend(found.map(|what| Drift {
+        drifts.extend(found.map(|what| Drift {
             kind: ObjectKind::Domain,
             name: domain.name.to_string(),
             what,
@@ -28,14 +28,14 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
     }
     for edited in &observed.edited {
         let (kind, name, what) = (edited.kind, edited.name.clone(), edited.why.clone());
-        all.push(Drift { kind, name, what });
+        drifts.push(Drift { kind, name, what });
     }
     let undefined = |o: &Orphan| observed.edited(ObjectKind::Domain, &o.node).is_none();
     for orphan in observed.orphans().into_values().filter(undefined) {
         let what = "it was undefined outside Maquette; its disks are there".into();
-        all.push(Drift { kind: ObjectKind::Domain, name: orphan.node.into(), what });
+        drifts.push(Drift { kind: ObjectKind::Domain, name: orphan.node.into(), what });
     }
-    all.extend(in_use::of_undefined(observed).map(|(name, what)| Drift {
+    drifts.extend(in_use::of_undefined(observed).map(|(name, what)| Drift {
         kind: ObjectKind::Domain,
         name,
         what,
@@ -43,21 +43,25 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
     for network in observed.networks.values() {
         let name = network.name.to_string();
         if !network.active {
-            all.push(Drift { kind: ObjectKind::Network, name, what: "it is not running".into() });
+            drifts.push(Drift {
+                kind: ObjectKind::Network,
+                name,
+                what: "it is not running".into(),
+            });
         } else if network.defined != crate::observed::Wiring::of(&network.recorded) {
             let what = "its definition was changed outside Maquette".into();
-            all.push(Drift { kind: ObjectKind::Network, name, what });
+            drifts.push(Drift { kind: ObjectKind::Network, name, what });
         } else if let Some(what) = switching::missing(&network.recorded, observed) {
-            all.push(Drift { kind: ObjectKind::Network, name, what });
+            drifts.push(Drift { kind: ObjectKind::Network, name, what });
         } else if switching::unguarded(&network.recorded, observed) {
-            all.push(Drift {
+            drifts.push(Drift {
                 kind: ObjectKind::Network,
                 name,
                 what: "its DHCP guard is gone".into(),
             });
         }
     }
-    all
+    drifts
 }
 
 fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = String> {

@@ -6,7 +6,7 @@ use super::LiveChange;
 use super::compare::{self, Class, Differences};
 use super::devices::{self, Gap};
 use super::ready::readiness;
-use crate::blueprint::{Blueprint, Network, Node};
+use crate::blueprint::{Blueprint, Network, Node, Pool};
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Hardware, Observed};
 use crate::values::{NetworkName, NodeName, TimeZone};
@@ -128,26 +128,31 @@ fn fate_of(
     let mut why = restarts(domain, node, &changes, replaced, observed);
     let pool = &domain.pool;
     let (expected, wanted) = (Hardware::of(&domain.recorded, pool), Hardware::of(node, pool));
+    // Whatever is done to it, its definition is written anew.
+    let edited = devices::drift(&expected, &domain.defined);
+    let with_edited = |why: Vec<String>| {
+        let more: Vec<String> = edited.iter().filter(|e| !why.contains(e)).cloned().collect();
+        [why, more].concat()
+    };
     if let Some(live) = domain.live.as_ref() {
         match devices::gap(domain, live, node, pool) {
             Gap::Restart(by_hand, gap) => {
                 let explained = changes.worst() >= Some(Class::Live) || !by_hand.is_empty();
                 why.extend(by_hand);
                 why.extend((!explained).then_some(gap));
-                return Fate::Restart(every(why, &changes));
+                return Fate::Restart(every(with_edited(why), &changes));
             }
             Gap::Live(steps, reasons) if why.is_empty() => {
                 let more = changes.of(Class::Record).filter(|w| !reasons.contains(w));
                 let reasons = reasons.iter().cloned().chain(more).collect();
-                return Fate::Live(steps, reasons);
+                return Fate::Live(steps, with_edited(reasons));
             }
             Gap::Live(..) | Gap::None => {}
         }
     }
     if !why.is_empty() {
-        return Fate::Restart(every(why, &changes));
+        return Fate::Restart(every(with_edited(why), &changes));
     }
-    let edited = devices::drift(&expected, &domain.defined);
     // It is off: whatever differs is there when it starts.
     let off = domain.live.is_none();
     if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
@@ -188,13 +193,14 @@ fn every(mut why: Vec<String>, changes: &Differences) -> Vec<String> {
 /// A volume that a running guest still holds open and that nobody else can find any more.
 fn deleted<'a>(
     node: &'a Node,
-    domain: &Domain,
+    domain: &'a Domain,
     live: &Hardware,
     observed: &Observed,
 ) -> Option<&'a str> {
-    let in_use = |volume: &&str| {
-        let file = format!("{}/{volume}", domain.pool.path);
+    let in_use = |(pool, volume): &(&Pool, &str)| {
+        let file = pool.file(volume);
         live.disks.iter().any(|d| d.file == file)
     };
-    observed.missing_volumes(node, &domain.pool).into_iter().find(in_use)
+    let mut missing = node.placed(&domain.pool).filter(|(pool, v)| !observed.has_volume(pool, v));
+    missing.find(in_use).map(|(_, volume)| volume)
 }

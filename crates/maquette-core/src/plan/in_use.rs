@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fate::{Fate, fates};
 use super::{Action, Builder, Change, Op, StepId};
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Pool};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::expand::in_use;
 use crate::object::ObjectKind;
@@ -14,8 +14,9 @@ use crate::observed::{Domain, Observed};
 fn held(observed: &Observed) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
     let mut found = BTreeMap::new();
     for domain in observed.domains.values() {
-        for volume in domain.recorded.volumes().filter(|v| observed.has_volume(&domain.pool, v)) {
-            let holders = observed.claims.holders(&domain.pool, volume);
+        let placed = domain.recorded.placed(&domain.pool);
+        for (pool, volume) in placed.filter(|(pool, v)| observed.has_volume(pool, v)) {
+            let holders = observed.claims.holders(pool, volume);
             found.insert((domain.name.as_str(), volume), holders);
         }
     }
@@ -24,8 +25,8 @@ fn held(observed: &Observed) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
         if observed.domains.contains_key(name) || observed.claims.domains.contains(name) {
             continue;
         }
-        for volume in tenant.volumes.iter().filter(|v| observed.has_volume(&tenant.pool, v)) {
-            found.insert((name, volume), observed.in_use(&tenant.pool, volume));
+        for (pool, volume) in tenant.placed().filter(|(pool, v)| observed.has_volume(pool, v)) {
+            found.insert((name, volume), observed.in_use(pool, volume));
         }
     }
     found.retain(|_, holders| !holders.is_empty());
@@ -45,11 +46,16 @@ pub(super) fn keep_of(
     reason: &str,
     builder: &mut Builder,
 ) -> Vec<StepId> {
-    let pool = &domain.pool;
-    let there = domain.recorded.volumes().filter(|v| observed.has_volume(pool, v));
-    let cloned = there.filter(|v| observed.claims.is_only_cloned(pool, v));
-    let record = |volume: &str| Action::KeepVolume { volume: volume.into(), pool: pool.clone() };
-    cloned.map(|volume| builder.add(record(volume), [], reason)).collect()
+    let placed = domain.recorded.placed(&domain.pool);
+    let there = placed.filter(|(pool, v)| observed.has_volume(pool, v));
+    let cloned = there.filter(|(pool, v)| {
+        is_pruned(pool, &domain.pool) && observed.claims.is_only_cloned(pool, v)
+    });
+    let record = |(pool, volume): (&Pool, &str)| Action::KeepVolume {
+        volume: volume.into(),
+        pool: pool.clone(),
+    };
+    cloned.map(|placed| builder.add(record(placed), [], reason)).collect()
 }
 
 /// The same of nodes whose domains somebody undefined: until now their networks have named them.
@@ -65,13 +71,30 @@ pub(super) fn keep(
         let Some(tenant) = observed.tenant(node).filter(|_| goes(node) && undefined(node)) else {
             continue;
         };
-        let pool = &tenant.pool;
-        if observed.claims.is_only_cloned(pool, volume) {
+        let Some((pool, _)) = tenant.placed().find(|(_, name)| *name == volume) else { continue };
+        if is_pruned(pool, &tenant.pool) && observed.claims.is_only_cloned(pool, volume) {
             let keep = Action::KeepVolume { volume: volume.into(), pool: pool.clone() };
             steps.push(builder.add(keep, [], reason));
         }
     }
     steps
+}
+
+/// Whether images are pruned in a pool, and with them what stays for its clones: not in those of directories that disks name.
+pub(super) fn is_pruned(pool: &Pool, usual: &Pool) -> bool {
+    pool == usual
+}
+
+/// The pool of a node's disks that name none, and that of one of its volumes.
+fn place<'a>(observed: &'a Observed, node: &str, volume: &str) -> Option<(&'a Pool, &'a Pool)> {
+    let named = |placed: &(&Pool, &str)| placed.1 == volume;
+    let of_domain = observed.domains.get(node);
+    let of_domain =
+        of_domain.and_then(|d| Some((&d.pool, d.recorded.placed(&d.pool).find(named)?.0)));
+    of_domain.or_else(|| {
+        let tenant = observed.tenant(node)?;
+        Some((&tenant.pool, tenant.placed().find(named)?.0))
+    })
 }
 
 /// What is said of a volume of a node that stays when nothing of the environment needs it any more.
@@ -84,14 +107,18 @@ pub(super) fn stays(
     let known = holders.iter().copied().filter(|name| !observed.claims.unread.contains(*name));
     let known: Vec<&str> = known.collect();
     let unread: Vec<&str> = holders.iter().copied().collect();
-    let pool = observed.domains.get(node).map(|domain| &domain.pool);
-    let pool = pool.or_else(|| observed.tenant(node).map(|tenant| &tenant.pool));
+    let (usual, pool) = place(observed, node, volume).unzip();
     let cloned = pool.is_some_and(|pool| observed.claims.is_only_cloned(pool, volume));
+    let later = match usual.zip(pool) {
+        Some((usual, pool)) if !is_pruned(pool, usual) => {
+            format!("`virsh vol-delete {}` removes it once they have gone", pool.file(volume))
+        }
+        _ => "`maquette image prune` removes it once they have gone".into(),
+    };
     let reason = match (known.is_empty(), cloned) {
-        (false, true) => vec![
-            format!("stays, since others' disks are over it: {}", known.join(", ")),
-            "`maquette image prune` removes it once they have gone".into(),
-        ],
+        (false, true) => {
+            vec![format!("stays, since others' disks are over it: {}", known.join(", ")), later]
+        }
         (false, false) => {
             vec![format!("stays, since others' domains use it: {}", known.join(", "))]
         }

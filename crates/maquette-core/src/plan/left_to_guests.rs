@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{Action, LiveChange, Op, Plan};
-use crate::blueprint::{Interface, Node};
+use crate::blueprint::{Disk, Interface, Node};
+use crate::hardware::Bus;
 use crate::object::ObjectKind;
 use crate::observed::Observed;
+use crate::topology::SeedDrive;
 
 /// What the guests of nodes that were changed in place have yet to do, in words, a line each.
 pub fn left_to_guests(plan: &Plan, before: &Observed) -> Vec<String> {
@@ -16,6 +18,7 @@ pub fn left_to_guests(plan: &Plan, before: &Observed) -> Vec<String> {
     let larger: BTreeSet<(&str, &str)> =
         plan.steps.iter().filter_map(|s| larger(&s.action)).collect();
     let mut lines = Vec::new();
+    let came: Vec<(&str, &Disk)> = plan.steps.iter().filter_map(|s| came(&s.action)).collect();
     for step in &plan.steps {
         let Action::DefineDomain { node, .. } = &step.action else { continue };
         if node.guest.is_none() || !changed.contains(node.name.as_str()) {
@@ -29,8 +32,29 @@ pub fn left_to_guests(plan: &Plan, before: &Observed) -> Vec<String> {
         let root = node.disks.first().map(|disk| disk.device.as_str());
         let root = root.filter(|device| larger.contains(&(node.name.as_str(), *device)));
         lines.extend(root.map(|device| room(node, device)));
+        let on_disk = node.guest.as_ref().is_some_and(|guest| guest.drive == SeedDrive::Disk);
+        let disks = came.iter().filter(|(name, _)| on_disk && *name == node.name.as_str());
+        lines.extend(disks.map(|(_, disk)| letter(node, disk)));
     }
     lines
+}
+
+/// The node that an action plugs a disk into while it runs, on the bus that its seed is on, and the disk.
+fn came(action: &Action) -> Option<(&str, &Disk)> {
+    let Action::ChangeDomain { name, change } = action else { return None };
+    let LiveChange::AttachDisk { disk, .. } = change else { return None };
+    (disk.bus == Bus::Virtio).then_some((name.as_str(), disk))
+}
+
+/// A seed on a disk has the letter behind those of the first disks, until the guest boots again.
+fn letter(node: &Node, disk: &Disk) -> String {
+    let (node, device) = (&node.name, &disk.device);
+    let by_id = disk.serial.as_ref().map_or_else(String::new, |serial| {
+        format!("; /dev/disk/by-id/virtio-{serial} is the disk in any case")
+    });
+    format!(
+        "until `{node}` boots again, {device} has a later letter in it, since its seed is on a disk, too{by_id}"
+    )
 }
 
 /// The node that an action tells of more room on a disk while it runs, and the disk.

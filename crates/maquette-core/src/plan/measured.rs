@@ -19,7 +19,7 @@ pub fn measured<'a>(
     for step in steps {
         match &step.action {
             Action::DefineDomain { node, .. } => drop(nodes.insert(node.name.as_str(), node)),
-            Action::CreateVolume { disk, .. } => drop(made.insert(&disk.volume)),
+            Action::CreateVolume { disk, .. } => drop(made.insert(disk.volume.as_str())),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use crate::blueprint::{Disk, Node, Pool, Template};
 use crate::object::ObjectKind;
 use crate::seed::seed_files;
 use crate::start_times::How;
+use crate::values::FileName;
 
 /// Why a node that is off is left so.
 const SWITCHED: &str = "it is off, and its BMC switches it";
@@ -19,7 +20,10 @@ impl Planner<'_> {
     pub(super) fn node(&mut self, node: &Node, fate: &Fate) {
         let (op, reason) = match fate {
             Fate::Create => self.create_reason(node),
-            Fate::Replace(why) => (Op::Replace, why.clone().into()),
+            Fate::Replace(why) => {
+                let lost = self.lost(node);
+                (Op::Replace, why.iter().cloned().chain(lost).collect::<Vec<_>>().into())
+            }
             Fate::Restart(why) => (Op::Update, Reasons::how(why.clone(), "restarts")),
             Fate::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
             Fate::Record(why) => (Op::Update, why.clone().into()),
@@ -39,7 +43,9 @@ impl Planner<'_> {
             // It is off: whatever else it lacks is made before it starts.
             Fate::Record(_) if self.is_off(node) => self.rebuild(node, &why),
             Fate::Record(_) => {
-                self.builder.add(self.define(node), [], why.as_str());
+                // A run may have ended when it had unplugged a disk.
+                let gone = self.discard(node, &[]);
+                self.builder.add(self.define(node), gone, why.as_str());
                 self.go_on(node, None, &why);
             }
             Fate::Leave(_) if self.is_off(node) => {
@@ -47,6 +53,19 @@ impl Planner<'_> {
             }
             Fate::Keep | Fate::Aside | Fate::Leave(_) => {}
         }
+    }
+
+    /// What is lost with the disks of a node that is made again.
+    fn lost(&self, node: &Node) -> Option<String> {
+        let domain = self.observed.domains.get(&node.name)?;
+        let there =
+            |disk: &&Disk| self.observed.has_volume(disk.pool_or(&domain.pool), &disk.volume);
+        let disks = domain.recorded.disks.iter().filter(there).map(|disk| match disk.size {
+            Some(size) => format!("{} ({size})", disk.device),
+            None => disk.device.to_string(),
+        });
+        let disks: Vec<String> = disks.collect();
+        (!disks.is_empty()).then(|| format!("all data on {} is lost", disks.join(", ")))
     }
 
     /// How large a node is, and how it starts if it is new.
@@ -125,10 +144,13 @@ impl Planner<'_> {
         if let Some(template) = self.starts_from(node).filter(|_| first) {
             return self.overlay((node, disk), &template, defined, reason);
         }
-        let fetched = disk.backing.as_ref().and_then(|i| self.fetched.get(&i.volume)).copied();
+        let fetched =
+            disk.backing.as_ref().and_then(|i| self.fetched.get(i.volume.as_str())).copied();
         let (disk, pool) = (Box::new(disk.clone()), self.pool(&node.name));
+        let runs = self.disk_pool(&disk, defined);
         let create = Action::CreateVolume { disk, pool, over: None };
-        self.builder.add(create, std::iter::once(defined).chain(fetched), reason)
+        let after = [Some(defined), fetched, runs];
+        self.builder.add(create, after.into_iter().flatten(), reason)
     }
 
     fn seed(&mut self, node: &Node, defined: StepId, reason: &str) -> StepId {
@@ -138,7 +160,7 @@ impl Planner<'_> {
                 let files = seed_files(node, guest, &(self.keys)(node), first_boot);
                 (guest.seed.clone(), files)
             }
-            None => (String::new(), Vec::new()),
+            None => (FileName::of_seed(&node.name), Vec::new()),
         };
         let create = Action::CreateSeed { volume, pool: self.pool(&node.name), files };
         self.builder.add(create, [defined], reason)
@@ -161,6 +183,7 @@ impl Planner<'_> {
         let missing = self.observed.missing_volumes(node, &pool);
         let mut made = Vec::new();
         for disk in node.disks.iter().filter(|d| missing.contains(&d.volume.as_str())) {
+            self.lost_disk(node, disk);
             made.push(self.volume(node, disk, defined, reason));
         }
         let no_seed = node.guest.as_ref().is_some_and(|g| missing.contains(&g.seed.as_str()));
@@ -195,27 +218,27 @@ impl Planner<'_> {
     fn discard(&mut self, node: &Node, after: &[StepId]) -> Vec<StepId> {
         let Some(domain) = self.observed.domains.get(&node.name) else { return Vec::new() };
         let kept: BTreeSet<&str> = node.volumes().collect();
-        let pool = &domain.pool;
-        let dropped = domain.recorded.volumes().filter(|v| !kept.contains(v));
-        let dropped: Vec<String> = dropped.map(String::from).collect();
+        let dropped = domain.recorded.placed(&domain.pool).filter(|(_, v)| !kept.contains(v));
         let mut gone = Vec::new();
-        for volume in dropped {
-            if !self.observed.has_volume(pool, &volume) {
-                continue;
-            }
-            let holders = self.observed.claims.holders(pool, &volume);
+        for (pool, volume) in dropped.filter(|(pool, v)| self.observed.has_volume(pool, v)) {
+            let (holders, name) = (self.observed.claims.holders(pool, volume), volume.to_string());
+            let after = after.iter().copied().chain(self.leaving.runs(pool));
             if !holders.is_empty() {
-                self.changes.push(in_use::stays(self.observed, &node.name, &volume, &holders));
-                if self.observed.claims.is_only_cloned(pool, &volume) {
-                    let keep = Action::KeepVolume { volume, pool: pool.clone() };
-                    gone.push(self.builder.add(keep, after.iter().copied(), UNWANTED));
+                self.changes.push(in_use::stays(self.observed, &node.name, volume, &holders));
+                let pruned = in_use::is_pruned(pool, &domain.pool);
+                if pruned && self.observed.claims.is_only_cloned(pool, volume) {
+                    let keep = Action::KeepVolume { volume: name, pool: pool.clone() };
+                    gone.push(self.builder.add(keep, after, UNWANTED));
                 }
                 continue;
             }
-            self.change(Op::Delete, ObjectKind::Volume, &volume, String::new(), UNWANTED);
-            let delete = Action::DeleteVolume { volume, pool: pool.clone() };
-            gone.push(self.builder.add(delete, after.iter().copied(), UNWANTED));
+            let delete = Action::DeleteVolume { volume: name, pool: pool.clone() };
+            let step = self.builder.add(delete, after, UNWANTED);
+            self.change(Op::Delete, ObjectKind::Volume, volume, String::new(), UNWANTED);
+            self.leaving.deleted(pool, step);
+            gone.push(step);
         }
+        gone.extend(self.leaving.remove(&node.name, &mut self.builder));
         gone
     }
 
@@ -225,9 +248,11 @@ impl Planner<'_> {
             self.stopped.get(node.name.as_str()).copied().into_iter().collect();
         let mut before = self.discard(node, &stopped);
         before.extend(stopped);
-        for (volume, bytes) in self.grown(node) {
-            let resize = Action::ResizeVolume { volume, pool: self.pool(&node.name), bytes };
-            before.push(self.builder.add(resize, before.clone(), reason));
+        for (volume, pool, bytes) in self.grown(node) {
+            let after: Vec<StepId> =
+                before.iter().copied().chain(self.leaving.runs(&pool)).collect();
+            let resize = Action::ResizeVolume { volume, pool, bytes };
+            before.push(self.builder.add(resize, after, reason));
         }
         if let Some(domain) = self.observed.domains.get(&node.name).filter(|d| d.active) {
             // As long as the guest runs, it still has what nobody else can find any more.
@@ -244,17 +269,18 @@ impl Planner<'_> {
         self.start_again(node, ready, reason);
     }
 
-    /// Volumes that are there and shall be larger, with their new sizes in bytes.
-    fn grown(&self, node: &Node) -> Vec<(String, u64)> {
+    /// Volumes that are there and shall be larger, with their pools and new sizes in bytes.
+    fn grown(&self, node: &Node) -> Vec<(String, Pool, u64)> {
         let Some(domain) = self.observed.domains.get(&node.name) else { return Vec::new() };
         let old = |disk: &Disk| {
             domain.recorded.disks.iter().find(|d| d.volume == disk.volume).and_then(|d| d.size)
         };
-        let there = |disk: &&Disk| self.observed.has_volume(&domain.pool, &disk.volume);
+        let there =
+            |disk: &&Disk| self.observed.has_volume(disk.pool_or(&domain.pool), &disk.volume);
         let disks = node.disks.iter().filter(there);
         let larger = disks.filter_map(|d| {
             let size = d.size.filter(|size| Some(*size) != old(d))?;
-            Some((d.volume.clone(), size.0))
+            Some((d.volume.to_string(), d.pool_or(&domain.pool).clone(), size.0))
         });
         larger.collect()
     }

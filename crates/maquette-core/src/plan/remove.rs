@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pools::Leaving;
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, in_use, switching,
 };
-use crate::blueprint;
+use crate::blueprint::{self, Pool};
 use crate::names::EnvName;
 use crate::object::ObjectKind;
 use crate::observed::{self, Domain, Edited, Hardware, Observed, Orphan};
@@ -18,11 +19,13 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     let reason = "the environment is taken down";
     let all = |_: &str| true;
     let (mut changes, unserved) = remove_bmcs(observed, environment, all, reason, &mut builder);
+    let mut leaving = Leaving::with_nodes(observed, all, (&mut changes, &mut builder));
     for domain in observed.domains.values() {
         changes.push(domain_goes(domain, observed, reason));
-        remove_domain(domain, observed, unserved, reason, &mut builder);
+        remove_domain(domain, observed, unserved, reason, (&mut builder, &mut leaving));
     }
-    remove_edited_domains(observed, all, unserved, reason, (&mut changes, &mut builder));
+    let to = (&mut changes, &mut builder, &mut leaving);
+    remove_edited_domains(observed, all, unserved, reason, to);
     changes.extend(in_use::stay(observed, |_| true));
     in_use::keep(observed, |_| true, reason, &mut builder);
     // A network takes seconds to stop, and has not to wait for more than those that were on it. Volumes without a
@@ -64,11 +67,13 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
     let reason = "its removal was asked for";
     let goes = |node: &str| names.contains(node);
     let (mut changes, unserved) = remove_bmcs(observed, environment, goes, reason, &mut builder);
+    let mut leaving = Leaving::with_nodes(observed, goes, (&mut changes, &mut builder));
     for domain in observed.domains.values().filter(|d| names.contains(d.name.as_str())) {
         changes.push(domain_goes(domain, observed, reason));
-        remove_domain(domain, observed, unserved, reason, &mut builder);
+        remove_domain(domain, observed, unserved, reason, (&mut builder, &mut leaving));
     }
-    remove_edited_domains(observed, goes, unserved, reason, (&mut changes, &mut builder));
+    let to = (&mut changes, &mut builder, &mut leaving);
+    remove_edited_domains(observed, goes, unserved, reason, to);
     changes.extend(in_use::stay(observed, goes));
     in_use::keep(observed, goes, reason, &mut builder);
     let last: Vec<StepId> = builder.added().collect();
@@ -105,7 +110,7 @@ fn forget_nodes(
     wanted.tenants.retain(|t| !goes(&t.node));
     let kept = wanted.dhcp_entries();
     let remove = network.defined.hosts.difference(&kept);
-    let remove: Vec<_> = remove.filter(|h| goes(&h.name)).cloned().collect();
+    let remove: Vec<_> = remove.filter(|h| h.name.as_deref().is_some_and(&goes)).cloned().collect();
     if wanted == network.recorded && remove.is_empty() {
         return None;
     }
@@ -185,21 +190,24 @@ fn domain_goes(domain: &Domain, observed: &Observed, reason: &str) -> Change {
 }
 
 /// Volumes in which external snapshots keep what a node has written since.
-fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<&'a str> {
-    let pool = observed.volumes.get(domain.pool.name.as_str());
-    let own: BTreeSet<&str> = domain.recorded.volumes().collect();
-    let overlay =
-        |name: &str| !own.contains(name) && own.iter().any(|of| observed::is_overlay(name, of));
-    pool.into_iter().flatten().map(String::as_str).filter(|name| overlay(name)).collect()
+fn overlays<'a>(domain: &'a Domain, observed: &'a Observed) -> Vec<(&'a Pool, &'a str)> {
+    let own: BTreeSet<(&Pool, &str)> = domain.recorded.placed(&domain.pool).collect();
+    let pools: BTreeSet<&Pool> = own.iter().map(|(pool, _)| *pool).collect();
+    let overlay = |pool: &Pool, name: &str| {
+        let mut of = own.iter().filter(|(other, _)| *other == pool).map(|(_, of)| *of);
+        !own.contains(&(pool, name)) && of.any(|of| observed::is_overlay(name, of))
+    };
+    let names = |pool: &Pool| observed.volumes.get(pool.name.as_str()).into_iter().flatten();
+    let all = pools.into_iter().flat_map(|pool| names(pool).map(move |v| (pool, v.as_str())));
+    all.filter(|(pool, name)| overlay(pool, name)).collect()
 }
 
 /// Files that a node's disks are on and that do not go with it: nothing tells that they are ours.
-fn files_elsewhere(domain: &Domain, overlays: &[&str]) -> Vec<String> {
-    let directory = &domain.pool.path;
+fn files_elsewhere(domain: &Domain, overlays: &[(&Pool, &str)]) -> Vec<String> {
     let expected = Hardware::of(&domain.recorded, &domain.pool);
     let is_ours = |file: &String| {
         expected.disks.iter().any(|d| d.file == *file)
-            || overlays.iter().any(|v| *file == format!("{directory}/{v}"))
+            || overlays.iter().any(|(pool, v)| *file == pool.file(v))
     };
     let found = std::iter::once(&domain.defined).chain(&domain.live).flat_map(|h| &h.disks);
     let files: BTreeSet<&String> =
@@ -214,7 +222,7 @@ fn remove_edited_domains(
     asked: impl Fn(&str) -> bool,
     unserved: Option<StepId>,
     reason: &str,
-    (changes, builder): (&mut Vec<Change>, &mut Builder),
+    (changes, builder, leaving): (&mut Vec<Change>, &mut Builder, &mut Leaving),
 ) {
     let mut gone = BTreeMap::new();
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain && asked(&e.name))
@@ -227,8 +235,9 @@ fn remove_edited_domains(
     }
     for orphan in observed.orphans().values().filter(|o| asked(&o.node)) {
         let after = gone.get(orphan.node.as_str()).copied();
-        changes.extend(remove_orphan(orphan, after, reason, builder));
+        changes.extend(remove_orphan(orphan, after, reason, (builder, leaving)));
     }
+    leaving.remove_rest(builder);
 }
 
 /// What is said of an object that goes and whose record is not believed.
@@ -236,7 +245,7 @@ pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) ->
     let orphans = observed.orphans();
     let known = orphans.get(edited.name.as_str()).filter(|_| edited.kind == ObjectKind::Domain);
     let goes = |file: &String| {
-        known.is_some_and(|o| o.volumes.iter().any(|v| *file == format!("{}/{v}", o.pool.path)))
+        known.is_some_and(|o| o.volumes.iter().any(|(pool, v)| *file == pool.file(v)))
     };
     let stays: Vec<&str> = edited.files.iter().filter(|f| !goes(f)).map(String::as_str).collect();
     let detail = match stays.is_empty() {
@@ -277,19 +286,21 @@ pub(super) fn remove_orphan(
     orphan: &Orphan,
     after: Option<StepId>,
     reason: &str,
-    builder: &mut Builder,
+    (builder, leaving): (&mut Builder, &mut Leaving),
 ) -> Vec<Change> {
     let what = match after {
         None => "which was undefined outside Maquette",
         Some(_) => "whose metadata was changed by hand",
     };
-    let remove = |volume: &String| {
-        let (volume, pool) = (volume.clone(), orphan.pool.clone());
-        builder.add(Action::DeleteVolume { volume: volume.clone(), pool }, after, reason);
+    let remove = |(pool, volume): &(Pool, String)| {
+        let delete = Action::DeleteVolume { volume: volume.clone(), pool: pool.clone() };
+        let after = after.into_iter().chain(leaving.runs(pool));
+        let step = builder.add(delete, after, reason);
+        leaving.deleted(pool, step);
         Change {
             op: Op::Delete,
             kind: ObjectKind::Volume,
-            name: volume,
+            name: volume.clone(),
             detail: format!("of {}, {what}", orphan.node),
             reason: reason.into(),
         }
@@ -324,25 +335,28 @@ pub(super) fn remove_domain(
     observed: &Observed,
     unserved: Option<StepId>,
     reason: &str,
-    builder: &mut Builder,
+    (builder, leaving): (&mut Builder, &mut Leaving),
 ) -> StepId {
-    let (node, pool) = (&domain.recorded, &domain.pool);
     let mut after: Vec<StepId> = unserved.into_iter().collect();
     if domain.active {
         let stop = Action::StopDomain { name: domain.name.to_string(), shutdown_s: None };
         after = vec![builder.add(stop, after, reason)];
     }
-    let deletions: Vec<StepId> = node
-        .volumes()
-        .filter(|v| observed.has_volume(pool, v))
+    let deletions: Vec<StepId> = domain
+        .recorded
+        .placed(&domain.pool)
+        .filter(|(pool, v)| observed.has_volume(pool, v))
         .chain(overlays(domain, observed))
-        .filter(|volume| observed.claims.holders(pool, volume).is_empty())
-        .map(|volume| {
+        .filter(|(pool, volume)| observed.claims.holders(pool, volume).is_empty())
+        .map(|(pool, volume)| {
             let delete = Action::DeleteVolume { volume: volume.into(), pool: pool.clone() };
-            builder.add(delete, after.clone(), reason)
+            let step = builder.add(delete, after.iter().copied().chain(leaving.runs(pool)), reason);
+            leaving.deleted(pool, step);
+            step
         })
         .collect();
     after.extend(deletions);
+    after.extend(leaving.remove(&domain.name, builder));
     after.extend(in_use::keep_of(domain, observed, reason, builder));
     builder.add(Action::UndefineDomain { name: domain.name.to_string() }, after, reason)
 }

@@ -1,9 +1,11 @@
 //! What a topology requires of a hypervisor's own settings.
 
+use std::collections::BTreeSet;
+
 use crate::lifetime::Ttl;
 use crate::topology::virtopts::VirtOpt;
 use crate::topology::{BmcProtocol, BootMode, Interface, Role, Topology};
-use crate::values::TimeZone;
+use crate::values::{Directory, TimeZone};
 
 /// What an environment requires of the hypervisor's own settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Requirements {
     pub vswitch: bool,
     /// Whether libvirt's hook has something to do.
     pub hook: bool,
+    /// Directories that disks of its nodes name.
+    pub directories: BTreeSet<Directory>,
     /// How long it lasts, if anybody says so now.
     pub ttl: Option<Ttl>,
     /// How many networks have a dnsmasq.
@@ -46,7 +50,7 @@ impl Requirements {
         let undeclared = |i: &Interface| {
             i.connect_to.is_some() || (i.bridged && topology.network(&i.network.value).is_none())
         };
-        let mut used = topology.roles.iter().filter(|r| r.count > 0);
+        let used = topology.roles.iter().filter(|r| r.count > 0);
         let hook = guard
             || vswitch
             || topology.settings.querier
@@ -60,24 +64,28 @@ impl Requirements {
         });
         let interfaces = each.fold(0, usize::saturating_add);
         let options = &topology.settings.virtopts;
-        let boots_uefi = |o: &VirtOpt| matches!(o, VirtOpt::Edit { name, value, .. } if name == "--boot" && value.split(',').any(|part| part == "uefi"));
         let customize = used.clone().any(|r| r.customize);
         let drive =
             |r: &Role| !r.deploy_os && topology.bmc_of(r).is_some_and(BmcProtocol::has_redfish);
         let media = used.clone().any(drive);
-        let blank = used.any(|r| !r.deploy_os);
+        let blank = used.clone().any(|r| !r.deploy_os);
         Self {
             ipv6: networks.iter().any(|n| n.ipv6.is_some()),
             timezone: None,
             uefi: (blank && topology.settings.boot_mode == BootMode::Uefi)
-                || options.iter().any(boots_uefi),
+                || options.iter().any(VirtOpt::asks_for_uefi),
             virt_xml: options.iter().any(|o| matches!(o, VirtOpt::Edit { .. })),
             customize,
-            tpm: options.iter().any(|o| matches!(o, VirtOpt::Tpm(..))),
+            tpm: options.iter().any(VirtOpt::asks_for_emulated_tpm),
             media,
             guard,
             vswitch,
             hook,
+            directories: used
+                .clone()
+                .flat_map(|r| &r.disks)
+                .filter_map(|disk| Some(disk.path.as_ref()?.value.clone()))
+                .collect(),
             ttl: topology.settings.ttl,
             // libvirt starts one where it has an address to give or a name to answer for.
             networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),

@@ -47,7 +47,7 @@ pub(super) fn user_data(
     host_key: &Secret,
     first_boot: Option<&FirstBoot>,
 ) -> String {
-    let own = UserData::of(first_boot);
+    let user_data = UserData::of(first_boot);
     let mut modules: Vec<&str> = MODULES.to_vec();
     let mut out = String::from("#cloud-config\n");
     let mut line = |text: String| {
@@ -56,10 +56,10 @@ pub(super) fn user_data(
     };
     line(format!("hostname: {}", host_name(&node.name)));
     line("disable_root: false".into());
-    if !own.has("ssh_pwauth") {
+    if !user_data.has("ssh_pwauth") {
         line("ssh_pwauth: false".into());
     }
-    users(guest, &own).into_iter().for_each(&mut line);
+    users(guest, &user_data).into_iter().for_each(&mut line);
     line("ssh_keys:".into());
     line("  ed25519_private: |".into());
     for key_line in host_key.reveal().lines() {
@@ -80,24 +80,24 @@ pub(super) fn user_data(
     }
     line("bootcmd:".into());
     line(format!("  - {}", report(node)));
-    own.items("bootcmd").for_each(|command| line(format!("  - {command}")));
+    user_data.items("bootcmd").for_each(|command| line(format!("  - {command}")));
     if first_boot.is_some_and(|first_boot| !first_boot.files.is_empty()) {
         // After users-groups, who may own them.
         modules.push("write-files");
     }
-    let read = first_boot.map(|first_boot| first_boot::cloud_config(first_boot, &own));
+    let read = first_boot.map(|first_boot| first_boot::cloud_config(first_boot, &user_data));
     let (last, text) = read.unwrap_or_default();
-    if own.is_empty() {
+    if user_data.is_empty() {
         line(format!("cloud_init_modules: [{}]", modules.join(", ")));
         line("cloud_config_modules: []".into());
         line(format!("cloud_final_modules: [{}]", last.join(", ")));
     }
-    if !own.is_empty() && !own.has("locale") {
+    if !user_data.is_empty() && !user_data.has("locale") {
         // Not every image has the one that cloud-init would set.
         line("locale: false".into());
     }
     // What the user has for other modules is done by all those that the image lists.
-    own.rest().for_each(line);
+    user_data.rest().for_each(line);
     out.push_str(&text);
     out
 }

@@ -1,13 +1,68 @@
 //! What a guest reports of its first boot, a line each: the words that its script (`assets/seed/report.sh`) says, and by which
 //! whoever waits knows them.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+/// One line of a guest, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// cloud-init runs.
+    Begun,
+    /// The agent of a template has nothing to do until it hears who it is.
+    Template,
+    /// The agent of a template that has become a node asks what time it is.
+    Clock,
+    /// The agent of a template holds everything else up.
+    Still,
+    /// The address that the guest got, if it can be its own.
+    Address(Option<IpAddr>),
+    /// cloud-init's result, which is JSON.
+    Result(String),
+    /// cloud-init is done, and the rest was reported.
+    Done,
+    /// Anything else.
+    Other(String),
+}
+
+impl Report {
+    /// Reads a line.
+    pub fn of(line: &str) -> Self {
+        match (line, line.split_once(' ')) {
+            (BEGUN, _) => Self::Begun,
+            (TEMPLATE, _) => Self::Template,
+            (CLOCK, _) => Self::Clock,
+            (STILL, _) => Self::Still,
+            (DONE, _) => Self::Done,
+            (_, Some((ADDRESS, net))) => {
+                Self::Address(address(net.split('/').next().unwrap_or_default()))
+            }
+            (_, Some((RESULT, json))) => Self::Result(json.into()),
+            _ => Self::Other(line.into()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begun => BEGUN,
+            Self::Template => TEMPLATE,
+            Self::Clock => CLOCK,
+            Self::Still => STILL,
+            Self::Address(_) => ADDRESS,
+            Self::Result(_) => RESULT,
+            Self::Done => DONE,
+            Self::Other(line) => line,
+        })
+    }
+}
+
 /// cloud-init runs.
-pub const BEGUN: &str = "cloud-init";
+pub(super) const BEGUN: &str = "cloud-init";
 
 /// The agent of a template has nothing to do until it hears who it is.
-pub const TEMPLATE: &str = "template";
+const TEMPLATE: &str = "template";
 
 /// The agent of a template that has become a node asks what time it is. The answer is the same word and the nanoseconds since
 /// 1970.
@@ -18,7 +73,7 @@ pub const CLOCK: &str = "clock";
 pub const STILL: &str = "still";
 
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
-pub const ADDRESS: &str = "address";
+const ADDRESS: &str = "address";
 
 /// An address that a guest may say is its own: not one that means another machine to whoever connects to it, or one for
 /// each link.
@@ -34,14 +89,14 @@ pub fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// Comes before cloud-init's result, which is JSON.
-pub const RESULT: &str = "result";
+const RESULT: &str = "result";
 
 /// How errors begin that a template's agent reports when it cannot become a node: it draws no random numbers of its own,
 /// or its seed or NICs did not come.
 pub const STILL_TEMPLATE: [&str; 3] = ["wake: ", "seed: ", "nics: "];
 
 /// cloud-init is done, and the rest was reported.
-pub const DONE: &str = "done";
+const DONE: &str = "done";
 
 /// What the units in the guest run.
 pub(super) const SCRIPT: &str = include_str!("../../assets/seed/report.sh");
@@ -56,6 +111,26 @@ mod tests {
         let said = said.filter_map(|part| part.trim().rsplit_once("say ").map(|(_, rest)| rest));
         let words: Vec<&str> = said.filter_map(|rest| rest.split_whitespace().next()).collect();
         assert_eq!(words, [BEGUN, ADDRESS, RESULT, DONE]);
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        let address = Report::Address(Some([192, 0, 2, 7].into()));
+        for (line, report) in [
+            ("cloud-init", Report::Begun),
+            ("template", Report::Template),
+            ("clock", Report::Clock),
+            ("still", Report::Still),
+            ("address 192.0.2.7/24", address),
+            ("address 127.0.0.1/8", Report::Address(None)),
+            ("result {\"v1\": {}}", Report::Result("{\"v1\": {}}".into())),
+            ("done", Report::Done),
+            ("done and more", Report::Other("done and more".into())),
+            ("address", Report::Other("address".into())),
+        ] {
+            assert_eq!(Report::of(line), report, "{line}");
+            assert!(line.starts_with(&report.to_string()), "{line}");
+        }
     }
 
     /// A guest would have whoever connects to it connect to itself, or to many.

@@ -1,7 +1,10 @@
 //! The table itself, in the order of `--help`.
 
 use super::Group::{Environment, Guests, Hypervisor, Topology};
-use super::{BgpMode, Infrared, Kind, Lines, Setting, StartChoice, Value, VirtChoice};
+use super::values::NAME;
+use super::{
+    BgpMode, Infrared, Kind, Lines, Mebibytes, Seconds, Setting, StartChoice, Value, VirtChoice,
+};
 use crate::hardware::{BmcChoice, BootMode, Bus};
 use crate::lifetime::Ttl;
 use crate::names::EnvName;
@@ -64,6 +67,7 @@ settings! {
     {
         name: "prefix",
         doc: "Prefix of all names, so that several environments share a hypervisor",
+        kind: Kind::Text(NAME),
         value: "NAME",
         group: Environment,
         locates: true,
@@ -160,7 +164,7 @@ settings! {
         key: Some("hypervisor.memory_overcommit"),
         infrared: at("Hypervisor", 4, Some("no")),
     }
-    reserve_mib: u64 as u64 = 0, {
+    reserve_mib: u64 as Mebibytes = 0, {
         name: "host-memory-reserve",
         doc: "Memory of the hypervisor that nodes leave to others, in MiB",
         default: Some("0"),
@@ -249,7 +253,7 @@ settings! {
         key: Some("data_subnet"),
         infrared: at("Topology", 2, None),
     }
-    mtu: Option<u32> as Mtu = None, {
+    mtu: Option<Mtu> as Mtu = None, {
         name: "host-network-mtu-size",
         doc: "MTU of all networks and of the nodes' interfaces, in bytes",
         value: "BYTES",
@@ -257,7 +261,7 @@ settings! {
         key: Some("mtu"),
         infrared: at("Hypervisor", 6, Some("no")),
     }
-    nic_mtu: Option<u32> as Mtu = None, {
+    nic_mtu: Option<Mtu> as Mtu = None, {
         name: "host-mtu-size",
         doc: "MTU of the hypervisor's NICs below bridged networks, in bytes",
         value: "BYTES",
@@ -290,6 +294,7 @@ settings! {
     {
         name: "checksum",
         doc: "Checksum of the image, such as `sha256:0123…` with all its digits",
+        kind: Kind::Text("`sha256:`, `sha384:` or `sha512:` with all digits"),
         group: Guests,
         key: Some("checksum"),
     }
@@ -386,7 +391,7 @@ settings! {
     }
     bmc_hypervisor_urls: bool as bool = false, {
         name: "bmc-hypervisor-urls",
-        doc: "Have BMCs take images from, and send events to, the hypervisor's own addresses, too",
+        doc: "Have BMCs take images from, and send events to, all that the hypervisor reaches, itself too",
         value: "YES|NO",
         group: Guests,
         key: Some("bmc_hypervisor_urls"),
@@ -429,7 +434,7 @@ settings! {
         group: Guests,
         infrared: at(CONSOLE, 6, Some("")),
     }
-    shutdown_s: u64 as u64 = 60, {
+    shutdown_s: u64 as Seconds = 60, {
         name: "shutdown-timeout",
         doc: "How long a node that restarts may take to shut down before it is switched off, in seconds",
         default: Some("60"),

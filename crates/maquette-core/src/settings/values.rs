@@ -1,5 +1,7 @@
 //! How the text of a setting becomes its value.
 
+use std::str::FromStr;
+
 use super::{Kind, Word};
 use crate::hardware::{BmcChoice, BmcProtocol, BootMode, Bus, VirtType};
 use crate::lifetime::Ttl;
@@ -24,6 +26,10 @@ pub trait Value {
     fn read(text: &str) -> Result<Self::Held, String>;
 }
 
+/// How names are written.
+pub(super) const NAME: &str =
+    "a name: letters, digits, `-`, `_` and `.`, with a letter or digit first";
+
 /// Values whose types say themselves what is valid.
 macro_rules! checked {
     ($($type:ty as $held:ty: $kind:expr, $convert:expr;)*) => {$(
@@ -40,20 +46,51 @@ macro_rules! checked {
 }
 
 checked! {
-    Login as Login: Kind::Text, |login| login;
-    TimeZone as TimeZone: Kind::Text, |zone| zone;
+    Login as Login: Kind::Text("a login name: letters, digits, `_`, `-`, `.` and `@`"), |login| login;
+    TimeZone as TimeZone: Kind::Text("a time zone's name, such as `Europe/Prague` or `UTC`"), |zone| zone;
     HostAddress as HostAddress: Kind::Address, |address| address;
-    Line as String: Kind::Text, |line| line.to_string();
-    Name as Name: Kind::Text, |name| name;
-    Mtu as u32: Kind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), Mtu::bytes;
+    Line as String: Kind::Text("text"), |line| line.to_string();
+    Name as Name: Kind::Text(NAME), |name| name;
+    Mtu as Mtu: Kind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), |mtu| mtu;
     u8 as u8: Kind::Number(0, u8::MAX as u64), |number| number;
-    Ttl as Ttl: Kind::Text, |ttl| ttl;
-    u64 as u64: Kind::Number(0, u64::MAX), |number| number;
+    Ttl as Ttl: Kind::Text("a time such as `30m`, `8h`, `2d` or `1d12h`, or `never`"), |ttl| ttl;
+    Seconds as u64: Kind::Number(0, Seconds::MOST), |time| time.0;
+    Mebibytes as u64: Kind::Number(0, Mebibytes::MOST), |size| size.0;
+}
+
+/// A whole number that has a most.
+macro_rules! bounded {
+    ($($(#[$doc:meta])* $type:ident: $most:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $type(u64);
+
+        impl $type {
+            /// The most there can be.
+            pub const MOST: u64 = $most;
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let number = text.trim().parse().ok().filter(|number| *number <= Self::MOST);
+                number.map(Self).ok_or_else(|| format!("it is {}", Kind::Number(0, Self::MOST).expected()))
+            }
+        }
+    )*};
+}
+
+bounded! {
+    /// How long something may take, in seconds: a year at most, which the clock of any system can count.
+    Seconds: 366 * 24 * 60 * 60;
+    /// A part of a machine's memory, in MiB: more bytes than a number holds are nobody's.
+    Mebibytes: u64::MAX >> 20;
 }
 
 impl Value for Directory {
     type Held = Self;
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Text("an absolute path");
 
     fn read(text: &str) -> Result<Self, String> {
         let directory = text.trim_end_matches('/').parse::<Self>();
@@ -94,7 +131,7 @@ pub struct Lines;
 
 impl Value for Lines {
     type Held = Vec<String>;
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Text("text; several with commas between them");
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         let line = Line::read(text)?;

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde::{Serialize, Serializer};
 
-use super::{Entry, Node, Sources, Span, Style, Value, parse, parse_bool};
+use super::{Entry, Sources, Span, Style, Tree, Value, parse, parse_bool};
 use crate::diagnostic::Diagnostics;
 
 /// A value with YAML's types; keys are sorted.
@@ -74,7 +74,7 @@ impl Plain {
     }
 
     /// A located tree without its places; scalars have the types that YAML gives them.
-    pub fn of(node: &Node) -> Self {
+    pub fn of(node: &Tree) -> Self {
         match &node.value {
             Value::Null => Self::Null,
             Value::Scalar(text, Style::Text) => Self::text(text),
@@ -87,7 +87,7 @@ impl Plain {
     }
 
     /// The same with places, which are all `span`: what [`Plain::of`] makes this of again.
-    pub fn located(&self, span: Span) -> Node {
+    pub fn located(&self, span: Span) -> Tree {
         let bare = |text: String| Value::Scalar(text, Style::Bare);
         let value = match self {
             Self::Null => Value::Null,
@@ -108,7 +108,7 @@ impl Plain {
                     .collect(),
             ),
         };
-        Node { value, span }
+        Tree { value, span }
     }
 
     /// The type of an unquoted scalar.
@@ -273,7 +273,7 @@ mod tests {
     }
 
     /// What the located tree says, without the types.
-    fn words(node: &Node) -> Vec<String> {
+    fn words(node: &Tree) -> Vec<String> {
         match &node.value {
             Value::Null => vec!["nothing".into()],
             Value::Scalar(text, _) => vec![text.clone()],

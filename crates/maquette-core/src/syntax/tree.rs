@@ -5,7 +5,7 @@ use super::Span;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct Tree {
     /// What was written.
     pub value: Value,
     /// Where.
@@ -20,7 +20,7 @@ pub enum Value {
     /// Any scalar, as text.
     Scalar(String, Style),
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<Tree>),
     /// A mapping, in the order written.
     Map(Vec<Entry>),
 }
@@ -42,10 +42,10 @@ pub struct Entry {
     /// The key's place.
     pub key_span: Span,
     /// The value.
-    pub value: Node,
+    pub value: Tree,
 }
 
-impl Node {
+impl Tree {
     /// A scalar that is text, whatever it looks like.
     pub fn scalar(text: impl Into<String>, span: Span) -> Self {
         Self { value: Value::Scalar(text.into(), Style::Text), span }
@@ -75,12 +75,12 @@ impl Node {
     }
 
     /// The value of a key, if this is a mapping that has it.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Tree> {
         self.entries().iter().find(|e| e.key == key).map(|e| &e.value)
     }
 
     /// The same, to be changed.
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Tree> {
         match &mut self.value {
             Value::Map(entries) => entries.iter_mut().find(|e| e.key == key).map(|e| &mut e.value),
             _ => None,
@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// The value at a path of keys.
-    pub fn at(&self, path: &[&str]) -> Option<&Node> {
+    pub fn at(&self, path: &[&str]) -> Option<&Tree> {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 

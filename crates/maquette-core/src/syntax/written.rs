@@ -2,10 +2,10 @@
 
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 
-use super::{Node, Style, Value};
+use super::{Style, Tree, Value};
 
 /// As YAML in block style. What was written as text stays text.
-pub fn written(node: &Node) -> String {
+pub fn written(node: &Tree) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = YamlEmitter::new(&mut text).dump(&document(node));
@@ -13,7 +13,7 @@ pub fn written(node: &Node) -> String {
     format!("{}\n", body.trim_end())
 }
 
-fn document(node: &Node) -> Yaml<'_> {
+fn document(node: &Tree) -> Yaml<'_> {
     match &node.value {
         Value::Null => Yaml::Value(Scalar::Null),
         Value::Scalar(text, style) => Yaml::Value(scalar(text, *style)),
@@ -67,9 +67,9 @@ mod tests {
             let first = read(text);
             let again = read(&written(&first));
             let keys =
-                |node: &Node| node.entries().iter().map(|e| e.key.clone()).collect::<Vec<_>>();
+                |node: &Tree| node.entries().iter().map(|e| e.key.clone()).collect::<Vec<_>>();
             assert_eq!(keys(&first), keys(&again));
-            let same = |node: &Node| Plain::of(node).yaml().replace("'", "").replace('"', "");
+            let same = |node: &Tree| Plain::of(node).yaml().replace("'", "").replace('"', "");
             assert_eq!(same(&first), same(&again), "{text}");
         }
     }

@@ -7,7 +7,7 @@ use saphyr::{AnnotatedMapping, MarkedYaml, YamlData, YamlLoader};
 use saphyr_parser::{Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::bounds::{self, MAX_DEPTH};
-use super::{Entry, Node, SourceId, Sources, Span, Style, Value};
+use super::{Entry, SourceId, Sources, Span, Style, Tree, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Reads one YAML document. An empty document is an empty mapping.
@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 /// (<https://yaml.org/type/merge.html>), as PyYAML reads them: keys written out win over merged ones, of
 /// several mappings (`<<: [*a, *b]`) the first that has a key wins, of several merge keys the last that has it, values are
 /// taken whole, and a quoted `"<<"` is a key like any other.
-pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Node> {
+pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option<Tree> {
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
     let merges = bounds::merged_again(text);
@@ -31,9 +31,9 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
             None
         }
         Ok(documents) => match documents.as_slice() {
-            [] => Some(Node::empty_map(sources.whole(id))),
+            [] => Some(Tree::empty_map(sources.whole(id))),
             [one] => reader.node(one, 0, diags).map(|node| match node.value {
-                Value::Null => Node::empty_map(node.span),
+                Value::Null => Tree::empty_map(node.span),
                 _ => node,
             }),
             [_, second, ..] => {
@@ -132,7 +132,7 @@ impl Reader<'_> {
         Span { source: self.id, start, end, secret: self.secret }
     }
 
-    fn node(&self, yaml: &MarkedYaml<'_>, depth: usize, diags: &mut Diagnostics) -> Option<Node> {
+    fn node(&self, yaml: &MarkedYaml<'_>, depth: usize, diags: &mut Diagnostics) -> Option<Tree> {
         let span = self.span(yaml);
         if depth > MAX_DEPTH {
             diags.push(
@@ -149,7 +149,7 @@ impl Reader<'_> {
             }
             YamlData::Mapping(map) => Value::Map(self.entries(map, depth, diags)),
         };
-        Some(Node { value, span })
+        Some(Tree { value, span })
     }
 
     fn entries<'a>(
@@ -231,7 +231,7 @@ fn scalar(text: &str, style: Style) -> Value {
 }
 
 /// All that a merge key brings, in the order in which it wins.
-fn mappings(value: Node, diags: &mut Diagnostics) -> Vec<Entry> {
+fn mappings(value: Tree, diags: &mut Diagnostics) -> Vec<Entry> {
     let sources = match value.value {
         Value::List(list) => list,
         _ => vec![value],
@@ -258,7 +258,7 @@ mod tests {
     use crate::syntax::Plain;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> (Option<Node>, Diagnostics, Sources) {
+    fn read(text: &str) -> (Option<Tree>, Diagnostics, Sources) {
         let mut sources = Sources::default();
         let id = sources.add("t.yml", text);
         let mut diags = Diagnostics::default();

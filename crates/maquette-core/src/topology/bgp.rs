@@ -10,8 +10,8 @@ use super::usable::{is_of_hosts, is_of_no_host, own_is_host};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::{Form, Key, key, unread};
-use crate::syntax::{Entry, Node, Spanned, Value};
-use crate::values::Name;
+use crate::syntax::{Entry, Spanned, Tree, Value};
+use crate::values::{Mtu, Name};
 
 /// Networks that the hypervisor has an address on, if the file gives one. Of the others InfraRed leaves it out, too.
 const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
@@ -53,12 +53,12 @@ pub struct Cidr {
 }
 
 /// Whether an entry of `networks` is of this kind.
-pub(super) fn is_bgp(node: &Node) -> bool {
+pub(super) fn is_bgp(node: &Tree) -> bool {
     node.value == Value::Null || (node.get("net").is_some() && node.get("name").is_none())
 }
 
 /// Reads one entry of `networks`.
-pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -> Option<Network> {
+pub(super) fn decode(entry: &Entry, mtu: Option<Mtu>, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     let name = match key.parse::<Name>() {
         Ok(name) => Spanned::new(name, entry.key_span),
@@ -118,10 +118,10 @@ pub(super) fn decode(entry: &Entry, mtu: Option<u32>, diags: &mut Diagnostics) -
 }
 
 /// Says that nobody reads what BGP files have of IPv6: InfraRed, which has it in a file that was never finished, does not, either.
-pub(super) fn without_ipv6<'a>(mappings: impl Iterator<Item = &'a Node>, diags: &mut Diagnostics) {
+pub(super) fn without_ipv6<'a>(mappings: impl Iterator<Item = &'a Tree>, diags: &mut Diagnostics) {
     let unread = NETWORK.iter().chain(CIDR).filter(|key| !key.read);
     let names: Vec<&str> = unread.map(|key| key.name).collect();
-    let mut found = mappings.flat_map(Node::entries).filter(|e| names.contains(&e.key.as_str()));
+    let mut found = mappings.flat_map(Tree::entries).filter(|e| names.contains(&e.key.as_str()));
     if let Some(first) = found.next() {
         let message =
             format!("`{}` has no effect: nodes of BGP networks get IPv4 addresses", first.key);
@@ -135,12 +135,12 @@ pub(super) fn without_ipv6<'a>(mappings: impl Iterator<Item = &'a Node>, diags: 
 }
 
 /// Reads `cidrs`.
-pub(super) fn cidrs(node: &Node, diags: &mut Diagnostics) -> Vec<Cidr> {
+pub(super) fn cidrs(node: &Tree, diags: &mut Diagnostics) -> Vec<Cidr> {
     let items = decode::list(node, "cidrs", diags);
     items.iter().filter_map(|item| cidr(item, diags)).collect()
 }
 
-fn cidr(node: &Node, diags: &mut Diagnostics) -> Option<Cidr> {
+fn cidr(node: &Tree, diags: &mut Diagnostics) -> Option<Cidr> {
     let mut fields = Fields::new(node, "an entry of `cidrs`", CIDR, diags)?;
     let net = fields.parsed::<Ipv4Net>("cidr", diags);
     let via = fields.parsed::<Ipv4Addr>("hv_route", diags);

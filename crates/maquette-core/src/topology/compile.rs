@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::{Forward, Interface, Network, Role, Settings, Topology};
+use super::file_variables::FileVariables;
+use super::{Forward, Interface, Network, Role, Settings, Topology, Vbmc};
 use super::{bgp, described, free_subnet, network, role, vbmc};
 use crate::decode::{Fields, quoted_list};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip, typo};
 use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
+use crate::image::redact;
 use crate::layers::merge;
 use crate::secret_keys;
 use crate::settings;
-use crate::syntax::{Entry, Node, Plain, Span, Value};
+use crate::syntax::{Entry, Plain, Span, Tree, Value};
 use crate::values::{NodeType, has_template_marks, is_unprintable};
 
 /// Third octets that a prefixed environment was given, so that two can live on one hypervisor.
@@ -42,7 +44,7 @@ pub struct NodeRequest {
     /// The file's path; node types are kept in its order.
     pub path: String,
     /// The file's content.
-    pub tree: Node,
+    pub tree: Tree,
     /// How many nodes.
     pub count: u32,
     /// Where the count was asked for.
@@ -57,15 +59,15 @@ pub struct Request {
     /// Node types.
     pub nodes: Vec<NodeRequest>,
     /// The network file.
-    pub network: Node,
+    pub network: Tree,
     /// Its name, for messages.
     pub network_name: String,
     /// Whether there is such a file and it could not be read, which was said: `network` is empty then.
     pub network_unread: bool,
     /// Networks that are described in the project file, beside those of the network file.
-    pub networks: Option<Node>,
+    pub networks: Option<Tree>,
     /// Extra variables; `override` counts.
-    pub extra: Node,
+    pub extra: Tree,
     /// Settings.
     pub settings: Settings,
 }
@@ -78,14 +80,7 @@ pub fn compile(
     allocation: Allocation,
     diags: &mut Diagnostics,
 ) -> Option<Topology> {
-    let variables = Variables {
-        net: allocation.net,
-        data_net: allocation.data_net,
-        vswitch_type: vswitch_type(request),
-        mirror_url: request.settings.mirror_url.clone(),
-        extra: Plain::of(&request.extra),
-    };
-    let scope = Scope::new(variables);
+    let variables = variables(request, allocation);
     let overrides = request.extra.get("override");
     warn_about_extras(request, overrides, diags);
 
@@ -101,7 +96,10 @@ pub fn compile(
     }
     file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
     appliance(&mut file, diags);
-    scope.resolve(&mut file, diags);
+    let of_file =
+        FileVariables::take(&mut file, NETWORK_FILE, &|key| is_named(request, overrides, key));
+    Scope::new(of_file.seen_there(&variables)).resolve(&mut file, diags);
+    let scope = Scope::new(of_file.seen_elsewhere(variables));
     if let Some(networks) = &request.networks {
         described::complete_networks(&mut file, networks);
     }
@@ -117,7 +115,7 @@ pub fn compile(
     same_names(&roles, diags);
     nearly_named(roles_node, request, diags);
     let declared = file.get("networks").map_or(0, |n| n.entries().len());
-    let topology = Topology {
+    let mut topology = Topology {
         roles_complete: roles.len() == request.nodes.len(),
         roles,
         networks_complete: networks.len() == declared && !request.network_unread,
@@ -127,9 +125,25 @@ pub fn compile(
         settings: request.settings.clone(),
         allocation,
         fixed: BTreeSet::new(),
+        vbmc: Vbmc::default(),
     };
-    vbmc::refuse(&topology, &request.extra, diags);
+    vbmc::read(&mut topology, &request.extra, &|name| is_read(request, name), diags);
     Some(topology)
+}
+
+/// What expressions see, but for keys of the network file.
+fn variables(request: &Request, allocation: Allocation) -> Variables {
+    let mut extra = Plain::of(&request.extra);
+    vbmc::hide(&mut extra);
+    Variables {
+        net: allocation.net,
+        data_net: allocation.data_net,
+        vswitch_type: vswitch_type(request),
+        mirror_url: redact(&request.settings.mirror_url),
+        file: Plain::map(),
+        hidden: BTreeSet::new(),
+        extra,
+    }
 }
 
 /// The switch appliance in the run; the last of the three words found in a path wins.
@@ -159,9 +173,9 @@ const INJECTION: [&str; 10] = [
 const SETTINGS: [&str; 5] =
     ["override", "provision", "net", "data_net", "provison_virsh_network_name"];
 
-fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Diagnostics) {
+fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Diagnostics) {
     for entry in request.extra.entries() {
-        let known = SETTINGS.contains(&entry.key.as_str());
+        let known = SETTINGS.contains(&entry.key.as_str()) || vbmc::knows(&entry.key);
         if !known && !is_read(request, &entry.key) {
             let slip = misspelt(&entry.key, ["override"]).is_some();
             let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
@@ -180,7 +194,7 @@ fn warn_about_extras(request: &Request, overrides: Option<&Node>, diags: &mut Di
     }
     let known: Vec<&str> =
         request.nodes.iter().map(|n| n.file.as_str()).chain(std::iter::once("networks")).collect();
-    for entry in overrides.map_or(&[][..], Node::entries) {
+    for entry in overrides.map_or(&[][..], Tree::entries) {
         if !known.contains(&entry.key.as_str()) {
             // Types that come with Maquette may be in other runs of the same overrides.
             let other = defaults::get(Kind::Nodes, &entry.key).is_some();
@@ -234,14 +248,14 @@ pub fn is_read(request: &Request, variable: &str) -> bool {
 }
 
 /// Whether an expression of the topology names a variable.
-fn is_named(request: &Request, overrides: Option<&Node>, variable: &str) -> bool {
+fn is_named(request: &Request, overrides: Option<&Tree>, variable: &str) -> bool {
     let files = request.nodes.iter().map(|node| &node.tree);
     let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
     all.into_iter().any(|tree| expr::names(tree, variable))
 }
 
 /// What appliances are set up from: playbooks see it as it is in the file, and no expressions of ours are in it.
-fn appliance(file: &mut Node, diags: &mut Diagnostics) {
+fn appliance(file: &mut Tree, diags: &mut Diagnostics) {
     const KEY: &str = "l3appliance_config";
     if let Some(node) = file.get(KEY) {
         unmarked(node, diags);
@@ -252,7 +266,7 @@ fn appliance(file: &mut Node, diags: &mut Diagnostics) {
 }
 
 /// Ansible would evaluate a template in an extra variable, on the machine that it runs on.
-fn unmarked(node: &Node, diags: &mut Diagnostics) {
+fn unmarked(node: &Tree, diags: &mut Diagnostics) {
     let mut refuse = |text: &str, span| {
         if has_template_marks(text) || text.contains(is_unprintable) {
             let message = "`l3appliance_config` is for an Ansible playbook, and takes neither \
@@ -296,11 +310,11 @@ struct Read<'a> {
     /// Names of those in which something was wrong.
     flawed: BTreeSet<String>,
     /// What it says of node types.
-    roles: Option<&'a Node>,
+    roles: Option<&'a Tree>,
     cidrs: Vec<super::Cidr>,
 }
 
-fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
+fn networks<'a>(file: &'a Tree, request: &Request, diags: &mut Diagnostics) -> Option<Read<'a>> {
     let what = format!("network file `{}`", request.network_name);
     let mut fields = Fields::new(file, what, NETWORK_FILE, diags)?;
     let list = match request.network_unread {
@@ -313,7 +327,7 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
         Some(Value::List(items)) => items.as_slice(),
         _ => &[],
     };
-    let of_networks = list.map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
+    let of_networks = list.map_or(&[][..], Tree::entries).iter().map(|entry| &entry.value);
     bgp::without_ipv6(of_networks.filter(|n| bgp::is_bgp(n)).chain(of_cidrs), diags);
     let cidrs = cidrs.map_or(Vec::new(), |n| bgp::cidrs(n, diags));
     fields.finish(diags);
@@ -340,8 +354,8 @@ fn networks<'a>(file: &'a Node, request: &Request, diags: &mut Diagnostics) -> O
 
 fn role_of(
     request: &NodeRequest,
-    overrides: Option<&Node>,
-    network_roles: Option<&Node>,
+    overrides: Option<&Tree>,
+    network_roles: Option<&Tree>,
     whole: &Request,
     scope: &Scope,
     diags: &mut Diagnostics,
@@ -422,11 +436,11 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
 fn no_role(
     request: &NodeRequest,
     name: &str,
-    network_roles: Option<&Node>,
+    network_roles: Option<&Tree>,
     whole: &Request,
 ) -> Diagnostic {
     let roles: Vec<&str> =
-        network_roles.map_or(&[][..], Node::entries).iter().map(|e| e.key.as_str()).collect();
+        network_roles.map_or(&[][..], Tree::entries).iter().map(|e| e.key.as_str()).collect();
     Diagnostic::error(
         "topology::no-role",
         format!(
@@ -442,7 +456,7 @@ fn no_role(
 }
 
 /// An override of one value makes a network where it was to change one.
-fn added_by_mistake(networks: &Node, over: &Node, diags: &mut Diagnostics) {
+fn added_by_mistake(networks: &Tree, over: &Tree, diags: &mut Diagnostics) {
     let known: Vec<&str> = networks.entries().iter().map(|e| e.key.as_str()).collect();
     for entry in over.entries() {
         if entry.value.entries().len() == 1 && !known.contains(&entry.key.as_str()) {
@@ -459,8 +473,8 @@ fn added_by_mistake(networks: &Node, over: &Node, diags: &mut Diagnostics) {
 
 /// A network file that describes the nodes of a type by nearly its name does not describe them at all. (It may well
 /// describe types that are not in the run.)
-fn nearly_named(described: Option<&Node>, request: &Request, diags: &mut Diagnostics) {
-    let described = described.map_or(&[][..], Node::entries);
+fn nearly_named(described: Option<&Tree>, request: &Request, diags: &mut Diagnostics) {
+    let described = described.map_or(&[][..], Tree::entries);
     let is_described = |name: &str| described.iter().any(|e| e.key == name);
     let asked = request.nodes.iter().map(|n| n.file.as_str()).filter(|n| !is_described(n));
     let asked: Vec<&str> = asked.collect();

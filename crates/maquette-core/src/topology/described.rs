@@ -5,7 +5,7 @@
 use super::network;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Form;
-use crate::syntax::{Entry, Node, Span, Value};
+use crate::syntax::{Entry, Span, Tree, Value};
 use crate::values::Group;
 
 /// What a node that says nothing of it has.
@@ -40,16 +40,16 @@ pub(crate) const NETWORKS: Form =
     Form::Entries("", &Form::Either(&[Form::Part(network::NETWORK), Form::Nothing]));
 
 /// The `networks` of a project file that describes nodes and names no network: one network.
-pub fn only_network(span: Span) -> Node {
-    let entry = Entry { key: ONLY_NETWORK.into(), key_span: span, value: Node::empty_map(span) };
-    Node { value: Value::Map(vec![entry]), span }
+pub fn only_network(span: Span) -> Tree {
+    let entry = Entry { key: ONLY_NETWORK.into(), key_span: span, value: Tree::empty_map(span) };
+    Tree { value: Value::Map(vec![entry]), span }
 }
 
 /// Puts the networks of the project file beside those of a network file.
-pub(super) fn put_beside(file: &mut Node, networks: &Node, diags: &mut Diagnostics) {
+pub(super) fn put_beside(file: &mut Tree, networks: &Tree, diags: &mut Diagnostics) {
     let Value::Map(top) = &mut file.value else { return };
     if !top.iter().any(|e| e.key == "networks") {
-        let value = Node::empty_map(networks.span);
+        let value = Tree::empty_map(networks.span);
         top.push(Entry { key: "networks".into(), key_span: networks.span, value });
     }
     let list = top.iter_mut().find(|e| e.key == "networks");
@@ -67,14 +67,17 @@ pub(super) fn put_beside(file: &mut Node, networks: &Node, diags: &mut Diagnosti
         }
         let mut entry = entry.clone();
         if entry.value.value == Value::Null {
-            entry.value = Node::empty_map(entry.key_span);
+            entry.value = Tree::empty_map(entry.key_span);
         }
         list.push(entry);
     }
 }
 
+/// The `subnet` of a network that has no IPv4.
+const NO_SUBNET: &str = "none";
+
 /// Gives networks of the project file what they leave out: they are nat, with DHCP on a subnet that nobody has.
-pub(super) fn complete_networks(file: &mut Node, described: &Node) {
+pub(super) fn complete_networks(file: &mut Tree, described: &Tree) {
     let Some(list) = file.get_mut("networks") else { return };
     let Value::Map(list) = &mut list.value else { return };
     for entry in list {
@@ -86,15 +89,15 @@ pub(super) fn complete_networks(file: &mut Node, described: &Node) {
 
 fn complete_network(entry: &mut Entry) {
     let span = entry.key_span;
-    let has = |node: &Node, key: &str| node.get(key).is_some_and(|n| n.value != Value::Null);
+    let has = |node: &Tree, key: &str| node.get(key).is_some_and(|n| n.value != Value::Null);
     let node = &mut entry.value;
     // Networks of the BGP files are named by their key.
     if !matches!(node.value, Value::Map(_)) || (has(node, "net") && !has(node, "name")) {
         return;
     }
-    let put = |node: &mut Node, key: &str, text: &str| {
+    let put = |node: &mut Tree, key: &str, text: &str| {
         if !has(node, key) {
-            set(node, key, Node::scalar(text, span), span);
+            set(node, key, Tree::scalar(text, span), span);
         }
     };
     put(node, "name", &entry.key);
@@ -108,44 +111,69 @@ fn complete_network(entry: &mut Entry) {
     if mode == Some("bridge") {
         return;
     }
+    // IPv6 alone, or nothing of ours at all.
+    let is_none = |n: &Tree| matches!(&n.value, Value::Scalar(text, _) if text == NO_SUBNET);
+    if node.get("subnet").is_some_and(is_none) {
+        remove(node, "subnet");
+        return;
+    }
     if !has(node, "ip_address") {
         put(node, "subnet", network::AUTO);
     }
     put(node, "dhcp", YES);
 }
 
+fn remove(node: &mut Tree, key: &str) {
+    if let Value::Map(entries) = &mut node.value {
+        entries.retain(|e| e.key != key);
+    }
+}
+
 /// Gives a node type of the project file what it leaves out. `key` is what the project file calls it.
-pub(super) fn complete_node(node: &mut Node, key: &str, span: Span) {
-    let put = |node: &mut Node, key: &str, value: Node| {
+pub(super) fn complete_node(node: &mut Tree, key: &str, span: Span) {
+    let put = |node: &mut Tree, key: &str, value: Tree| {
         if node.get(key).is_none_or(|n| n.value == Value::Null) {
             set(node, key, value, span);
         }
     };
-    let one = |node| Node { value: Value::List(vec![node]), span };
-    put(node, "name", Node::scalar(key, span));
-    put(node, "cpu", Node::scalar(VCPUS, span));
-    put(node, "memory", Node::scalar(MEMORY_MIB, span));
-    put(node, "disks", one(Node::scalar(DISK, span)));
-    // A name that Ansible does not take for a group is a good name all the same.
-    if key.parse::<Group>().is_ok() {
-        put(node, "groups", one(Node::scalar(key, span)));
+    let one = |node| Tree { value: Value::List(vec![node]), span };
+    put(node, "name", Tree::scalar(key, span));
+    put(node, "cpu", Tree::scalar(VCPUS, span));
+    put(node, "memory", Tree::scalar(MEMORY_MIB, span));
+    put(node, "disks", one(Tree::scalar(DISK, span)));
+    // With the characters that Ansible takes; a type may also be called like a group that has a meaning of its own.
+    if let Some(group) = Group::of_type(key) {
+        put(node, "groups", one(Tree::scalar(group.as_str(), span)));
+    }
+    own_image(node);
+}
+
+/// Takes an `image` that is no mapping for that of the node type: it is what names the image of all of them.
+fn own_image(node: &mut Tree) {
+    let has_other = node.get("import_url").is_some();
+    let Value::Map(entries) = &mut node.value else { return };
+    let is_named = |e: &&mut Entry| e.key == "image" && matches!(e.value.value, Value::Scalar(..));
+    if let Some(entry) = entries.iter_mut().find(is_named)
+        && !has_other
+    {
+        entry.key = "import_url".into();
     }
 }
 
 /// The interfaces of a node that names none: one, on the first of the networks.
-pub(super) fn first_of(networks: &Node, span: Span) -> Option<Node> {
+pub(super) fn first_of(networks: &Tree, span: Span) -> Option<Tree> {
     let first = networks.entries().first()?;
     let name = match first.value.get("name").map(|n| &n.value) {
         Some(Value::Scalar(name, _)) => name,
         _ => &first.key,
     };
-    Some(Node { value: Value::List(vec![Node::scalar(name, span)]), span })
+    Some(Tree { value: Value::List(vec![Tree::scalar(name, span)]), span })
 }
 
 /// Puts a key into a mapping.
-pub(super) fn set(node: &mut Node, key: &str, value: Node, span: Span) {
+pub(super) fn set(node: &mut Tree, key: &str, value: Tree, span: Span) {
+    remove(node, key);
     if let Value::Map(entries) = &mut node.value {
-        entries.retain(|e| e.key != key);
         entries.push(Entry { key: key.into(), key_span: span, value });
     }
 }

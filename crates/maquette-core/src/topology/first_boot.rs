@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Entry, Node, Span, Value};
+use crate::syntax::{Entry, Span, Tree, Value};
 use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, Secret};
 
 /// What the login user is logged in by at the serial console, for all instances of systemd's unit.
@@ -240,9 +240,9 @@ impl FirstBoot {
     /// A digest of all of it, by which a change is seen; none if there is nothing to do. `tag` keeps those from trying
     /// guesses who read it on the hypervisor, for there may be passwords in it.
     pub fn digest(&self, tag: &dyn Fn(&Secret) -> String) -> Option<Uuid> {
-        let mut all = String::new();
+        let mut parts = String::new();
         let mut part = |text: &str| {
-            let _ = write!(all, "{} {text}\0", text.len());
+            let _ = write!(parts, "{} {text}\0", text.len());
         };
         let Self { packages, files, commands, autologin, user_data, password } = self;
         packages.iter().for_each(|name| part(name));
@@ -267,8 +267,8 @@ impl FirstBoot {
             part("password");
             part(password.reveal());
         }
-        let all = Secret::new(all);
-        (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&all).as_bytes()))
+        let parts = Secret::new(parts);
+        (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&parts).as_bytes()))
     }
 }
 
@@ -316,8 +316,13 @@ fn autologin(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> bool {
     false
 }
 
-fn files(node: &Node, role: &str, diags: &mut Diagnostics) -> Vec<BootFile> {
-    if Fields::open(node, format!("`files` of node type `{role}`"), diags).is_none() {
+fn files(node: &Tree, role: &str, diags: &mut Diagnostics) -> Vec<BootFile> {
+    let what = format!("`files` of node type `{role}`");
+    let write = |text: &str| match text.starts_with('/') && !text.contains('\n') {
+        true => format!("files: {{{text}: TEXT}}"),
+        false => "files: {/etc/motd: TEXT}".into(),
+    };
+    if Fields::or_else(node, what, &[], write, diags).is_none() {
         return Vec::new();
     }
     node.entries().iter().filter_map(|entry| file(entry, role, diags)).collect()
@@ -346,7 +351,7 @@ fn file(entry: &Entry, role: &str, diags: &mut Diagnostics) -> Option<BootFile> 
 }
 
 /// Text that may have lines.
-fn text(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
+fn text(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Secret> {
     let text = decode::checked::<GuestText>(node, what, diags);
     text.map(|text| Secret::new(text.value.as_str()))
 }

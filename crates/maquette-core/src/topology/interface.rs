@@ -6,7 +6,7 @@ use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Replace, Restart};
 use crate::file_keys::{Form, Key, key, unread};
-use crate::syntax::{Node, Span, Spanned, Value};
+use crate::syntax::{Span, Spanned, Tree, Value};
 use crate::values::{DeviceModel, Name};
 
 /// One network interface; its position is its number in the guest (`eth0`, `eth1`, …).
@@ -118,7 +118,7 @@ pub(super) const INTERFACES: Form = Form::Either(&[
 ]);
 
 /// Reads `interfaces`: a list, the mapping in InfraRed's manual, of `nicN`, or a list for each index.
-pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
+pub fn decode(node: &Tree, role: &str, diags: &mut Diagnostics) -> Interfaces {
     let same = |all: Vec<Interface>| Interfaces { all, rows: None };
     match &node.value {
         Value::Null => Interfaces::default(),
@@ -155,12 +155,31 @@ pub fn decode(node: &Node, role: &str, diags: &mut Diagnostics) -> Interfaces {
     }
 }
 
-fn several(items: &[Node], role: &str, diags: &mut Diagnostics) -> Vec<Interface> {
+/// How `networks` is written as a list that is a name, or a mapping by names.
+pub(super) fn as_list(node: &Tree) -> String {
+    let names: Vec<String> = match &node.value {
+        Value::Scalar(text, _) => text.split_whitespace().map(String::from).collect(),
+        _ => node
+            .entries()
+            .iter()
+            .map(|entry| match entry.value.entries() {
+                [] => entry.key.clone(),
+                _ => format!("{{name: {}, …}}", entry.key),
+            })
+            .collect(),
+    };
+    match names.is_empty() || node.span.secret {
+        true => "write `[NAME, …]`".into(),
+        false => format!("write `networks: [{}]`", names.join(", ")),
+    }
+}
+
+fn several(items: &[Tree], role: &str, diags: &mut Diagnostics) -> Vec<Interface> {
     let items = items.iter().enumerate();
     items.filter_map(|(i, item)| interface(item, i, role, diags)).collect()
 }
 
-fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
+fn interface(node: &Tree, index: usize, role: &str, diags: &mut Diagnostics) -> Option<Interface> {
     let what = format!("interface {} of node type `{role}`", index + 1);
     if let Value::Scalar(..) = node.value {
         let network = decode::checked(node, &what, diags)?;
@@ -179,8 +198,8 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
     let bridged = fields.bool("bridged", diags).unwrap_or(false);
     let hub = fields.bool("hub", diags).unwrap_or(false);
     let portgroup = fields.text("portgroup", diags);
-    let src_model = fields.parsed("src_model", diags).map(|m| m.value);
-    let model = fields.parsed("model", diags).map(|m| m.value);
+    let src_model = known_model(&mut fields, "src_model", diags);
+    let model = known_model(&mut fields, "model", diags);
     let network = match &to {
         // A wire needs no network; it makes its own.
         Some(to) => {
@@ -200,9 +219,63 @@ fn interface(node: &Node, index: usize, role: &str, diags: &mut Diagnostics) -> 
     Some(Interface { network: network?, model, portgroup, bridged, hub, connect_to, ip })
 }
 
+/// Models of NICs that QEMU has for x86-64, by libvirt's names and by QEMU's own.
+/// <https://libvirt.org/formatdomain.html#setting-the-nic-model>, and `qemu-system-x86_64 -device help` of 7.2 to 10.1.
+const NIC_MODELS: [&str; 33] = [
+    "virtio",
+    "virtio-transitional",
+    "virtio-non-transitional",
+    "virtio-net",
+    "virtio-net-pci",
+    "virtio-net-pci-transitional",
+    "virtio-net-pci-non-transitional",
+    "e1000",
+    "e1000-82540em",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "e1000e",
+    "igb",
+    "rtl8139",
+    "vmxnet3",
+    "ne2k_isa",
+    "ne2k_pci",
+    "pcnet",
+    "tulip",
+    "usb-net",
+    "i82550",
+    "i82551",
+    "i82557a",
+    "i82557b",
+    "i82557c",
+    "i82558a",
+    "i82558b",
+    "i82559a",
+    "i82559b",
+    "i82559c",
+    "i82559er",
+    "i82562",
+    "i82801",
+];
+
+/// A model of a NIC that there is.
+fn known_model(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    diags: &mut Diagnostics,
+) -> Option<DeviceModel> {
+    let model: Spanned<DeviceModel> = fields.parsed(key, diags)?;
+    if !NIC_MODELS.contains(&model.value.as_str()) {
+        let message = format!("QEMU has no NIC of model `{}`", model.value);
+        let diagnostic = Diagnostic::error("topology::nic-model", message).at(model.span, "");
+        let help = "`virtio` is the usual one, and `e1000` is for systems without its driver";
+        diags.push(diagnostic.suggest(&model.value, NIC_MODELS).help(help));
+    }
+    Some(model.value)
+}
+
 /// An address, or a list of them.
-fn ips(node: &Node, diags: &mut Diagnostics) -> Option<Ips> {
-    let one = |node: &Node, diags: &mut Diagnostics| {
+fn ips(node: &Tree, diags: &mut Diagnostics) -> Option<Ips> {
+    let one = |node: &Tree, diags: &mut Diagnostics| {
         decode::parsed::<Ipv4Addr>(node, "ip", "an IPv4 address, or a list of them", diags)
     };
     match &node.value {

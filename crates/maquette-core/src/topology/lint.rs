@@ -2,12 +2,13 @@
 
 mod devices;
 mod ips;
+mod links;
 mod names;
 mod user_data;
 
 use ipnet::IpNet;
 
-use super::{ConnectTo, Disk, Interface, Network, Role, Topology};
+use super::{ConnectTo, Interface, Network, Role, Topology};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
@@ -27,7 +28,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         if topology.networks_complete {
             interfaces(topology, role, diags);
         }
-        disks(role, &topology.settings.pool_path, diags);
+        disks(role, diags);
         names::check(topology, role, diags);
         memory(role, diags);
         devices::check(topology, role, diags);
@@ -97,6 +98,7 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let names: Vec<&str> = topology.networks.iter().map(|n| n.name.value.as_str()).collect();
     for (i, interface) in role.every_interface().enumerate() {
+        links::check(topology, role, interface, diags);
         if let Some(link) = &interface.connect_to {
             linked(topology, role, link, diags);
             continue;
@@ -392,7 +394,7 @@ fn system_room(role: &Role, (disk, size): (&DiskKey, &Spanned<ByteSize>), diags:
     diags.push(diagnostic.at(size.span, ""));
 }
 
-fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
+fn disks(role: &Role, diags: &mut Diagnostics) {
     let Some(system) = role.disks.first() else {
         if role.deploy_os && !role.flawed_disks {
             diags.push(
@@ -408,20 +410,6 @@ fn disks(role: &Role, pool: &str, diags: &mut Diagnostics) {
     };
     if let Some(size) = &system.size {
         system_room(role, (&system.key, size), diags);
-    }
-    // Old node files name the directory that is the pool's anyway.
-    let is_pool = |path: &str| path.is_empty() || path.trim_end_matches('/') == pool;
-    let elsewhere = |disk: &&Disk| disk.path.as_ref().is_some_and(|path| !is_pool(&path.value));
-    for disk in role.disks.iter().filter(elsewhere) {
-        let span = disk.path.as_ref().map_or(disk.span, |p| p.span);
-        diags.push(
-            Diagnostic::error(
-                "topology::unsupported",
-                "a disk outside the storage pool (`path`) cannot be built yet",
-            )
-            .at(span, "")
-            .help("choose the pool's directory with `--disk-pool`"),
-        );
     }
 }
 
@@ -451,20 +439,25 @@ fn image(topology: &Topology, diags: &mut Diagnostics) {
         r.deploy_os
             && r.count > 0
             && r.import_url.is_none()
+            && !r.flawed_image
             && r.disks.first().is_some_and(|d| d.import_url.is_none())
     };
     if topology.settings.image.is_none()
         && let Some(role) = topology.roles.iter().find(needs)
     {
+        let error = Diagnostic::error(
+            "topology::no-image",
+            format!("node type `{}` needs a base image and none is named", role.file),
+        )
+        .at(role.span, "it has an operating system");
+        let names = "a URL, a file, or a name from `maquette image list`";
         diags.push(
-            Diagnostic::error(
-                "topology::no-image",
-                format!("node type `{}` needs a base image and none is named", role.file),
-            )
-            .at(role.span, "it has an operating system")
-            .help(
-                "name one with `--image-url`: a URL, a file, or a name from `maquette image list`",
-            )
+            match role.described {
+                true => {
+                    error.help(format!("`image: debian-12` in maquette.yaml names one: {names}"))
+                }
+                false => error.help(format!("name one with `--image-url`: {names}")),
+            }
             .help("without internet access, `maquette image build debian-12` makes one"),
         );
     }

@@ -6,7 +6,7 @@ use super::subnet::{Ipv4, Ipv6};
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::Node;
+use crate::syntax::Tree;
 use crate::values::{NetbootFile, NetbootUrl, TftpRoot};
 
 /// How a file is written.
@@ -68,7 +68,7 @@ pub(super) fn decode(
     diags: &mut Diagnostics,
 ) -> (Option<TftpRoot>, Option<Bootp>) {
     let (ipv4, ipv6) = addresses;
-    let mut dead = |node: &Node, key: &str, why: String, help: &str| {
+    let mut dead = |node: &Tree, key: &str, why: String, help: &str| {
         let diagnostic = Diagnostic::error(WITHOUT_EFFECT, why).at(node.span, "");
         diags.push(diagnostic.help(format!("`{key}` is for {help}")));
     };
@@ -95,7 +95,7 @@ pub(super) fn decode(
     (root.map(|root| root.value), bootp)
 }
 
-fn bootp(node: &Node, has_root: bool, network: &str, diags: &mut Diagnostics) -> Option<Bootp> {
+fn bootp(node: &Tree, has_root: bool, network: &str, diags: &mut Diagnostics) -> Option<Bootp> {
     let what = format!("`bootp` of network `{network}`");
     let mut fields = Fields::new(node, what, BOOTP, diags)?;
     let bootp = Bootp {

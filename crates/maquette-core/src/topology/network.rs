@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::Class::{Live, Replace};
 use crate::file_keys::{Form, Key, key, unread};
 use crate::settings::Settings;
-use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::values::{DnsName, Mtu, Name, ServiceLabel, TftpRoot};
 
 pub(super) use super::subnet::AUTO;
@@ -97,7 +97,7 @@ pub struct Network {
     /// What DHCP tells machines that boot from it.
     pub bootp: Option<Bootp>,
     /// MTU in bytes.
-    pub mtu: Option<u32>,
+    pub mtu: Option<Mtu>,
     /// Whether libvirt starts it with the hypervisor.
     pub autostart: bool,
     /// Spanning tree protocol of a bridge that libvirt makes.
@@ -210,7 +210,8 @@ pub(crate) const NETWORK: &[Key] = &[
     key(
         "subnet",
         Form::Parsed("a subnet such as 10.9.0.0/24, or auto"),
-        "IPv4 subnet; the hypervisor has its first address, unless `ip_address` says another. `auto` is one that is free",
+        "IPv4 subnet; the hypervisor has its first address, unless `ip_address` says another. `auto` is one that is free, and \
+         `none` in maquette.yaml no IPv4",
     ).takes(Replace),
     key(
         "dhcp",
@@ -244,10 +245,22 @@ pub(crate) const NETWORK: &[Key] = &[
     unread("external_connectivity"),
 ];
 
+/// What is most likely meant by a network that is a word, as its keys.
+fn spelt_out(text: &str) -> String {
+    match (text.parse::<ipnet::Ipv4Net>(), text) {
+        (Ok(subnet), _) => format!("subnet: {subnet}"),
+        (_, "isolated" | "none") => "forward: none".into(),
+        (_, "nat" | "route" | "open") => format!("forward: {text}"),
+        _ => String::new(),
+    }
+}
+
 /// Reads one entry of `networks` in its full form.
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
-    let mut fields = Fields::new(&entry.value, format!("network `{key}`"), NETWORK, diags)?;
+    let write = |text: &str| format!("{key}: {{{}}}", spelt_out(text));
+    let mut fields =
+        Fields::or_else(&entry.value, format!("network `{key}`"), NETWORK, write, diags)?;
     let name = checked_name::<Name>(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
@@ -280,7 +293,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     }
     let at = (ipv4.as_ref().filter(|_| served), ipv6.as_ref().filter(|_| served));
     let (tftp_root, bootp) = netboot::decode(&mut fields, at, label, diags);
-    let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value.bytes());
+    let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value);
     let mtu = mtu.or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
     fields.finish(diags);
@@ -302,7 +315,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
 }
 
 /// Addresses that DHCP does not give out.
-fn floating_ip(node: &Node, ipv4: Option<&mut Ipv4>, network: &str, diags: &mut Diagnostics) {
+fn floating_ip(node: &Tree, ipv4: Option<&mut Ipv4>, network: &str, diags: &mut Diagnostics) {
     if ipv4.as_ref().is_some_and(|i| i.chosen) {
         let message = format!("`floating_ip` of network `{network}` needs a subnet that is known");
         diags.push(
@@ -335,7 +348,7 @@ fn fixed(
 }
 
 /// Where a key is that says something.
-fn written(network: &Node, path: &[&str]) -> Option<Span> {
+fn written(network: &Tree, path: &[&str]) -> Option<Span> {
     let node = network.at(path)?;
     let empty = match &node.value {
         Value::Null => true,
@@ -349,7 +362,7 @@ fn written(network: &Node, path: &[&str]) -> Option<Span> {
 /// Keys that would be read and do nothing: what they are about is not there in this mode. (`static`, `dhcp`, `ipv6`,
 /// `portgroups` and `virtualport_type` are looked at where they are read.)
 fn without_effect(
-    network: &Node,
+    network: &Tree,
     forward: Forward,
     has_name_server: bool,
     name: &str,
@@ -431,7 +444,7 @@ fn on_vswitch(
 
 /// libvirt serves nothing on a bridge that is not its own.
 fn unserved(
-    network: &Node,
+    network: &Tree,
     (ipv4, ipv6): (Option<&Ipv4>, Option<&Ipv6>),
     name: &str,
     diags: &mut Diagnostics,
@@ -447,7 +460,7 @@ fn unserved(
 }
 
 /// Plain text, or `{type: nat}` as in InfraRed's manual.
-fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
+fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
         Value::Map(_) => {
             let mut fields = Fields::new(node, "`forward`", FORWARD_TYPE, diags)?;
@@ -490,7 +503,7 @@ fn forward(node: &Node, diags: &mut Diagnostics) -> Option<Forward> {
     }
 }
 
-fn dns(node: &Node, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr>) {
+fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr>) {
     let what = format!("`dns` of network `{key}`");
     let Some(mut fields) = Fields::new(node, what, DNS, diags) else {
         return Default::default();
@@ -504,7 +517,7 @@ fn dns(node: &Node, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr
     (srvs, forwarders.iter().filter_map(address).map(|a| a.value).collect())
 }
 
-fn srv(node: &Node, diags: &mut Diagnostics) -> Option<Srv> {
+fn srv(node: &Tree, diags: &mut Diagnostics) -> Option<Srv> {
     let mut fields = Fields::new(node, "an SRV record", SRV, diags)?;
     let name = fields.parsed("name", diags);
     let protocol: Option<Spanned<ServiceLabel>> = fields.parsed("protocol", diags);

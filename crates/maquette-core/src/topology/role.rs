@@ -1,5 +1,8 @@
 //! A kind of node and how many of it.
 
+use std::num::NonZeroU32;
+
+use super::access::{self, ACCESS};
 use super::checked_name;
 use super::disk::{self, Disk};
 use super::first_boot::{self, FirstBoot};
@@ -12,7 +15,7 @@ use crate::file_keys::{Form, Key, key, unread};
 use crate::hardware::{
     BMC_CHOICES, BOOT_DEVICES, BmcChoice, BootDevice, OsVariant, SEED_DRIVES, SeedDrive,
 };
-use crate::syntax::{Node, Span, Spanned, Value};
+use crate::syntax::{Span, Spanned, Tree, Value};
 use crate::units::MacAddr;
 use crate::values::{ConnectionPlugin, Group, Line, Login, MachineName, Name, NodeType};
 
@@ -45,18 +48,6 @@ const OS: &[Key] = &[
 const EXTERNAL: &[Key] = &[
     key("network", Form::Text, "Its name").needed(),
     key("bridged", Form::YesNo, "Follows from the network itself"),
-];
-
-/// Keys of `image`.
-const ACCESS: &[Key] = &[
-    key(
-        "ssh_user",
-        Form::Parsed("a login name"),
-        "Login user, instead of the environment's; of an image that is used as it is, its own",
-    )
-    .takes(Replace),
-    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in")
-        .takes(Record),
 ];
 
 /// Keys of a node type.
@@ -118,7 +109,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::Parsed("a machine type"),
         "Machine type other than libvirt's default",
     ).takes(Restart),
-    key("image", Form::Map(ACCESS), "How Ansible reaches the node"),
+    key(
+        "image",
+        Form::Either(&[Form::Map(ACCESS), Form::Parsed("an image")]),
+        "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it",
+    ),
     key("packages", first_boot::PACKAGES, "Packages that its first boot installs").takes(Replace),
     key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths").takes(Replace),
     key(
@@ -209,7 +204,7 @@ pub struct Role {
     /// How many nodes.
     pub count: u32,
     /// vCPUs.
-    pub vcpus: u32,
+    pub vcpus: NonZeroU32,
     /// `host-passthrough`, `host-model`, or a named model.
     pub cpu_model: MachineName,
     /// Memory in MiB.
@@ -264,6 +259,8 @@ pub struct Role {
     pub flawed_interfaces: bool,
     /// Whether something was wrong with its disks, or with whether it needs one.
     pub flawed_disks: bool,
+    /// Whether its image is named by another tool's word, which has been told.
+    pub flawed_image: bool,
     /// The mapping it was read from.
     pub span: Span,
 }
@@ -283,7 +280,7 @@ fn keys(described: bool) -> &'static [Key] {
 /// Reads a node type whose layers are already merged, from a file or from where it was `described`.
 pub fn decode(
     (file, count, described): (&str, u32, bool),
-    node: &Node,
+    node: &Tree,
     bgp: bool,
     diags: &mut Diagnostics,
 ) -> Option<Role> {
@@ -293,8 +290,7 @@ pub fn decode(
     let (memory, memory_max_mib, swap_mib) = memory(&mut fields, file, diags);
     let cpu_model = fields.parsed("cpumodel", diags).map(|model| model.value);
     let before = diags.mistakes();
-    let (deploy_os, adapt_image, customize) = image_use(&mut fields, diags);
-    let flawed_use = diags.mistakes() > before;
+    let (deploy_os, adapt_image, customize, flawed_use) = image_use(&mut fields, diags);
     let disks = disks(&mut fields, (file, described), diags);
     let flawed_disks = diags.mistakes() > before;
     let os = os(&mut fields, file, diags);
@@ -302,15 +298,15 @@ pub fn decode(
     let wired = wiring(&mut fields, (file, count), (bgp, described), diags);
     let groups = fields.take("groups").map_or(Vec::new(), |n| groups(n, diags));
     let machine_type = fields.parsed("machine_type", diags).map(|m| m.value);
-    let (ssh_user, connection) = access(&mut fields, file, diags);
+    let (ssh_user, connection) = access::read(&mut fields, file, diags);
     let (boot, bmc, seed) = starting(&mut fields, file, diags);
     let first_boot = user_data::first_boot(&mut fields, file, diags);
-    fields.finish(diags);
+    let flawed_image = fields.finish_and_tell("import_url", diags);
     Some(Role {
         file: file.into(),
         name: name?,
         count,
-        vcpus: u32::try_from(vcpus?).unwrap_or(u32::MAX),
+        vcpus: NonZeroU32::new(u32::try_from(vcpus?).ok()?)?,
         cpu_model: cpu_model.unwrap_or_else(|| MachineName::known("host-passthrough")),
         memory_mib: memory?,
         memory_max_mib,
@@ -338,6 +334,7 @@ pub fn decode(
         described,
         flawed_interfaces: wired.is_flawed || flawed_use,
         flawed_disks,
+        flawed_image,
         span: node.span,
     })
 }
@@ -394,10 +391,13 @@ fn memory(
     (memory, most, fields.number("swap", diags).unwrap_or(0))
 }
 
-/// Whether the first disk gets the image, whether that may be adapted, and whether virt-customize does so.
-fn image_use(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> (bool, bool, bool) {
+/// Whether the first disk gets the image, whether that may be adapted, and whether virt-customize does so; and whether something
+/// was wrong with that.
+fn image_use(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> (bool, bool, bool, bool) {
+    let before = diags.mistakes();
     let mut is = |key, usual| fields.bool(key, diags).unwrap_or(usual);
-    (is("deploy_os", true), is("supports_libguestfs", true), is("customize", false))
+    let all = (is("deploy_os", true), is("supports_libguestfs", true), is("customize", false));
+    (all.0, all.1, all.2, diags.mistakes() > before)
 }
 
 /// `interfaces`, or `networks`.
@@ -418,7 +418,8 @@ fn interfaces(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> I
             interface::decode(node, file, diags)
         }
         (None, Some(node)) => {
-            diags.push(decode::wrong_type(node, "`networks`", "a list").help("write `[NAME, …]`"));
+            let error = decode::wrong_type(node, "`networks`", "a list");
+            diags.push(error.help(interface::as_list(node)));
             Interfaces::default()
         }
         (None, None) => Interfaces::default(),
@@ -490,7 +491,7 @@ fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<Boo
 }
 
 /// A mapping with `network`, or a plain name as in InfraRed's manual.
-fn external(node: &Node, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
+fn external(node: &Tree, file: &str, diags: &mut Diagnostics) -> Option<ExternalNetwork> {
     if let Value::Scalar(..) = node.value {
         return decode::checked(node, "external_network", diags)
             .map(|network| ExternalNetwork { network, bridged: None });
@@ -520,11 +521,11 @@ fn late_count(fields: &mut Fields<'_>, described: bool, file: &str, diags: &mut 
 
 /// The rows of a BGP key: `{basic: [...]}`.
 fn rows<'a>(
-    node: &'a Node,
+    node: &'a Tree,
     what: &'static str,
     keys: &'static [Key],
     diags: &mut Diagnostics,
-) -> &'a [Node] {
+) -> &'a [Tree] {
     let Some(mut fields) = Fields::new(node, format!("`{what}`"), keys, diags) else { return &[] };
     let basic = fields.take("basic");
     fields.finish(diags);
@@ -537,7 +538,7 @@ fn octets(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<u8> {
     })
 }
 
-fn octet(node: &Node, diags: &mut Diagnostics) -> Option<u8> {
+fn octet(node: &Tree, diags: &mut Diagnostics) -> Option<u8> {
     decode::parsed::<u8>(node, "ips", "a number from 0 to 255", diags).map(|o| o.value)
 }
 
@@ -566,27 +567,10 @@ fn per_index(
     }
 }
 
-fn groups(node: &Node, diags: &mut Diagnostics) -> Vec<Group> {
+fn groups(node: &Tree, diags: &mut Diagnostics) -> Vec<Group> {
     decode::list(node, "groups", diags)
         .iter()
         .filter_map(|item| decode::parsed(item, "groups", "a list of Ansible groups", diags))
         .map(|group| group.value)
         .collect()
-}
-
-/// Login user and connection plug-in: below `image`, or as the BGP playbooks have them.
-fn access(
-    fields: &mut Fields<'_>,
-    file: &str,
-    diags: &mut Diagnostics,
-) -> (Option<Login>, Option<ConnectionPlugin>) {
-    let user = fields.parsed("ansible_user", diags).map(|u| u.value);
-    let connection = fields.parsed("ansible_connection", diags).map(|c| c.value);
-    let what = format!("`image` of node type `{file}`");
-    let image = fields.take("image").and_then(|node| Fields::new(node, what, ACCESS, diags));
-    let Some(mut fields) = image else { return (user, connection) };
-    let own = fields.parsed("ssh_user", diags).map(|u| u.value);
-    let plugin = fields.parsed("ansible_connection", diags).map(|c| c.value);
-    fields.finish(diags);
-    (own.or(user), plugin.or(connection))
 }

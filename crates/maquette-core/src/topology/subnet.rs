@@ -11,7 +11,7 @@ use super::usable::{
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key, unread};
-use crate::syntax::{Node, Span, Spanned, Value};
+use crate::syntax::{Span, Spanned, Tree, Value};
 
 /// The word that leaves the choice of a subnet to Maquette.
 pub(super) const AUTO: &str = "auto";
@@ -90,7 +90,7 @@ enum Serves {
 }
 
 /// `dhcp`: yes, no, or a range.
-fn serves(node: &Node, diags: &mut Diagnostics) -> Option<Serves> {
+fn serves(node: &Tree, diags: &mut Diagnostics) -> Option<Serves> {
     if let Value::Scalar(..) = node.value {
         let yes = decode::boolean(node, "dhcp", diags)?;
         return Some(if yes { Serves::All } else { Serves::Nothing });
@@ -228,11 +228,11 @@ const MOST_ADDRESSES: u32 = 65_534;
 /// All addresses that DHCP can give out in a subnet: those on the longer side of the hypervisor's own.
 pub(super) fn whole(net: Ipv4Net) -> Option<Dhcp<Ipv4Addr>> {
     let own = u32::from(net.addr());
-    let (first, last) =
-        (u32::from(net.network()) + 1, u32::from(net.broadcast()).saturating_sub(1));
+    let first = u32::from(net.network()).checked_add(1)?;
+    let last = u32::from(net.broadcast()).saturating_sub(1);
     let (start, end) = match own.saturating_sub(first) > last.saturating_sub(own) {
-        true => (first, own - 1),
-        false => (own + 1, last),
+        true => (first, own.checked_sub(1)?),
+        false => (own.checked_add(1)?, last),
     };
     let end = end.min(start.saturating_add(MOST_ADDRESSES - 1));
     (start <= end).then(|| Dhcp { start: start.into(), end: end.into() })
@@ -293,10 +293,14 @@ pub(super) fn lenient_net(text: &str) -> Option<Ipv4Net> {
     decode::decimal(text)?.parse().ok()
 }
 
+/// What dnsmasq takes (2.90 "prefix length must be at least 64"): it does not start with less.
+const SHORTEST_WITH_DHCP: u8 = 64;
+
 /// `ipv6` of a network.
-pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
+pub(super) fn ipv6(node: &Tree, key: &str, diags: &mut Diagnostics) -> Option<Ipv6> {
     let what = format!("`ipv6` of network `{key}`");
-    let mut fields = Fields::new(node, what, IPV6, diags)?;
+    let write = |_: &str| "ipv6: {ip_address: \"fd00:9::1\", prefix: 64}".to_string();
+    let mut fields = Fields::or_else(node, what, IPV6, write, diags)?;
     let address = fields.parsed::<Ipv6Addr>("ip_address", diags);
     let prefix = fields.take("prefix");
     let length = match prefix {
@@ -322,12 +326,19 @@ pub(super) fn ipv6(node: &Node, key: &str, diags: &mut Diagnostics) -> Option<Ip
     if let Some(range) = &range {
         check_range(range, |a| net.contains(a), &net.trunc().to_string(), diags);
         begins_with_host(net, range.value.start, range.span, diags);
+        if length < SHORTEST_WITH_DHCP {
+            let message = format!("DHCP over IPv6 needs a prefix of 64 bits or more, not {length}");
+            let diagnostic = Diagnostic::error("topology::prefix", message)
+                .at(prefix.map_or(span, |p| p.span), "")
+                .at(range.span, "it is for this");
+            diags.push(diagnostic.help("`prefix: 64`, or leave `dhcp` out"));
+        }
     }
     Some(Ipv6 { net, dhcp: range.map(Spanned::into_value), span: address.span })
 }
 
 /// `range` below `dhcp`.
-fn range<A>(node: &Node, expected: &str, diags: &mut Diagnostics) -> Option<Spanned<Dhcp<A>>>
+fn range<A>(node: &Tree, expected: &str, diags: &mut Diagnostics) -> Option<Spanned<Dhcp<A>>>
 where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
@@ -340,7 +351,7 @@ where
 
 /// A mapping of `start` and `end`.
 fn ends<A>(
-    node: &Node,
+    node: &Tree,
     what: &str,
     expected: &str,
     diags: &mut Diagnostics,
@@ -390,7 +401,7 @@ pub(super) fn check_range<A: Ord + std::fmt::Display + Copy>(
 
 /// Keeps addresses that are promised to others (`floating_ip`) out of what DHCP gives: what is left of
 /// the range is its longer part.
-pub(super) fn keep_free(node: &Node, ipv4: Option<&mut Ipv4>, name: &str, diags: &mut Diagnostics) {
+pub(super) fn keep_free(node: &Tree, ipv4: Option<&mut Ipv4>, name: &str, diags: &mut Diagnostics) {
     let Some(free) = ends::<Ipv4Addr>(node, "floating_ip", "an IPv4 address", diags) else {
         return;
     };
@@ -454,7 +465,7 @@ pub struct Fixed {
 }
 
 /// `static` of a bridged network: addresses of the LAN that are the nodes' own.
-pub(super) fn fixed(node: &Node, name: &str, diags: &mut Diagnostics) -> Option<Fixed> {
+pub(super) fn fixed(node: &Tree, name: &str, diags: &mut Diagnostics) -> Option<Fixed> {
     let what = format!("`static` of network `{name}`");
     let mut fields = Fields::new(node, what, STATIC, diags)?;
     let net = fields.parsed::<Ipv4Net>("subnet", diags);

@@ -4,7 +4,7 @@
 use super::first_boot::{self, BootFile, FirstBoot};
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics, slip};
-use crate::syntax::{Entry, Node, Plain, Span, Style, Value};
+use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
 use crate::values::{FileMode, GuestText, Owner, PackageName, Secret};
 
 /// Keys that are refused, each with who decides instead.
@@ -115,7 +115,7 @@ pub(super) fn first_boot(
 }
 
 /// Reads `user_data`, and puts it into what a first boot does: as packages, files and commands where that is all there is.
-fn decode(node: &Node, role: &str, found: &mut FirstBoot, diags: &mut Diagnostics) {
+fn decode(node: &Tree, role: &str, found: &mut FirstBoot, diags: &mut Diagnostics) {
     let Value::Map(entries) = &node.value else {
         let message = format!("`user_data` of node type `{role}` is not a mapping of cloud-config");
         let diagnostic = Diagnostic::error("topology::user-data", message).at(node.span, "");
@@ -178,7 +178,7 @@ fn refuse(entry: &Entry, role: &str, diags: &mut Diagnostics) {
 }
 
 /// Text that no YAML could carry is refused.
-fn plain(node: &Node, role: &str, diags: &mut Diagnostics) {
+fn plain(node: &Tree, role: &str, diags: &mut Diagnostics) {
     let mut check = |text: &str, span: Span| {
         if let Err(why) = text.parse::<GuestText>() {
             let message = format!("`user_data` of node type `{role}`: {why}");
@@ -245,7 +245,7 @@ impl Simple {
 }
 
 /// Text in one scalar; not what YAML takes for something else.
-fn word(node: &Node) -> Option<&str> {
+fn word(node: &Tree) -> Option<&str> {
     match (&node.value, Plain::of(node)) {
         (Value::Scalar(text, _), Plain::Text(_)) => Some(text),
         _ => None,
@@ -253,7 +253,7 @@ fn word(node: &Node) -> Option<&str> {
 }
 
 /// A command: a line of the shell, or words that it is not to take apart.
-fn command(node: &Node) -> Option<Secret> {
+fn command(node: &Tree) -> Option<Secret> {
     let Value::List(words) = &node.value else { return word(node).map(Secret::new) };
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\"'\"'"));
     let words = words.iter().map(|item| match &item.value {
@@ -265,7 +265,7 @@ fn command(node: &Node) -> Option<Secret> {
 }
 
 /// A file that is written as it stands, before services start.
-fn file(node: &Node) -> Option<BootFile> {
+fn file(node: &Tree) -> Option<BootFile> {
     const KNOWN: [&str; 4] = ["path", "content", "permissions", "owner"];
     let entries = node.entries();
     if entries.iter().any(|e| !KNOWN.contains(&e.key.as_str())) {

@@ -7,8 +7,8 @@ use super::usable::own_is_host;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Node, Spanned};
-use crate::values::Name;
+use crate::syntax::{Spanned, Tree};
+use crate::values::{Name, VlanId};
 
 pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24");
 pub(super) const IPV6: Form = Form::Parsed("an address such as 2001:db8::1/64");
@@ -37,7 +37,7 @@ pub(super) const PORTGROUP: &[Key] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vlan {
     /// Its number.
-    pub id: Spanned<u16>,
+    pub id: Spanned<VlanId>,
     /// Whether it is the one without a tag.
     pub native: bool,
     /// Addresses of the hypervisor in it.
@@ -130,14 +130,14 @@ fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<Ip
     all.filter(|address| own_is_host(address.value, address.span, diags)).collect()
 }
 
-fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
+fn portgroup(node: &Tree, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
     let what = format!("a portgroup of network `{network}`");
     let before = diags.mistakes();
     let mut fields = Fields::new(node, what, PORTGROUP, diags)?;
     let name = checked_name(&mut fields, diags);
     let default = fields.bool("default", diags).unwrap_or(false);
     let trunk = fields.bool("trunk", diags).unwrap_or(false);
-    let own = addresses(&mut fields, diags);
+    let of_portgroup = addresses(&mut fields, diags);
     let list = fields.take("vlans");
     let single = fields.take("vlan_id").and_then(|n| tag(n, "vlan_id", diags));
     fields.finish(diags);
@@ -163,8 +163,8 @@ fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Port
                 .help("give it one `vlan_id`, or say `trunk: yes`"),
         );
     }
-    match (vlans.first_mut(), own.first()) {
-        (Some(vlan), _) if !trunk => vlan.addresses.extend(own),
+    match (vlans.first_mut(), of_portgroup.first()) {
+        (Some(vlan), _) if !trunk => vlan.addresses.extend(of_portgroup),
         (_, Some(address)) => diags.push(
             Diagnostic::error(
                 "topology::portgroups",
@@ -182,7 +182,7 @@ fn portgroup(node: &Node, network: &str, diags: &mut Diagnostics) -> Option<Port
     Some(Portgroup { name, default, trunk, vlans })
 }
 
-fn vlan(node: &Node, diags: &mut Diagnostics) -> Option<Vlan> {
+fn vlan(node: &Tree, diags: &mut Diagnostics) -> Option<Vlan> {
     let mut fields = Fields::new(node, "a VLAN", VLAN, diags)?;
     let id = fields.need("id", diags).and_then(|n| tag(n, "id", diags));
     let native = fields.bool("native", diags).unwrap_or(false);
@@ -191,17 +191,15 @@ fn vlan(node: &Node, diags: &mut Diagnostics) -> Option<Vlan> {
     Some(Vlan { id: id?, native, addresses })
 }
 
-/// A VLAN's number (IEEE 802.1Q: 1 to 4094).
-fn tag(node: &Node, what: &str, diags: &mut Diagnostics) -> Option<Spanned<u16>> {
-    let id = decode::parsed::<u16>(node, what, "a VLAN's number", diags)?;
-    if !(1..=4094).contains(&id.value) {
-        let message = format!("`{}` is not a valid VLAN", id.value);
-        diags.push(
-            Diagnostic::error("topology::vlan", message)
-                .at(id.span, "")
-                .help("VLANs are numbered from 1 to 4094"),
-        );
-        return None;
+/// A VLAN's number.
+fn tag(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<VlanId>> {
+    let Spanned { value, span } = decode::parsed::<u16>(node, what, "a VLAN's number", diags)?;
+    match VlanId::new(value) {
+        Ok(id) => Some(Spanned::new(id, span)),
+        Err(error) => {
+            let mistake = Diagnostic::error("topology::vlan", error.to_string()).at(span, "");
+            diags.push(mistake.help("VLANs are numbered from 1 to 4094"));
+            None
+        }
     }
-    Some(id)
 }

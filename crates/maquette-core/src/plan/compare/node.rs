@@ -3,7 +3,8 @@
 use super::Class::{Live, Record, Replace, Restart};
 use super::{Class, Differences, list, or};
 use crate::blueprint::{
-    Access, Attachment, Bmc, Disk, Guest, Image, Interface, Ipv4Setup, Node, Vnc,
+    Access, Attachment, Bmc, Checksums, Disk, DiskPool, Guest, Image, Interface, Ipv4Setup, Node,
+    Vnc,
 };
 use crate::values::{Serial, TimeZone};
 
@@ -163,7 +164,12 @@ fn all_disks(old: &[Disk], new: &[Disk], found: &mut Differences) {
 
 fn of_disk(old: &Disk, new: &Disk, found: &mut Differences) {
     // A volume is preallocated when it is made, and not again.
-    let Disk { volume, device, bus, cache, size, backing, preallocation: _, serial } = old;
+    let Disk { volume, device, bus, cache, size, backing, preallocation: _, serial, pool } = old;
+    // Whose the pool is changes nothing of the disk.
+    let place = |pool: &Option<DiskPool>| {
+        or(pool.as_ref().map(|own| &own.pool.path), "the environment's pool")
+    };
+    found.change(Replace, &format!("place of {volume}"), &place(pool), &place(&new.pool));
     of_image(volume, backing.as_ref(), new.backing.as_ref(), found);
     match (size, new.size) {
         (Some(from), Some(to)) if to < *from => {
@@ -223,10 +229,10 @@ fn all_interfaces(old: &[Interface], new: &[Interface], guest: bool, found: &mut
         of_interface(a, b, guest, &lists, found);
     }
     for interface in old.iter().skip(new.len()) {
-        found.note(true, Live, format!("interface {} goes", interface.mac));
+        found.note(true, Live, format!("unplug {}", interface.shown()));
     }
     for interface in new.iter().skip(old.len()) {
-        found.note(true, Live, format!("interface {} comes", interface.mac));
+        found.note(true, Live, format!("plug in {}", interface.shown()));
     }
 }
 
@@ -254,7 +260,8 @@ fn of_interface(
     let Interface { name, mac, network, attachment, model, ipv4, ipv6, default_route, mtu } = old;
     let machine: Class = if guest { Replace } else { Restart };
     let inside: Class = if guest { Replace } else { Record };
-    let elsewhere = *network != new.network || old.is_on_host_bridge() != new.is_on_host_bridge();
+    let (was, is) = (plugged(attachment), plugged(&new.attachment));
+    let elsewhere = *network != new.network || was.on_host_bridge != is.on_host_bridge;
     found.note(elsewhere, machine, lists);
     // The MTU of libvirt's own bridges is the network's; libvirt is told that of others.
     let told = old.told_mtu() != new.told_mtu();
@@ -270,11 +277,29 @@ fn of_interface(
     let what = format!("default route through {network}");
     found.change(inside, &what, &route(*default_route), &route(new.default_route));
     found.note(*name != new.name, inside, "names of its interfaces change");
-    found.note(*mac != new.mac, machine, format!("interface {mac} becomes {}", new.mac));
-    found.change(machine, &format!("model of interface {mac}"), model, &new.model);
-    let group = |a: &Attachment| a.portgroup().unwrap_or("none").to_string();
-    let (from, to) = (group(attachment), group(&new.attachment));
-    found.change(machine, &format!("portgroup of interface {mac}"), &from, &to);
-    let frames = attachment.checksums() != new.attachment.checksums();
+    found.note(*mac != new.mac, machine, format!("MAC address of {name}: {mac} → {}", new.mac));
+    found.change(machine, &format!("model of {name}"), model, &new.model);
+    let (from, to) = (was.portgroup.unwrap_or("none"), is.portgroup.unwrap_or("none"));
+    found.change(machine, &format!("portgroup of {name}"), &from, &to);
+    let frames = was.checksums != is.checksums;
     found.note(frames, machine, "checksum offloading of its interfaces changes");
+}
+
+/// What an interface is plugged into, as far as that is its own: which network it is of is compared with its name, and who carries
+/// that with the network.
+struct Plugged<'a> {
+    on_host_bridge: bool,
+    portgroup: Option<&'a str>,
+    checksums: Checksums,
+}
+
+fn plugged(attachment: &Attachment) -> Plugged<'_> {
+    let (on_host_bridge, portgroup, checksums) = match attachment {
+        Attachment::Network => (false, None, Checksums::Hypervisor),
+        Attachment::HostBridge => (true, None, Checksums::Hypervisor),
+        Attachment::OtherBridge { portgroup, checksums } => {
+            (false, portgroup.as_deref(), *checksums)
+        }
+    };
+    Plugged { on_host_bridge, portgroup, checksums }
 }

@@ -5,18 +5,36 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::hardware::Bus;
 use crate::topology::virtopts::VirtOpt;
-use crate::topology::{Disk, Role, Topology};
+use crate::topology::{Disk, Preallocation, Role, Topology};
 use crate::values::Serial;
 
-/// Reports each disk that is another device than its `dev`, and each size that an image does not get.
+/// Disks of the one IDE controller that a machine has.
+const IDE_DISKS: u32 = 4;
+
+/// Reports each disk that is another device than its `dev`, and what an image has decided already.
 pub(super) fn check(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let mut used: BTreeMap<&str, u32> = BTreeMap::new();
-    for disk in &role.disks {
+    for (i, disk) in role.disks.iter().enumerate() {
         let bus = disk.bus.unwrap_or(topology.settings.disk_bus);
         let number = used.entry(bus.device_prefix()).or_default();
         device(role, disk, bus, *number, diags);
         *number += 1;
+        if bus == Bus::Ide && *number == IDE_DISKS + 1 {
+            let message = format!(
+                "disk `{}` of node type `{}` is the fifth on bus `ide`, whose controller has {IDE_DISKS}",
+                disk.key, role.file
+            );
+            let diagnostic = Diagnostic::error("topology::disks", message).at(disk.span, "");
+            diags.push(
+                diagnostic.help("`bus: virtio`, `scsi` or `sata` of a disk has room for more"),
+            );
+        }
         size(role, disk, diags);
+        // Of a disk's own image InfraRed did not ask for that, either, and its files say so.
+        let is_of_image = i == 0 && role.deploy_os && disk.import_url.is_none();
+        if is_of_image && disk.preallocation == Preallocation::Full {
+            preallocated(role, disk, diags);
+        }
     }
     serials(role, diags);
     balloon(topology, role, diags);
@@ -91,4 +109,14 @@ fn size(role: &Role, disk: &Disk, diags: &mut Diagnostics) {
     diags.push(Diagnostic::warning(WITHOUT_EFFECT, message).at(size.span, "").help(
         "`import_url` of the node type, instead of the disk, makes a disk of this size from it",
     ));
+}
+
+/// An overlay grows as its guest writes, whatever is asked for.
+fn preallocated(role: &Role, disk: &Disk, diags: &mut Diagnostics) {
+    let message = format!(
+        "disk `{}` of node type `{}` is made from an image, and grows: `preallocation` has no effect",
+        disk.key, role.file
+    );
+    let diagnostic = Diagnostic::warning(WITHOUT_EFFECT, message).at(disk.span, "");
+    diags.push(diagnostic.help("a disk without an image is allocated at once, such as `disk2`"));
 }

@@ -9,6 +9,10 @@ fn dhcp(start: &str, end: &str) -> Option<Dhcp<Ipv4Addr>> {
     Some(Dhcp { start: start.parse().unwrap(), end: end.parse().unwrap() })
 }
 
+fn in_vlan(id: &str, native: bool) -> Tag {
+    Tag { id: id.parse().unwrap(), native }
+}
+
 /// A network that has something of everything.
 fn full() -> Network {
     Network {
@@ -19,10 +23,10 @@ fn full() -> Network {
             userspace: true,
             ports: vec![HostPort { name: "p0".parse().unwrap(), tag: None, addresses: Vec::new() }],
             portgroups: vec![Portgroup {
-                name: "g".into(),
+                name: "g".parse().unwrap(),
                 default: true,
                 trunk: true,
-                tags: vec![Tag { id: 4, native: true }, Tag { id: 5, native: false }],
+                tags: vec![in_vlan("4", true), in_vlan("5", false)],
             }],
         }),
         ipv4: None,
@@ -113,7 +117,7 @@ const CASES: &[Case] = &[
     ),
     (|n| ovs(n).userspace = false, Replace, "Open vSwitch forwards in: a process → the kernel"),
     (|n| ovs(n).ports.clear(), Replace, "the hypervisor's interface p0 goes"),
-    (|n| ovs(n).ports[0].tag = Some(7), Replace, "VLAN of p0: none → 7"),
+    (|n| ovs(n).ports[0].tag = "7".parse().ok(), Replace, "VLAN of p0: none → 7"),
     (
         |n| ovs(n).ports[0].addresses.extend("192.0.2.30/24".parse::<ipnet::IpNet>()),
         Replace,
@@ -128,7 +132,7 @@ const CASES: &[Case] = &[
         "VLANs of portgroup g: 4 (native), 5 → 4, 5",
     ),
     (
-        |n| ovs(n).portgroups[0].tags[1].id = 6,
+        |n| ovs(n).portgroups[0].tags[1] = in_vlan("6", false),
         Replace,
         "VLANs of portgroup g: 4 (native), 5 → 4 (native), 6",
     ),
@@ -162,7 +166,7 @@ const OF_THE_NIC: &[Case] = &[
     ),
     (|n| uplink(n).stp = true, Replace, "spanning tree protocol: off → on"),
     (|n| uplink(n).guard = false, Replace, "DHCP guard: on → off"),
-    (|n| uplink(n).mtu = Some(9000), Replace, "MTU of its NIC: as it is → 9000"),
+    (|n| uplink(n).mtu = "9000".parse().ok(), Replace, "MTU of its NIC: as it is → 9000"),
 ];
 
 /// A plan said of a whole group of fields that something in it changes, and a field added to the group

@@ -1,0 +1,36 @@
+//! How Ansible reaches the nodes of a type.
+
+use crate::decode::Fields;
+use crate::diagnostic::Diagnostics;
+use crate::file_keys::Class::{Record, Replace};
+use crate::file_keys::{Form, Key, key};
+use crate::values::{ConnectionPlugin, Login};
+
+/// Keys of `image`.
+pub(super) const ACCESS: &[Key] = &[
+    key(
+        "ssh_user",
+        Form::Parsed("a login name"),
+        "Login user, instead of the environment's; of an image that is used as it is, its own",
+    )
+    .takes(Replace),
+    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in")
+        .takes(Record),
+];
+
+/// Login user and connection plug-in: below `image`, or as the BGP playbooks have them.
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    file: &str,
+    diags: &mut Diagnostics,
+) -> (Option<Login>, Option<ConnectionPlugin>) {
+    let user = fields.parsed("ansible_user", diags).map(|u| u.value);
+    let connection = fields.parsed("ansible_connection", diags).map(|c| c.value);
+    let what = format!("`image` of node type `{file}`");
+    let image = fields.take("image").and_then(|node| Fields::new(node, what, ACCESS, diags));
+    let Some(mut fields) = image else { return (user, connection) };
+    let own = fields.parsed("ssh_user", diags).map(|u| u.value);
+    let plugin = fields.parsed("ansible_connection", diags).map(|c| c.value);
+    fields.finish(diags);
+    (own.or(user), plugin.or(connection))
+}

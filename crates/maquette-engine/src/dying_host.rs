@@ -209,7 +209,7 @@ pub(crate) fn sparser() -> usize {
     if cfg!(feature = "e2e") { 1 } else { 3 }
 }
 
-/// Tries every point of a story, or every `stride`th: `run` does it on a host that dies at a call, `judge` goes on after that. How
+/// Tries every point of a story, or every `stride`th of this day: `run` does it on a host that dies at a call, `judge` goes on after that. How
 /// many points there were.
 pub(crate) fn every_point(
     name: &str,
@@ -235,7 +235,10 @@ pub(crate) fn points_of(
     judge(&format!("{name}, to its end"));
     let calls = whole.calls();
     assert!(calls > 0, "{name}: nothing was called");
-    let tried: Vec<usize> = (1..=calls).step_by(stride).skip(part).step_by(parts).collect();
+    // Each day others: all have their turn within as many days as one of so many is tried.
+    let turn = today() % stride;
+    let all = (0..calls.div_ceil(stride)).map(|n| (n * stride + turn) % calls + 1);
+    let tried: Vec<usize> = all.skip(part).step_by(parts).collect();
     for at in tried.iter().copied() {
         let host = Dying::new(programs, Some(at));
         run(&host);
@@ -244,6 +247,12 @@ pub(crate) fn points_of(
     let points = tried.len();
     println!("{name}: {points} points");
     points
+}
+
+/// The day's number.
+fn today() -> usize {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    usize::try_from(since.unwrap_or_default().as_secs() / 86400).unwrap_or_default()
 }
 
 /// What a test finds in namespaces that `in_namespaces` has made: which part of it is to be done.

@@ -20,7 +20,6 @@ mod guest_agent;
 mod guest_script;
 pub mod guest_timezone;
 pub mod guests;
-mod hex;
 pub mod host;
 pub mod image;
 pub mod lifetimes;

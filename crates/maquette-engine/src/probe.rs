@@ -1,6 +1,7 @@
 //! What a hypervisor is and has: everything is asked in one round trip.
 
 mod daemons;
+mod directories;
 mod facts;
 pub mod family;
 mod leases;
@@ -8,6 +9,7 @@ mod sections;
 mod workers;
 
 pub use daemons::Daemons;
+pub use directories::{DIRECTORIES, directories};
 pub use facts::{
     Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, gather_for, read,
 };

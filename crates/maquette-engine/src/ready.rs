@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use maquette_core::seed::report;
+use maquette_core::seed::report::{self, Report};
 
 use crate::StepContext;
 use crate::host::process::{bounded, first_words};
@@ -26,8 +26,8 @@ pub use watch::{Held, Pace, Quiet, Watch};
 /// What comes from the guest's port, or happens to its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// A word that the guest wrote.
-    Reported(String),
+    /// What the guest said.
+    Reported(Report),
     /// The domain stopped.
     Stopped,
 }
@@ -37,15 +37,25 @@ pub enum Signal {
 pub enum Fault {
     /// A NIC has no driver: cloud-init counts the NICs that it shall set up, and sets none up if one is missing.
     NoDriver,
+    /// A guest that started from a template did not become a node, and is what it was: its agent has done nothing that a boot
+    /// does not do anew.
+    StillTemplate,
     /// Any other.
     Other,
 }
 
 impl Fault {
-    /// cloud-init has words only.
+    /// cloud-init, and the agent in its place, have words only.
     fn of(errors: &[String]) -> Self {
-        let missing = errors.iter().any(|e| e.contains("physical devices present"));
-        if missing { Self::NoDriver } else { Self::Other }
+        let is_still =
+            |first: &String| report::STILL_TEMPLATE.iter().any(|begin| first.starts_with(begin));
+        if errors.first().is_some_and(is_still) {
+            Self::StillTemplate
+        } else if errors.iter().any(|e| e.contains("physical devices present")) {
+            Self::NoDriver
+        } else {
+            Self::Other
+        }
     }
 
     /// What to do about it.
@@ -55,7 +65,7 @@ impl Fault {
                 "its kernel has no driver for one of its NICs, as kernels for clouds have none \
                  for e1000; take another image, or another `model` in the network file",
             ),
-            Self::Other => None,
+            Self::StillTemplate | Self::Other => None,
         }
     }
 }
@@ -95,9 +105,12 @@ impl NotReady {
     /// Why a guest that started from a template did not become a node, and is what it was: its agent has done nothing that
     /// a boot does not do anew.
     pub fn still_template(&self) -> Option<&str> {
-        let Self::Failed { errors, .. } = self else { return None };
-        let first = errors.first()?;
-        report::STILL_TEMPLATE.iter().any(|begin| first.starts_with(begin)).then_some(first)
+        match self {
+            Self::Failed { fault: Fault::StillTemplate, errors } => {
+                errors.first().map(String::as_str)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -152,27 +165,24 @@ impl Boot {
     }
 
     /// Takes in what a guest reported.
-    fn reported(&mut self, word: &str, login: &mut Login<'_>) -> Result<(), NotReady> {
-        match word.split_once(' ') {
-            Some((report::ADDRESS, address)) if login.reports => {
-                let said = address.split('/').next().unwrap_or_default();
-                login.address = report::address(said).or(login.address);
-            }
-            Some((report::ADDRESS, _)) => {}
-            Some((report::RESULT, result)) => {
+    fn reported(&mut self, report: &Report, login: &mut Login<'_>) -> Result<(), NotReady> {
+        match report {
+            Report::Address(address) if login.reports => login.address = address.or(login.address),
+            Report::Address(_) => {}
+            Report::Result(json) => {
                 // Should its network have failed, nobody can log in and read it.
-                let errors = errors(result);
+                let errors = errors(json);
                 if !errors.is_empty() {
                     return Err(NotReady::failed(errors));
                 }
             }
-            _ => {
-                self.stage = match word {
-                    report::BEGUN => "cloud-init runs".into(),
-                    report::DONE => "cloud-init is done".into(),
-                    other => other.chars().take(80).collect(),
-                };
-                self.over |= word == report::DONE;
+            Report::Begun => self.stage = "cloud-init runs".into(),
+            Report::Done => {
+                self.stage = "cloud-init is done".into();
+                self.over = true;
+            }
+            Report::Template | Report::Clock | Report::Still | Report::Other(_) => {
+                self.stage = report.to_string().chars().take(80).collect();
             }
         }
         Ok(())
@@ -223,10 +233,10 @@ pub fn wait(
         looks.look(&boot, last.as_deref(), context)?;
         let done = match receive(signals, &mut reports, left.min(PROBE)) {
             Some(Signal::Stopped) => return Err(NotReady::Stopped),
-            Some(Signal::Reported(word)) => {
+            Some(Signal::Reported(report)) => {
                 boot.heard = Instant::now();
                 looks.heard();
-                boot.reported(&word, login)?;
+                boot.reported(&report, login)?;
                 boot.over
             }
             None => boot.answers(login)?,
@@ -376,8 +386,11 @@ fn read_beside(
 }
 
 /// The errors that a guest reports, if it reports a result.
-pub fn errors_of(word: &str) -> Option<Vec<String>> {
-    word.strip_prefix(report::RESULT).map(errors)
+pub fn errors_of(report: &Report) -> Option<Vec<String>> {
+    match report {
+        Report::Result(json) => Some(errors(json)),
+        _ => None,
+    }
 }
 
 /// Errors in `result.json`: `{"v1": {"datasource": …, "errors": […]}}`.
@@ -463,7 +476,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let result =
             r#"result { "v1": { "errors": [ "('init-local', RuntimeError('no NIC'))" ] } }"#;
-        sender.send(Signal::Reported(result.into())).unwrap();
+        sender.send(Signal::Reported(Report::of(result))).unwrap();
         let NotReady::Failed { errors, .. } = run(&receiver, false) else { panic!() };
         assert_eq!(errors, ["('init-local', RuntimeError('no NIC'))"]);
     }
@@ -474,7 +487,7 @@ mod tests {
         for (reports, expected) in [(true, [192, 0, 2, 9]), (false, [192, 0, 2, 1])] {
             let (sender, receiver) = mpsc::channel();
             for word in ["address 192.0.2.9/24", "address 127.0.0.1/8", "address x"] {
-                sender.send(Signal::Reported(word.into())).unwrap();
+                sender.send(Signal::Reported(Report::of(word))).unwrap();
             }
             let mut login = Login { reports, ..login() };
             let cancelled = AtomicBool::new(false);
@@ -488,7 +501,7 @@ mod tests {
     #[test]
     fn a_timeout_names_the_stage() {
         let (sender, receiver) = mpsc::channel();
-        sender.send(Signal::Reported("cloud-init".into())).unwrap();
+        sender.send(Signal::Reported(Report::Begun)).unwrap();
         match run(&receiver, false) {
             NotReady::TimedOut { stage, last: None } => assert_eq!(stage, "cloud-init runs"),
             other => panic!("{other:?}"),

@@ -6,6 +6,7 @@ mod capabilities;
 mod domain;
 mod events;
 mod gate;
+mod hub;
 mod network;
 mod opening;
 mod pipe;
@@ -16,13 +17,14 @@ mod waiting;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use bmc::*;
 pub use domain::*;
 pub use events::{DomainEvent, Events};
 pub use gate::{Gate, Instead, Port, with as gated};
+use hub::{Hub, tell_all};
 use maquette_engine::{Calls, StepError};
 pub use network::*;
 use opening::{connect, is_local};
@@ -158,8 +160,23 @@ impl From<virt::error::Error> for LibvirtError {
         } else {
             Kind::of_others(error.message())
         };
-        Self { message: error.message().to_string(), kind }
+        Self { message: in_words(error.message()), kind }
     }
+}
+
+/// libvirt's message without the command line of a program that it runs: what that says is why.
+fn in_words(message: &str) -> String {
+    let of_program = |message: &str| {
+        let (_, rest) = message.split_once("Child process (")?;
+        let (command, rest) = rest.split_once(") unexpected ")?;
+        let (status, said) = rest.split_once(':').unwrap_or((rest, ""));
+        let program = command.split(' ').next()?.rsplit('/').next()?;
+        Some(match said.trim() {
+            "" => format!("`{program}`, which libvirt runs, failed: {}", status.trim()),
+            said => format!("`{program}`, which libvirt runs, says: {said}"),
+        })
+    };
+    of_program(message).unwrap_or_else(|| message.to_string())
 }
 
 impl LibvirtError {
@@ -258,12 +275,6 @@ pub struct Client {
     hub: Mutex<Option<Hub>>,
 }
 
-/// One connection with events for all who want to hear of them.
-struct Hub {
-    events: Events,
-    listeners: Arc<Mutex<Vec<Sender<DomainEvent>>>>,
-}
-
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.uri)
@@ -309,27 +320,23 @@ impl Client {
         alive(&self.control) && alive(&self.bulk)
     }
 
-    /// What happens to domains from now on. All listeners share one connection of its own.
+    /// What happens to domains from now on. All listeners share one connection of its own, which is opened anew for whoever
+    /// comes after it has gone.
     pub fn events(&self) -> Result<Receiver<DomainEvent>> {
-        let lock = |m: &Mutex<Vec<Sender<DomainEvent>>>, sender| {
-            m.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        };
         let (sender, receiver) = mpsc::channel();
         let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hub) = hub.as_ref() {
-            lock(&hub.listeners, sender);
-            return Ok(receiver);
+            let mut listeners = hub.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(all) = listeners.as_mut() {
+                all.push(sender);
+                return Ok(receiver);
+            }
         }
         let (all, heard) = mpsc::channel();
         let events = Events::listen(&self.uri, &all)?;
-        let listeners = Arc::new(Mutex::new(vec![sender]));
+        let listeners = Arc::new(Mutex::new(Some(vec![sender])));
         let telling = listeners.clone();
-        std::thread::spawn(move || {
-            for event in heard {
-                let mut listeners = telling.lock().unwrap_or_else(PoisonError::into_inner);
-                listeners.retain(|l: &Sender<DomainEvent>| l.send(event.clone()).is_ok());
-            }
-        });
+        std::thread::spawn(move || tell_all(&heard, &telling));
         *hub = Some(Hub { events, listeners });
         Ok(receiver)
     }

@@ -72,7 +72,7 @@ pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
     Node {
         name: domain.name.to_string(),
         address: domain.recorded.access.address,
-        disk: disk.map(|disk| format!("{}/{}", domain.pool.path, disk.volume)),
+        disk: disk.map(|disk| disk.file(&domain.pool)),
         macs: domain.recorded.interfaces.iter().map(|i| i.mac).collect(),
     }
 }

@@ -34,8 +34,8 @@ pub fn define(
     client.define_domain(&xml).map(|_| ()).map_err(|e| e.failed(failed))
 }
 
-/// The definition of a domain; one that exists keeps the mark of its first boot, and who made it: `origin` does if it does
-/// not exist. Its record is sealed with `key`.
+/// The definition of a domain; one that exists keeps the mark of its first boot, who made it (`origin` does if it does not
+/// exist), and what its BMC has made of its firmware and its CD-ROM drive. Its record is sealed with `key`.
 fn definition(
     client: &Client,
     node: &Node,
@@ -44,18 +44,29 @@ fn definition(
     key: Option<&RecordKey>,
     origin: Option<&Origin>,
 ) -> Result<String, LibvirtError> {
-    let old = match client.domain(&node.name)? {
+    let before = match client.domain(&node.name)? {
         Some(domain) => client::domain_xml(&domain)?,
         None => None,
     };
-    let old = old.and_then(|old| xml::read::domain(&old).ok());
+    let old = before.as_deref().and_then(|before| xml::read::domain(before).ok());
     let mark =
         old.as_ref().map(|old| Mark { failed: None, ..old.mark.clone() }).unwrap_or_default();
     let origin = match &old {
         Some(old) => old.origin.as_ref(),
         None => origin,
     };
-    let xml = xml::domain_made(node, environment, pool, &mark, origin);
+    let mut xml = xml::domain_made(node, environment, pool, &mark, origin);
+    if let (Some(before), Some(old), true) = (&before, &old, node.bmc.is_some()) {
+        // Whoever asks for another firmware here has it; options of virt-install may ask for one, too.
+        let same = match &old.record {
+            xml::read::Record::Good(record) => {
+                let known = &record.node;
+                known.firmware == node.firmware && known.virtopts == node.virtopts
+            }
+            _ => false,
+        };
+        xml = xml::boot::carried(&xml, before, same).unwrap_or(xml);
+    }
     Ok(xml::sealed(xml, key))
 }
 
@@ -226,7 +237,7 @@ pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), St
             client::resize_disk(&domain, device, *bytes).map_err(failed)
         }
         LiveChange::AttachDisk { disk, pool } => {
-            let file = format!("{}/{}", pool.path, disk.volume);
+            let file = disk.file(pool);
             if live()?.disks.iter().any(|d| d.file == file) {
                 return Ok(());
             }
@@ -247,7 +258,7 @@ pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), St
             let xml = xml::found_disk(&found);
             unplug(client, &domain, name, &xml, &format!("disk {device}"), &there)
         }
-        LiveChange::DetachInterface { mac } => {
+        LiveChange::DetachInterface { mac, .. } => {
             let there = || Ok(live()?.nics.iter().any(|n| n.mac == *mac));
             let found = live()?.nics.into_iter().find(|n| n.mac == *mac);
             let Some(found) = found else { return Ok(()) };

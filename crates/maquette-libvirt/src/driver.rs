@@ -2,15 +2,16 @@
 //! hand in.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use maquette_core::abilities::{Asked, Known};
+use maquette_core::abilities::{Asked, Firmware, Known};
 use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::{Domain, Origin};
+use maquette_core::observed::{Domain, HostPool, Origin};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::Host;
 use maquette_engine::probe::family::Family;
@@ -20,7 +21,7 @@ use maquette_engine::{Backend, StepError};
 use crate::{
     Access, Bandwidth, Cached, Client, DomainEvent, Ended, Events, Gate, Guests, Libvirt,
     LibvirtError, LinkState, Notes, ObserveError, Others, Pruned, RunningNic, Seen, Survey, cached,
-    console, doctor, observe, prune, set_bandwidth, set_link, survey, xml,
+    console, doctor, observe, pools, prune, set_bandwidth, set_link, survey, xml,
 };
 
 /// What a plan is carried out with.
@@ -53,6 +54,9 @@ pub trait Server: Send + Sync {
 
     /// Adds what disks of others are over; see [`Seen::with_clones`].
     fn with_clones(&self, seen: Seen, host: &dyn Host) -> Result<Seen, ObserveError>;
+
+    /// Storage pools of directories, by name.
+    fn pools(&self) -> Result<BTreeMap<String, HostPool>, LibvirtError>;
 
     /// Looks at all domains and networks, whosever they are.
     fn survey(&self) -> Result<Survey, ObserveError>;
@@ -164,6 +168,10 @@ impl Server for Client {
         seen.with_clones(self, host)
     }
 
+    fn pools(&self) -> Result<BTreeMap<String, HostPool>, LibvirtError> {
+        pools(self)
+    }
+
     fn survey(&self) -> Result<Survey, ObserveError> {
         survey(self)
     }
@@ -182,12 +190,17 @@ impl Server for Client {
 
     fn abilities(&self, asked: &Asked) -> Result<Known, LibvirtError> {
         let machines = xml::abilities::machines(&self.capabilities()?).unwrap_or_default();
+        let looks_again = self.looks_for_firmware_again()?;
         let abilities = asked.iter().map(|(virt, machine)| {
             let there = machines.contains_key(machine);
             let told = there.then(|| self.domain_capabilities(virt.as_str(), machine)).flatten();
             // What is not told counts as there.
             let read = told.and_then(|xml| xml::abilities::abilities(&xml).ok());
-            ((*virt, machine.clone()), read.unwrap_or_default())
+            let mut read = read.unwrap_or_default();
+            if !looks_again {
+                read.firmware = Firmware::default();
+            }
+            ((*virt, machine.clone()), read)
         });
         let abilities = abilities.collect();
         Ok(Known { machines, abilities })

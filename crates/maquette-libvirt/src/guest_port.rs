@@ -6,7 +6,8 @@
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, OnceLock};
 
-use maquette_core::seed::{READY_PORT, report};
+use maquette_core::seed::READY_PORT;
+use maquette_core::seed::report::{self, Report};
 use maquette_engine::ready::Signal;
 
 use crate::client::{self, Client, LibvirtError, Port};
@@ -124,13 +125,14 @@ fn hear(
             return true;
         }
         bytes = bytes.saturating_sub(count);
-        for word in lines.read(&buffer[..count]) {
+        for line in lines.read(&buffer[..count]) {
             words = words.saturating_sub(1);
-            if word == report::CLOCK {
+            let report = Report::of(&line);
+            if report == Report::Clock {
                 tell();
                 continue;
             }
-            if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(word)) {
+            if let Err(TrySendError::Disconnected(_)) = signals.try_send(Signal::Reported(report)) {
                 return false;
             }
         }
@@ -155,8 +157,9 @@ mod tests {
         assert_eq!(lines.read(b"\ncloud-init\n\n do"), ["cloud-init"]);
         assert_eq!(lines.read(b"ne\r\n"), ["done"]);
         let (sender, receiver) = channel();
-        let sent =
-            (0..100_000).filter(|_| sender.try_send(Signal::Reported("x".into())).is_ok()).count();
+        let sent = (0..100_000)
+            .filter(|_| sender.try_send(Signal::Reported(Report::Done)).is_ok())
+            .count();
         assert_eq!((sent, receiver.try_iter().count()), (WAITING, WAITING));
     }
 
@@ -198,7 +201,7 @@ mod tests {
         drop(to);
         let heard: Vec<Signal> = receiver.iter().collect();
         let words = ["cloud-init", "up 192.0.2.1/24", "done"];
-        assert_eq!(heard, words.map(|word| Signal::Reported(word.into())));
+        assert_eq!(heard, words.map(|word| Signal::Reported(Report::of(word))));
         assert_eq!(listener.join().unwrap(), (true, 2));
         let (sender, receiver) = channel();
         drop(receiver);

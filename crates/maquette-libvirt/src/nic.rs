@@ -34,7 +34,11 @@ pub fn set_bandwidth(
     mac: MacAddr,
     limit: Option<Bandwidth>,
 ) -> Result<(), StepError> {
-    change(client, domain, &|xml| nic::with_bandwidth(xml, mac, limit))
+    let limited = change(client, domain, &|xml| nic::with_bandwidth(xml, mac, limit));
+    limited.map_err(|error| StepError {
+        message: format!("cannot limit what goes through {mac} of domain `{domain}`"),
+        ..error
+    })
 }
 
 fn failed(domain: &str) -> impl Fn(LibvirtError) -> StepError {

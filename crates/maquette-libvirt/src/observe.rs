@@ -75,12 +75,12 @@ impl ObserveError {
             Self::Record { kind, name, source: _ } => (kind, name),
             Self::Read { name, .. } => {
                 return Some(format!(
-                    "nothing was touched; `virsh dumpxml {name}` shows what libvirt says of it, and \
+                    "`virsh dumpxml {name}` shows what libvirt says of it, and \
                      `virsh destroy {name}` stops it, so that it can be started anew"
                 ));
             }
             Self::Undescribed { .. } => {
-                return Some("nothing was touched; restarting libvirt's daemon may mend it".into());
+                return Some("restarting libvirt's daemon may mend it".into());
             }
             Self::Call(_) | Self::Below(_) => return None,
         };
@@ -89,7 +89,7 @@ impl ObserveError {
             _ => ("net-dumpxml --inactive", "net-undefine"),
         };
         Some(format!(
-            "nothing was touched; if no newer Maquette made it, see `virsh {dump} {name}`, and remove it \
+            "if no newer Maquette made it, see `virsh {dump} {name}`, and remove it \
              with `virsh {undefine} {name}`"
         ))
     }
@@ -174,6 +174,7 @@ pub fn observe(
     let first = first?;
     let tenants = seen.networks.values().flat_map(|n| &n.recorded.tenants);
     let pools = seen.domains.values().map(|d| &d.pool).chain(tenants.map(|t| &t.pool));
+    let pools = pools.chain(seen.disk_pools().map(|own| &own.pool));
     let mut others: BTreeSet<String> = pools.map(|pool| pool.name.to_string()).collect();
     others.remove(pool);
     for name in others {
@@ -256,14 +257,15 @@ fn domains(
     Ok(())
 }
 
-/// Disks that are over images of Maquette's, or over nothing: of a node that is as its record says.
+/// Disks that are over images of Maquette's, or over nothing: of a node that is as its record says, and what is raw.
 fn over_images(parsed: &read::DomainXml) -> BTreeSet<String> {
-    let Record::Good(record) = &parsed.record else { return BTreeSet::new() };
+    let raw = parsed.raw.iter().cloned();
+    let Record::Good(record) = &parsed.record else { return raw.collect() };
     let disks = Hardware::of(&record.node, &record.pool).disks;
     if record.of_another().is_some() || disks != parsed.hardware.disks {
-        return BTreeSet::new();
+        return raw.collect();
     }
-    disks.into_iter().map(|disk| disk.file).collect()
+    disks.into_iter().map(|disk| disk.file).chain(raw).collect()
 }
 
 /// Notes what a domain of somebody else has.
@@ -428,8 +430,9 @@ fn content(
 fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: &mut Asides) {
     if let PoolState::Unreadable(why) = &content.state {
         asides.unreadable.push(format!("what is in storage pool `{pool}` ({why})"));
-        let in_it = seen.domains.values().filter(|d| d.pool.name == pool);
-        let recorded = in_it.flat_map(|d| d.recorded.volumes().map(String::from)).collect();
+        let placed = seen.domains.values().flat_map(|d| d.recorded.placed(&d.pool));
+        let in_it = placed.filter(|(place, _)| place.name == pool);
+        let recorded = in_it.map(|(_, volume)| volume.to_string()).collect();
         seen.volumes.insert(pool.to_string(), recorded);
     }
     if let Some(volumes) = &content.volumes {
@@ -457,6 +460,28 @@ mod tests {
         networks(listed.into(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
+    }
+
+    /// Its guest wrote a header into its disk: others' disks were taken for what that was over.
+    #[test]
+    fn nobody_asks_a_raw_disk_of_others_what_it_is_over() {
+        let disk = |kind: &str| {
+            format!(
+                "<disk type='file'><driver type='{kind}'/><source file='/p/{kind}'/><target dev='vda'/></disk>"
+            )
+        };
+        let xml = format!(
+            "<domain><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid><memory>1024</memory>\
+             <vcpu>1</vcpu><devices>{}{}</devices></domain>",
+            disk("raw"),
+            disk("qcow2")
+        );
+        let parsed = read::domain(&xml).unwrap();
+        let (mut claims, mut asides) = (Claims::default(), Asides::default());
+        let over = over_images(&parsed);
+        let defined = (&parsed.hardware, parsed.files.as_slice());
+        claim("a", defined, (false, Ok(None)), &over, &mut claims, &mut asides);
+        assert_eq!(asides.off.keys().collect::<Vec<_>>(), ["/p/qcow2"]);
     }
 
     fn failed<T>(why: &str) -> Result<T, LibvirtError> {

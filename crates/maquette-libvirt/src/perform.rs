@@ -28,6 +28,7 @@ use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Backend, Calls, Lanes, StepContext, StepError};
 use maquette_engine::{guest_timezone, login_keys};
 
+use crate::bmc::start_without_image;
 use crate::client::{self, Client, Gate, LibvirtError};
 use crate::xml::Mark;
 use crate::{domain, network, volume, xml};
@@ -164,7 +165,8 @@ impl<'a> Libvirt<'a> {
             |e: LibvirtError| StepError::new(format!("cannot start domain `{name}`")).because(e);
         let client = self.client()?;
         let started = client.waiting(name, self.guests.calls, |domain| {
-            client::start_domain(domain)?;
+            client::start_domain(domain)
+                .or_else(|error| start_without_image(client, domain, error))?;
             match ready {
                 Some(_) => Ok(()),
                 // An extension that is run again tells by this whether it came so far.
@@ -404,6 +406,17 @@ impl Libvirt<'_> {
                 let (client, host) = (self.client()?, self.access.host);
                 domain::define((client, host), node, environment, pool, key, origin)
             }
+            Action::MakePool { pool } => volume::ensure_disk_pool(self.client()?, pool),
+            Action::RemovePool { pool } => {
+                let left = volume::remove_disk_pool(self.client()?, pool)?;
+                if !left.is_empty() {
+                    let (name, left) = (&pool.name, left.join(", "));
+                    (context.remark)(format!(
+                        "storage pool {name} stays: there is more in it: {left}"
+                    ));
+                }
+                Ok(())
+            }
             Action::CreateVolume { disk, pool, over } => {
                 let size_of = |path: &str| image::virtual_size(self.access.host, path);
                 let disk = self.over(disk, over.as_ref());
@@ -419,7 +432,7 @@ impl Libvirt<'_> {
                 volume::delete(self.client()?, name, pool)
             }
             Action::KeepVolume { volume, pool } => {
-                let (host, path) = (self.access.host, format!("{}/{volume}", pool.path));
+                let (host, path) = (self.access.host, pool.file(volume));
                 image::keep(host, &self.access.transfer.records, &path).map_err(|e| {
                     StepError::new(format!("cannot record that volume `{volume}` stays")).because(e)
                 })

@@ -1,13 +1,13 @@
 //! Everything on a hypervisor, whoever it belongs to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::blueprint::Node;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::Origin;
+use maquette_core::observed::{HostPool, Origin};
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, LibvirtError};
 use crate::observe::{
     Found, NetworkFound, ObserveError, Written, domain_xmls, network_xmls, undescribed,
 };
@@ -62,6 +62,16 @@ impl Survey {
 pub fn survey(client: &Client) -> Result<Survey, ObserveError> {
     let pools = client::pool_names(client)?;
     Ok(Survey { pools, ..of(domain_xmls(client)?, network_xmls(client)?) })
+}
+
+/// Pools of directories, by name. One that goes meanwhile is not there, and those of other kinds are in no directory.
+pub fn pools(client: &Client) -> Result<BTreeMap<String, HostPool>, LibvirtError> {
+    let found = client::map(&client::all_pools(client)?, |pool| {
+        let (name, xml) = (client::pool_name(pool).ok()?, client::pool_xml(pool).ok()?);
+        let (active, _) = client::pool_info(pool).ok()?;
+        Some((name, HostPool { path: read::pool_path(&xml).ok()?, active }))
+    });
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Everything that was found. What libvirt refuses to describe is as what cannot be read.

@@ -16,8 +16,8 @@ mod writer;
 use maquette_engine::ssh_keys::RecordKey;
 
 pub use domain::{
-    Mark, disk, domain, domain_made, found_disk, found_nic, interface, logs, reason, record,
-    serial_log, serial_logs, vnc,
+    Mark, SERIAL_LOGS, disk, domain, domain_made, found_disk, found_nic, interface, logs, reason,
+    record, serial_log, serial_logs, vnc,
 };
 pub use network::{network, reservation, srv};
 pub use storage::{pool, seed_volume, volume};

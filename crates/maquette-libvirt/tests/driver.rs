@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maquette_core::blueprint::{
-    Access, Attachment, BridgeOptions, Carrier, Checksums, Disk, Guest, Interface, Ipv4Setup,
-    Network, Node, NodeVolumes, Outside, Pool, Reservation,
+    Access, Attachment, BridgeOptions, Carrier, Checksums, Disk, Guest, Image, Interface,
+    Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Reservation, Volume,
 };
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
@@ -108,7 +108,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         forwarders: Vec::new(),
         tftp_root: None,
         bootp: None,
-        mtu: Some(9000),
+        mtu: "9000".parse().ok(),
         autostart: true,
         stp: false,
         tuning: BridgeOptions::default(),
@@ -117,7 +117,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         tenants: vec![NodeVolumes {
             node: "lab-web-0".parse().unwrap(),
             pool: pool(),
-            volumes: vec!["lab-web-0-disk1.qcow2".into()],
+            volumes: vec![Volume { name: "lab-web-0-disk1.qcow2".parse().unwrap(), pool: None }],
             extension: false,
         }],
     }
@@ -136,12 +136,12 @@ fn reservation(name: &str, last: u8) -> Reservation {
 fn node() -> Node {
     let plain = testkit::node("lab-web-0");
     Node {
-        vcpus: 2,
+        vcpus: 2.try_into().unwrap(),
         cpu_model: MachineName::known("host-passthrough"),
         memory_mib: 256,
         machine: MachineName::known("pc"),
         disks: vec![Disk {
-            volume: "lab-web-0-disk1.qcow2".into(),
+            volume: "lab-web-0-disk1.qcow2".parse().unwrap(),
             device: "vda".parse().unwrap(),
             bus: Bus::Virtio,
             cache: "unsafe".parse().unwrap(),
@@ -149,11 +149,12 @@ fn node() -> Node {
             backing: None,
             preallocation: Preallocation::Metadata,
             serial: Some(Serial::known("disk1")),
+            pool: None,
         }],
         interfaces: vec![Interface {
             ipv4: Ipv4Setup::Dhcp { reserved: Some("172.16.10.2/24".parse().unwrap()) },
             default_route: true,
-            mtu: Some(9000),
+            mtu: "9000".parse().ok(),
             ..interface("eth0", 2, "lab-data")
         }],
         groups: vec![Group::known("web")],
@@ -278,7 +279,7 @@ fn volumes_are_created_once_resized_and_deleted() {
     let backend = lab.backend();
     // The driver refuses to preallocate.
     let disk = Disk { preallocation: Preallocation::Off, ..node().disks[0].clone() };
-    let volume = disk.volume.clone();
+    let volume = disk.volume.to_string();
     let create = Action::CreateVolume { disk: Box::new(disk), pool: pool(), over: None };
     perform(&backend, &create);
     perform(&backend, &create);
@@ -418,9 +419,9 @@ fn queries_go_to_the_name_servers_that_a_network_names() {
 #[test]
 fn the_xml_of_volumes() {
     let mut disk = node().disks[0].clone();
-    disk.backing = Some(maquette_core::blueprint::Image {
+    disk.backing = Some(Image {
         source: "debian-12".into(),
-        volume: "maquette-debian-12-0123456789ab.qcow2".into(),
+        volume: "maquette-debian-12-0123456789ab.qcow2".parse().unwrap(),
     });
     insta::assert_snapshot!(xml::volume(&disk, &pool(), 8 << 30));
 }
@@ -486,7 +487,7 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
 
 fn guest() -> Guest {
     Guest {
-        seed: "lab-web-0-seed.img".into(),
+        seed: "lab-web-0-seed.img".parse().unwrap(),
         drive: SeedDrive::CdRom,
         user: Login::known("cloud"),
         authorized_key: PublicKey::known("ssh-ed25519 AAAA a"),
@@ -512,7 +513,7 @@ fn a_record_is_written_anew_without_a_new_definition() {
     let plain = xml::domain(&node, &environment, &pool, &xml::Mark::default());
     let sealed = xml::sealed(plain, Some(&key));
     let vcpus = |count: u32| format!("<vcpu>{count}</vcpu>");
-    let by_hand = sealed.replace(&vcpus(node.vcpus), &vcpus(node.vcpus + 1));
+    let by_hand = sealed.replace(&vcpus(node.vcpus.get()), &vcpus(node.vcpus.get() + 1));
     let client = backend.client().unwrap();
     client.define_domain(&by_hand).unwrap();
     let shared: Vec<PublicKey> = vec![PublicKey::known("ssh-ed25519 CCCC bob@desk")];
@@ -523,7 +524,7 @@ fn a_record_is_written_anew_without_a_new_definition() {
     assert!(seen.observed.edited.is_empty() && seen.sealed_by_others.is_empty());
     let domain = &seen.observed.domains["lab-web-0"];
     assert_eq!(domain.recorded.guest.as_ref().unwrap().shared, shared);
-    assert_eq!(domain.defined.vcpus, node.vcpus + 1);
+    assert_eq!(domain.defined.vcpus, node.vcpus.get() + 1);
     perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
 }
 
@@ -576,12 +577,22 @@ fn an_edited_record_is_told_from_a_colleagues_by_its_seal() {
 /// text all the same.
 #[test]
 fn a_record_with_what_a_terminal_or_a_template_engine_would_obey_is_refused() {
-    for hostile in ["a\u{202e}b", "{{ lookup('pipe', 'id') }}", "{% x %}", "a\nb"] {
-        let (portgroup, checksums) = (Some(hostile.into()), Checksums::Hypervisor);
-        let mut node = node();
-        node.interfaces[0].attachment = Attachment::OtherBridge { portgroup, checksums };
-        let xml = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
-        let read = xml::read::domain(&xml).unwrap().record;
-        assert!(matches!(read, Record::Bad(..)), "{hostile}: {read:?}");
+    let (portgroup, checksums) = ("trunk".parse().ok(), Checksums::Hypervisor);
+    let mut node = node();
+    node.interfaces[0].attachment = Attachment::OtherBridge { portgroup, checksums };
+    node.disks[0].backing =
+        Some(Image { source: "debian-12".into(), volume: "maquette-x.qcow2".parse().unwrap() });
+    let xml = xml::domain(&node, &environment(), &pool(), &xml::Mark::default());
+    for own in ["'trunk'", "'debian-12'"] {
+        assert!(xml.contains(own), "{xml}");
+        let read = |text: &str| {
+            let xml = xml.replace(own, &format!("\"{text}\""));
+            xml::read::domain(&forge::sealed_anew(&xml).unwrap()).unwrap().record
+        };
+        assert!(matches!(read("other"), Record::Good(_)), "{own}");
+        for hostile in ["a\u{202e}b", "{{ lookup('pipe', 'id') }}", "{% x %}", "a&#10;b"] {
+            let read = read(hostile);
+            assert!(matches!(read, Record::Bad(..)), "{hostile}: {read:?}");
+        }
     }
 }

@@ -30,7 +30,7 @@ use maquette_engine::image::Transfer;
 use maquette_engine::prepare::{self, record, record::Record};
 use maquette_engine::probe;
 use maquette_engine::{Backend, Lanes, StepContext, StepError, seed_volume};
-use maquette_libvirt::{Client, Gate, Instead, Libvirt, observe, prune};
+use maquette_libvirt::{Client, Gate, Instead, Libvirt, observe, pools, prune};
 use maquette_testkit::Input;
 
 const HYPERVISOR: &str = "<node>
@@ -231,7 +231,8 @@ impl Lab {
 
     fn look(&self) -> Observed {
         let seen = observe(&self.client, &environment(), "images", None).unwrap();
-        seen.on_host(&[], HostNetwork::default())
+        let found = pools(&self.client).unwrap();
+        seen.on_host(&[], HostNetwork::default()).with_pools(found, BTreeMap::new())
     }
 
     fn plan(&self, goal: &Goal) -> Plan {
@@ -271,8 +272,8 @@ impl Lab {
         for node in seen.domains.values().map(|d| &d.recorded) {
             let Some(guest) = &node.guest else { continue };
             let files = seed_files(node, guest, &Secret::new("private"), None);
-            if seeds.get(&guest.seed) != Some(&seed_volume::image(&files).unwrap()) {
-                torn.push(guest.seed.clone());
+            if seeds.get(guest.seed.as_str()) != Some(&seed_volume::image(&files).unwrap()) {
+                torn.push(guest.seed.to_string());
             }
         }
         (seen, torn)
@@ -303,6 +304,18 @@ const LARGER: &[&str] = &[
     "override.controller.disks.disk1.size=12G",
     "override.controller.memory=40960",
 ];
+const IN_A_DIRECTORY: &[&str] = &[
+    "override.controller.deploy_os=yes",
+    "override.controller.disks.disk1.size=12G",
+    "override.controller.disks.disk2.size=5G",
+    "override.controller.disks.disk2.path=/srv/disks",
+];
+const IN_ANOTHER: &[&str] = &[
+    "override.controller.deploy_os=yes",
+    "override.controller.disks.disk1.size=12G",
+    "override.controller.disks.disk2.size=5G",
+    "override.controller.disks.disk2.path=/srv/others",
+];
 const BARE: &[&str] = &["override.controller.deploy_os=no"];
 
 /// What is there, and what is done about it.
@@ -318,6 +331,9 @@ fn stories() -> Vec<(&'static str, Goal, Goal)> {
         ("one node less", two(), one()),
         ("a node with more memory", one(), other(LARGER)),
         ("a node made anew", other(BARE), one()),
+        ("a directory for disks", nothing(), Goal::up(&[("controller", 2)], IN_A_DIRECTORY)),
+        ("another directory", other(IN_A_DIRECTORY), other(IN_ANOTHER)),
+        ("taken down with it", other(IN_A_DIRECTORY), Goal::new(What::Down)),
         ("taken down", two(), Goal::new(What::Down)),
         ("a node removed", two(), Goal::new(What::Remove("controller-0"))),
     ]

@@ -14,7 +14,7 @@ fn nodes_of_version_0_1() {
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     let guest = record.node.guest.unwrap();
     assert_eq!((guest.generation, guest.swap_mib), (None, 512));
-    assert_eq!(record.node.interfaces[0].mtu, Some(9000));
+    assert_eq!(record.node.interfaces[0].mtu, "9000".parse().ok());
     let image = record.node.disks[0].backing.as_ref().unwrap();
     assert_eq!(image.shown(), "https://***@host/x.qcow2?***");
 }

@@ -89,7 +89,7 @@ impl OnlyLooking {
 
     fn fate(&self, bytes: &[u8]) -> Result<Fate, &'static str> {
         let Some(first) = bytes.first() else { return Ok(Fate::Wait) };
-        let known = |range: std::ops::Range<usize>| bytes.get(range);
+        let part = |range: std::ops::Range<usize>| bytes.get(range);
         Ok(match (self.stage, first) {
             (Stage::Version, _) if bytes.len() >= 12 && !bytes.starts_with(b"RFB 003.008\n") => {
                 return Err("only version 3.8 of the protocol is known");
@@ -101,7 +101,7 @@ impl OnlyLooking {
             // The form of pixels.
             (Stage::Messages, 0) => Fate::Pass(20),
             // The encodings that it knows.
-            (Stage::Messages, 2) => match known(2..4) {
+            (Stage::Messages, 2) => match part(2..4) {
                 Some(count) => {
                     Fate::Pass(4 + 4 * usize::from(u16::from_be_bytes([count[0], count[1]])))
                 }
@@ -110,7 +110,7 @@ impl OnlyLooking {
             // What it wants to see, and whether it wants to see it all the time.
             (Stage::Messages, 3 | 150) => Fate::Pass(10),
             // A fence, which is answered with what it has brought, 64 bytes at most.
-            (Stage::Messages, 248) => match known(8..9) {
+            (Stage::Messages, 248) => match part(8..9) {
                 Some(length) if length[0] <= 64 => Fate::Pass(9 + usize::from(length[0])),
                 Some(_) => return Err("a fence is too long"),
                 None => Fate::Wait,
@@ -119,7 +119,7 @@ impl OnlyLooking {
             (Stage::Messages, 4) => Fate::Drop(8),
             (Stage::Messages, 5) => Fate::Drop(6),
             // Text that was cut; a negative length says that its form is a longer one.
-            (Stage::Messages, 6) => match known(4..8) {
+            (Stage::Messages, 6) => match part(4..8) {
                 Some(length) => {
                     let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
                     Fate::Drop(8 + length.unsigned_abs() as usize)
@@ -128,12 +128,12 @@ impl OnlyLooking {
             },
             // Switching off; another size of the screen.
             (Stage::Messages, 250) => Fate::Drop(4),
-            (Stage::Messages, 251) => match known(6..7) {
+            (Stage::Messages, 251) => match part(6..7) {
                 Some(screens) => Fate::Drop(8 + 16 * usize::from(screens[0])),
                 None => Fate::Wait,
             },
             // A key as QEMU wants it.
-            (Stage::Messages, 255) => match known(1..2) {
+            (Stage::Messages, 255) => match part(1..2) {
                 Some([0]) => Fate::Drop(12),
                 Some(_) => return Err("an unknown message of QEMU's"),
                 None => Fate::Wait,

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use maquette_core::values::{HostAddress, KnownHost};
+
 use super::ssh::{self, ConnectError, Effective, HostKey, Ssh, Target};
 use super::{Host, Local};
 
@@ -21,7 +23,7 @@ pub trait Hosts: Send + Sync {
     fn here(&self) -> Box<dyn Host>;
 
     /// What the user's ssh configuration makes of an address.
-    fn effective(&self, address: &str) -> Result<Effective, ConnectError>;
+    fn effective(&self, address: &HostAddress) -> Result<Effective, ConnectError>;
 
     /// Connects to another machine.
     fn connect(&self, target: &Target) -> Result<Reached, ConnectError>;
@@ -44,7 +46,7 @@ pub trait Hosts: Send + Sync {
     fn replace(&self, target: &Target, keys: &[HostKey]) -> Result<String, ConnectError>;
 
     /// The host keys that are noted of a machine, as lines of known_hosts.
-    fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError>;
+    fn known(&self, target: &Target) -> Result<Vec<KnownHost>, ConnectError>;
 }
 
 /// This machine, and what it reaches with its `ssh`.
@@ -56,7 +58,7 @@ impl Hosts for System {
         Box::new(Local)
     }
 
-    fn effective(&self, address: &str) -> Result<Effective, ConnectError> {
+    fn effective(&self, address: &HostAddress) -> Result<Effective, ConnectError> {
         ssh::effective(address, self.0.home.as_deref())
     }
 
@@ -87,7 +89,7 @@ impl Hosts for System {
         ssh::replace(target, keys, self.0.home.as_deref())
     }
 
-    fn known(&self, target: &Target) -> Result<Vec<String>, ConnectError> {
+    fn known(&self, target: &Target) -> Result<Vec<KnownHost>, ConnectError> {
         ssh::known(target, self.0.home.as_deref())
     }
 }

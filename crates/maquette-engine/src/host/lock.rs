@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use maquette_core::hex::hex;
 use thiserror::Error;
 
 pub use super::claim::Claim;
@@ -16,8 +17,6 @@ use super::fence::Fenced;
 use super::heard::Heard;
 use super::process::lines;
 use super::{Command, Host, HostError};
-
-use crate::hex::hex;
 
 const SCRIPT: &str = include_str!("../../assets/lock.sh");
 /// Name of the lock of whoever removes images. Environments' locks are not given out meanwhile.

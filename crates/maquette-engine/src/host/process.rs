@@ -6,10 +6,10 @@ use std::process::{self, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use maquette_core::hex::hex;
+
 use super::command::{Command, HostError, Output};
 use super::heard::{Heard, SILENCE, end};
-
-use crate::hex::hex;
 
 /// Most bytes of standard output that are taken of a command.
 pub(super) const MOST: usize = 16 << 20;

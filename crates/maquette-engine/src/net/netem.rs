@@ -10,8 +10,56 @@ use crate::host::{Command, Host, HostError, check};
 
 const SCRIPT: &str = include_str!("../../assets/net/netem.sh");
 
-/// What `tc` says of a queue that the kernel lacks.
-const UNKNOWN: &str = "qdisc kind is unknown";
+/// Why `tc` did nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// The kernel has no netem.
+    NoNetem,
+    /// There is no `tc`.
+    NoTc,
+    /// There is no such tap any more.
+    Gone,
+    /// Only root may.
+    NotPermitted,
+    /// Any other reason.
+    Other,
+}
+
+impl Refused {
+    /// `tc`, and a shell that finds none, have words only.
+    fn of(stderr: &str) -> Self {
+        let says = |words| stderr.contains(words);
+        if says("qdisc kind is unknown") {
+            Self::NoNetem
+        } else if says("not found") {
+            Self::NoTc
+        } else if says("Cannot find device") {
+            Self::Gone
+        } else if says("not permitted") {
+            Self::NotPermitted
+        } else {
+            Self::Other
+        }
+    }
+
+    /// What to do about it.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::NoNetem => Some(
+                "the hypervisor's kernel has no netem: `modprobe sch_netem` loads it, where its package has it \
+                 (EL: kernel-modules-extra)",
+            ),
+            Self::NoTc => Some("`tc` is in the package iproute2 (EL: iproute-tc)"),
+            Self::Gone => {
+                Some("the node was stopped meanwhile, or its interface unplugged: try again")
+            }
+            Self::NotPermitted => {
+                Some("who connects to the hypervisor has no rights to that: it takes root, or sudo")
+            }
+            Self::Other => None,
+        }
+    }
+}
 
 /// All queues, for programs.
 const QUEUES: [&str; 3] = ["-json", "qdisc", "show"];
@@ -29,15 +77,15 @@ pub struct Disturbance {
 pub fn disturb(host: &dyn Host, tap: &str, netem: &[String], label: &str) -> Result<(), StepError> {
     let words = std::iter::once(tap.to_string()).chain(netem.iter().cloned());
     check(host, &Command::script(SCRIPT, words)).map(|_| ()).map_err(|e| {
-        let mut error = StepError::new(format!("cannot disturb {label}"));
+        let message = format!("cannot have frames to {label} held up or lost");
+        let mut error = StepError::new(message);
         match e {
             // It has no status of its own for that, and the script says nothing to people.
             HostError::Failed { stderr, .. } => {
-                let unknown = stderr.contains(UNKNOWN);
-                error.causes.push(format!("tc says: {}", first_words(stderr.as_bytes())));
-                match unknown {
-                    true => error.hint("the hypervisor's kernel has no netem (module sch_netem)"),
-                    false => error,
+                error.causes.push(format!("`tc` says: {}", first_words(stderr.as_bytes())));
+                match Refused::of(&stderr).hint() {
+                    Some(hint) => error.hint(hint),
+                    None => error,
                 }
             }
             other => error.because(other),
@@ -75,6 +123,21 @@ fn read(queues: &Value) -> BTreeMap<String, Disturbance> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tc_says_is_told_apart() {
+        for (said, refused) in [
+            // As iproute2 6.1 and dash say it.
+            ("Error: Specified qdisc kind is unknown.", Refused::NoNetem),
+            ("sh: 3: tc: not found", Refused::NoTc),
+            ("Cannot find device \"vnet7\"", Refused::Gone),
+            ("RTNETLINK answers: Operation not permitted", Refused::NotPermitted),
+            ("Error: Exclusivity flag on, cannot modify.", Refused::Other),
+        ] {
+            assert_eq!(Refused::of(said), refused, "{said}");
+            assert_eq!(refused.hint().is_none(), refused == Refused::Other);
+        }
+    }
 
     #[test]
     fn a_disturbance_is_read_from_tc() {

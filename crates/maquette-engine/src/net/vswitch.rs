@@ -2,6 +2,7 @@
 
 use maquette_core::blueprint::Vswitch;
 use maquette_core::names::EnvName;
+use maquette_core::values::Mtu;
 
 use crate::host::{Command, Host, HostError, check};
 
@@ -16,7 +17,7 @@ pub fn make(
     bridge: &str,
     vswitch: &Vswitch,
     environment: &EnvName,
-    mtu: Option<u32>,
+    mtu: Option<Mtu>,
 ) -> Result<(), HostError> {
     let mut words: Vec<String> = Vec::new();
     let mut say = |text: &[&str]| words.extend(text.iter().map(|w| (*w).to_string()));

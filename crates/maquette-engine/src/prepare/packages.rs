@@ -205,7 +205,8 @@ fn removal(manager: Manager, packages: &[String]) -> Command {
     let names = || packages.iter().cloned();
     match manager {
         Manager::Apt => Command::new("apt-get")
-            .args(["purge", "-y", "-q"])
+            // As an installation, it waits for somebody else's apt.
+            .args(["-o", "DPkg::Lock::Timeout=600", "purge", "-y", "-q"])
             .args(names())
             .env("DEBIAN_FRONTEND", "noninteractive"),
         Manager::Dnf => Command::new("dnf").args(["remove", "-y", "--noautoremove"]).args(names()),
@@ -418,7 +419,10 @@ mod tests {
         let packages = ["liba", "b", "c", "gone"].map(String::from);
         let kept = uninstall(&debian(&done), family, &packages, &mut |_| {}).unwrap();
         assert_eq!(kept, ["liba"]);
-        assert_eq!(done.into_inner().unwrap(), ["apt-get purge -y -q b c"]);
+        assert_eq!(
+            done.into_inner().unwrap(),
+            ["apt-get -o DPkg::Lock::Timeout=600 purge -y -q b c"]
+        );
     }
 
     /// The rehearsal has the last word: what nobody named is not removed.

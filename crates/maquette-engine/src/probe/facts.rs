@@ -174,14 +174,14 @@ const SILENCE: Duration = Duration::from_secs(300);
 pub fn read(text: &str) -> Facts {
     let seen = Sections::parse(text);
     let paths: BTreeSet<&str> = seen.lines("paths").collect();
-    let there = |path: &str| paths.contains(path);
+    let has_path = |path: &str| paths.contains(path);
     let os = OsRelease::parse(seen.text("os"));
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
-        os.family().map_or(Vec::new(), |family| family::missing(parts(family), &there))
+        os.family().map_or(Vec::new(), |family| family::missing(parts(family), &has_path))
     };
     let kvm_device = words(seen.text("kvm"));
     let now_s = seen.text("time").parse().unwrap_or(0);
-    let daemons = daemons::detect(&there, seen.yes("systemd"), seen.yes("monolithic"));
+    let daemons = daemons::detect(&has_path, seen.yes("systemd"), seen.yes("monolithic"));
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
     let resident = guests().filter_map(|words| resident(&words));
     let uptime = guests().filter_map(|words| uptime(&words));
@@ -225,7 +225,7 @@ pub fn read(text: &str) -> Facts {
         starts: Starts::parse(seen.text("starts")).as_of(now_s),
         dhcp_leases: leases::held(&seen, now_s),
         pool_room: pool_room(&seen),
-        begun: BEGUN.into_iter().filter(|path| there(path)).collect(),
+        begun: BEGUN.into_iter().filter(|path| has_path(path)).collect(),
         os,
     }
 }
@@ -283,7 +283,7 @@ fn agents(seen: &Sections) -> BTreeMap<String, AgentRecord> {
 
 /// BMCs by their environments: a line for each of these, and below it one for each of its BMCs.
 fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
-    let mut all: BTreeMap<EnvName, Bmcs> = BTreeMap::new();
+    let mut by_environment: BTreeMap<EnvName, Bmcs> = BTreeMap::new();
     let mut of: Option<EnvName> = None;
     for line in seen.lines("bmcs") {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
@@ -291,16 +291,16 @@ fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
                 of = name.parse().ok();
                 let holds = ["yes", "part"].contains(run);
                 let bmcs = Bmcs { run: *run == "yes", holds, ..Bmcs::default() };
-                all.extend(of.clone().map(|name| (name, bmcs)));
+                by_environment.extend(of.clone().map(|name| (name, bmcs)));
             }
             ["unreached", node] => {
-                let bmcs = of.as_ref().and_then(|name| all.get_mut(name));
+                let bmcs = of.as_ref().and_then(|name| by_environment.get_mut(name));
                 if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
                     bmcs.unreached.insert(node);
                 }
             }
             ["bmc", node, digest] => {
-                let bmcs = of.as_ref().and_then(|name| all.get_mut(name));
+                let bmcs = of.as_ref().and_then(|name| by_environment.get_mut(name));
                 if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
                     bmcs.digests.insert(node, (*digest).to_string());
                 }
@@ -308,7 +308,7 @@ fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
             _ => {}
         }
     }
-    all
+    by_environment
 }
 
 /// A port that some program has, as `ss` has it: `tcp 10.0.0.1%eth0:22`, where `*` is all addresses of both families. Older

@@ -17,6 +17,8 @@ use super::{LibvirtError, Result, opening};
 pub enum DomainEvent {
     /// It was defined, started, paused, stopped or the like, or its record changed.
     Changed(String),
+    /// Its guest, or somebody, has reset it.
+    Rebooted(String),
     /// Its guest has let go of a device.
     DeviceRemoved(String),
     /// There will be no more events: the connection is gone.
@@ -116,11 +118,15 @@ type OnMetadata =
     unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, *const c_char, *mut c_void);
 
 /// The events that are listened to, each with its callback.
-fn callbacks() -> [(sys::virDomainEventID, Plain); 3] {
+fn callbacks() -> [(sys::virDomainEventID, Plain); 4] {
     [
         // SAFETY: libvirt casts each back to the type that goes with its event.
         (sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, unsafe {
             std::mem::transmute::<OnLifecycle, Plain>(on_lifecycle)
+        }),
+        // SAFETY: as above.
+        (sys::VIR_DOMAIN_EVENT_ID_REBOOT, unsafe {
+            std::mem::transmute::<Generic, Plain>(on_reboot)
         }),
         // SAFETY: as above.
         (sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, unsafe {
@@ -175,6 +181,15 @@ unsafe extern "C" fn on_lifecycle(
     // SAFETY: called by libvirt with what was registered.
     unsafe { tell(opaque, domain, DomainEvent::Changed) };
     0
+}
+
+unsafe extern "C" fn on_reboot(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    opaque: *mut c_void,
+) {
+    // SAFETY: called by libvirt with what was registered.
+    unsafe { tell(opaque, domain, DomainEvent::Rebooted) };
 }
 
 unsafe extern "C" fn on_device_removed(

@@ -14,9 +14,9 @@ use crate::xml::read;
 /// Volumes of the environment that are recorded, each with its pool.
 fn own(observed: &Observed) -> impl Iterator<Item = (&Pool, &str)> {
     let domains = observed.domains.values();
-    let recorded = domains.flat_map(|d| d.recorded.volumes().map(|volume| (&d.pool, volume)));
+    let recorded = domains.flat_map(|d| d.recorded.placed(&d.pool));
     let tenants = observed.networks.values().flat_map(|n| &n.recorded.tenants);
-    recorded.chain(tenants.flat_map(|t| t.volumes.iter().map(|v| (&t.pool, v.as_str()))))
+    recorded.chain(tenants.flat_map(|t| t.placed()))
 }
 
 fn file_of(pool: &Pool, volume: &str) -> String {

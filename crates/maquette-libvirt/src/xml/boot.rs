@@ -231,20 +231,21 @@ pub fn with_image(xml: &str, image: Option<&Image>) -> Option<String> {
     let document = Document::parse(xml).ok()?;
     let drive = drive(&document)?;
     let image = match image {
-        Some(image) => Some((address(&image.url)?, image.verify)),
+        Some(image) => {
+            let address = address(&image.url)?;
+            // libvirt encodes the path, and takes the query as it is.
+            let plain = address.plain()?;
+            Some((address, plain, image.verify))
+        }
         None => None,
     };
     let mut w = Writer::default();
     let kind = if image.is_some() { "network" } else { "file" };
     w.element("disk", &[("type", kind), ("device", "cdrom")], |w| {
         w.empty("driver", &[("name", "qemu"), ("type", "raw")]);
-        if let Some((address, verify)) = &image {
-            let (path, query) = match address.path.split_once('?') {
-                Some((path, query)) => (path, Some(query)),
-                None => (address.path, None),
-            };
+        if let Some((address, (path, query), verify)) = &image {
             let protocol = if address.secure { "https" } else { "http" };
-            let mut source = vec![("protocol", protocol), ("name", path)];
+            let mut source = vec![("protocol", protocol), ("name", path.as_str())];
             source.extend(query.map(|query| ("query", query)));
             w.element("source", &source, |w| {
                 w.empty("host", &[("name", address.host), ("port", &address.port.to_string())]);
@@ -261,6 +262,52 @@ pub fn with_image(xml: &str, image: Option<&Image>) -> Option<String> {
         kept.extend(child(drive, name).map(|element| &xml[element.range()]));
     }
     Some(w.finish().replacen("<readonly/>", &format!("<readonly/>{kept}"), 1))
+}
+
+/// A domain whose BMC's drive is empty; none if there is no image from the network in it.
+pub fn without_image(xml: &str) -> Option<String> {
+    let document = Document::parse(xml).ok()?;
+    let full = drive(&document).filter(|drive| drive.attribute("type") == Some("network"))?;
+    let mut without = xml.to_string();
+    without.replace_range(full.range(), &with_image(xml, None)?);
+    Some(without)
+}
+
+/// A new definition with what a BMC has made of the old one: what is in its drive and, where that is to stay, its firmware with
+/// Secure Boot; none if one of both is not a domain.
+pub fn carried(new: &str, old: &str, firmware: bool) -> Option<String> {
+    let (before, now) = (hardware(old)?, hardware(new)?);
+    let mut xml = new.to_string();
+    // What is written counts: where nothing is, libvirt chooses, and often firmware with Secure Boot.
+    let written =
+        (secure_boot(&Document::parse(old).ok()?), secure_boot(&Document::parse(new).ok()?));
+    let secure = written.0.filter(|_| now.machine.contains("q35"));
+    if firmware && (before.firmware != now.firmware || (secure.is_some() && secure != written.1)) {
+        xml = with_firmware(new, Some(before.firmware), secure)?;
+    }
+    let (had, document) = (Document::parse(old).ok()?, Document::parse(&xml).ok()?);
+    // Only from the network does a BMC have its discs.
+    let network = |drive: &Element<'_, '_>| drive.attribute("type") == Some("network");
+    let source = drive(&had).filter(network).and_then(|drive| child(drive, "source"));
+    let (Some(source), Some(empty), Some(place)) =
+        (source, with_image(&xml, None), drive(&document))
+    else {
+        return Some(xml);
+    };
+    let source = format!("{}<readonly/>", &old[source.range()]);
+    let full = empty.replacen("type='file'", "type='network'", 1);
+    let full = full.replacen("<readonly/>", &source, 1);
+    let mut carried = xml.clone();
+    carried.replace_range(place.range(), &full);
+    Some(carried)
+}
+
+/// Whether a definition says that Secure Boot is on, or off.
+fn secure_boot(document: &Document<'_>) -> Option<bool> {
+    let firmware = child(part(document, "os")?, "firmware")?;
+    let mut features = firmware.children().filter(|f| f.has_tag_name("feature"));
+    let feature = features.find(|f| f.attribute("name") == Some("secure-boot"))?;
+    Some(feature.attribute("enabled") == Some("yes"))
 }
 
 fn number(element: Element<'_, '_>) -> Option<u64> {
@@ -366,6 +413,59 @@ mod tests {
     }
 
     #[test]
+    fn what_a_bmc_has_changed_stays_in_a_new_definition() {
+        let own = DOMAIN.replace(" firmware='efi'", "");
+        let old = with_firmware(&own, Some(Firmware::Uefi), Some(true)).unwrap();
+        let image = Image { url: "https://192.0.2.1:8443/a/b.iso?x=1".into(), verify: false };
+        let full = with_image(&own, Some(&image)).unwrap();
+        let empty =
+            "<disk type='file' device='cdrom'><target dev='sdb' bus='sata'/><readonly/></disk>";
+        let old = old.replace(empty, &full);
+        let new = own.replace("2097152", "4194304");
+        let stays = carried(&new, &old, true).unwrap();
+        let made = hardware(&stays).unwrap();
+        assert_eq!((made.firmware, made.secure_boot), (Firmware::Uefi, Some(true)), "{stays}");
+        assert_eq!(made.memory_mib, 4096);
+        let source = |xml: &str| {
+            let document = Document::parse(xml).unwrap();
+            let drive = drive(&document).unwrap();
+            assert_eq!(child(drive, "target").unwrap().attribute("dev"), Some("sdb"));
+            assert_eq!(drive.attribute("type"), Some("network"));
+            xml[child(drive, "source").unwrap().range()].to_string()
+        };
+        assert_eq!(source(&stays), source(&old));
+        // Where the disc cannot be read, a node runs without.
+        let without = without_image(&stays).unwrap();
+        assert!(!without.contains("type='network' device='cdrom'") && without.contains("'sdb'"));
+        assert_eq!((without_image(&without), without_image(&own)), (None, None));
+        // Somebody wants another firmware: the disc stays all the same.
+        let other = carried(&new, &old, false).unwrap();
+        assert_eq!(hardware(&other).unwrap().firmware, Firmware::Bios);
+        assert_eq!(source(&other), source(&old));
+        // Where a BMC has changed nothing, nothing is carried.
+        assert_eq!(carried(&new, &own, true).as_deref(), Some(new.as_str()));
+        // A disc that somebody else has put there is not the BMC's.
+        let disc = "<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sdb' bus='sata'/><readonly/></disk>";
+        let strange = own.replace(empty, disc);
+        assert_eq!(carried(&new, &strange, true).as_deref(), Some(new.as_str()));
+    }
+
+    /// Where nothing is written libvirt takes the first firmware that fits, which may be one with Secure Boot.
+    #[test]
+    fn secure_boot_stays_as_a_bmc_has_written_it_where_there_is_such_a_thing() {
+        let features = |xml: &str| secure_boot(&Document::parse(xml).unwrap());
+        for on in [true, false] {
+            let old = with_firmware(DOMAIN, Some(Firmware::Uefi), Some(on)).unwrap();
+            assert_eq!(features(&carried(DOMAIN, &old, true).unwrap()), Some(on));
+            let other = DOMAIN.replace("pc-q35-7.2", "pc-i440fx-7.2");
+            assert_ne!(other, DOMAIN);
+            let stays = carried(&other, &old, true).unwrap();
+            assert_eq!(features(&stays), None, "{stays}");
+            assert!(!stays.contains("<smm"), "{stays}");
+        }
+    }
+
+    #[test]
     fn something_is_tried_first_and_all_else_in_its_own_order() {
         let (one, two) = ("52:54:00:AA:00:01", "52:54:00:aa:00:02");
         assert_eq!(order(&ordered(DOMAIN, None).unwrap()), [one, two, "vda", "sda", "sdb"]);
@@ -415,6 +515,10 @@ mod tests {
             (of("protocol"), of("name"), of("query")),
             (Some("https"), Some("a/b.iso"), Some("x=1&y=2"))
         );
+        let coded = with_image(DOMAIN, Some(&image("http://h/My%20Images/a%2Bb:c.iso?x=a%2Fb")));
+        let coded = coded.unwrap();
+        assert!(coded.contains("name='My Images/a+b:c.iso'") && coded.contains("query='x=a%2Fb'"));
+        assert_eq!(with_image(DOMAIN, Some(&image("http://h/a%2Fb.iso"))), None);
         assert!(disk.contains("verify='no'") && disk.contains("<target dev='sdb' bus='sata'/>"));
         assert!(!with_image(DOMAIN, None).unwrap().contains("source"));
         assert_eq!(with_image(DOMAIN, Some(&image("file:///etc/shadow"))), None);

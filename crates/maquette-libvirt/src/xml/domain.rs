@@ -18,7 +18,7 @@ use super::metadata::{self, NAMESPACE, NodeRecord, ORIGIN, ORIGIN_NAMESPACE, STA
 
 /// Where serial consoles are logged on the hypervisor: beside QEMU's own logs, or where `--serial-files` of InfraRed
 /// puts them.
-const SERIAL_LOGS: [&str; 2] = ["/var/log/libvirt/qemu", "/var/lib/libvirt/qemu"];
+pub const SERIAL_LOGS: [&str; 2] = ["/var/log/libvirt/qemu", "/var/lib/libvirt/qemu"];
 
 /// Both places where a domain's serial console may be logged.
 pub fn serial_logs(domain: &str) -> [String; 2] {
@@ -453,7 +453,7 @@ pub fn found_nic(nic: &Nic) -> String {
 
 /// Disks are given by file: AppArmor's helper denies `type='volume'`.
 fn write_disk(w: &mut Writer, disk: &Disk, pool: &Pool) {
-    let file = format!("{}/{}", pool.path, disk.volume);
+    let file = disk.file(pool);
     w.element("disk", &[("type", "file"), ("device", "disk")], |w| {
         w.empty("driver", &[("name", "qemu"), ("type", "qcow2"), ("cache", disk.cache.as_str())]);
         w.empty("source", &[("file", &file)]);
@@ -469,7 +469,7 @@ fn write_interface(w: &mut Writer, interface: &Interface, boots_from_disk: bool)
     w.element("interface", &[("type", kind)], |w| {
         w.empty("mac", &[("address", &interface.mac.to_string())]);
         let mut source = vec![(kind, interface.network.as_str())];
-        source.extend(interface.attachment.portgroup().map(|p| ("portgroup", p)));
+        source.extend(interface.attachment.portgroup().map(|p| ("portgroup", p.as_str())));
         w.empty("source", &source);
         w.empty("model", &[("type", &interface.model)]);
         if interface.attachment.checksums() == Checksums::Guest && interface.model == "virtio" {
@@ -502,7 +502,7 @@ mod tests {
 
     fn on_bus(bus: Bus, count: u32) -> Node {
         let disk = |number| Disk {
-            volume: format!("n-0-disk{number}.qcow2"),
+            volume: format!("n-0-disk{number}.qcow2").parse().unwrap(),
             device: bus.device(number).parse().unwrap(),
             bus,
             cache: "unsafe".parse().unwrap(),
@@ -510,6 +510,7 @@ mod tests {
             backing: None,
             preallocation: Preallocation::Off,
             serial: None,
+            pool: None,
         };
         Node { disks: (0..count).map(disk).collect(), ..nodes::node("n-0") }
     }

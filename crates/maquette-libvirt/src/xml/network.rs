@@ -166,7 +166,8 @@ fn write_reservation(w: &mut Writer, host: &DhcpHost) {
     let ip = host.ip.to_string();
     let mac = host.mac.map(|m| m.to_string());
     let mut attributes: Vec<(&str, &str)> = mac.iter().map(|m| ("mac", m.as_str())).collect();
-    attributes.extend([("name", host.name.as_str()), ("ip", &ip)]);
+    attributes.extend(host.name.as_deref().map(|name| ("name", name)));
+    attributes.push(("ip", &ip));
     w.empty("host", &attributes);
 }
 

@@ -74,6 +74,8 @@ pub struct DomainXml {
     pub hardware: Hardware,
     /// Files of all its disks, of drives for removable media and of what overlays are over as well.
     pub files: Vec<String>,
+    /// Those that are raw by its definition: they are over nothing, whatever their guest has written into them.
+    pub raw: Vec<String>,
     /// TCP port of its VNC server; only a running one has any.
     pub vnc_port: Option<u16>,
     /// Its taps on the host, each with its network; only a running one has any.
@@ -159,6 +161,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let files = devices().filter(|c| c.has_tag_name("disk")).flat_map(|disk| disk.descendants());
     let files = files.filter(|e| e.has_tag_name("source")).filter_map(place).map(String::from);
     let files = files.collect();
+    let raw = devices().filter(|c| c.has_tag_name("disk")).filter_map(raw).collect();
     let interfaces = || devices().filter(|c| c.has_tag_name("interface"));
     let nics = interfaces().filter_map(nic).collect();
     let pulled = interfaces()
@@ -173,7 +176,7 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let mut graphics = devices().filter(|c| c.has_tag_name("graphics"));
     let vnc_port = graphics.find_map(|g| g.attribute("port")?.parse().ok());
     let hardware = Hardware { maximum_mib, memory_mib, vcpus, disks, nics };
-    Ok(DomainXml { record, images, mark, origin, pulled, hardware, files, vnc_port, taps })
+    Ok(DomainXml { record, images, mark, origin, pulled, hardware, files, raw, vnc_port, taps })
 }
 
 /// Who made a domain: words that anybody may have put there, for people to see.
@@ -220,6 +223,12 @@ fn disk(element: Element<'_, '_>) -> Option<DiskDevice> {
 /// The file of a disk's source, or what else it is.
 fn place<'a>(source: Element<'a, '_>) -> Option<&'a str> {
     ["file", "dev", "volume", "name"].into_iter().find_map(|key| source.attribute(key))
+}
+
+/// The file of a disk that is raw.
+fn raw(disk: Element<'_, '_>) -> Option<String> {
+    let driver = child(disk, "driver").and_then(|driver| driver.attribute("type"));
+    (driver == Some("raw")).then(|| place(child(disk, "source")?)).flatten().map(String::from)
 }
 
 fn nic(element: Element<'_, '_>) -> Option<Nic> {
@@ -279,7 +288,8 @@ fn boot(root: Element<'_, '_>) -> Vec<String> {
     roots.chain(files.flatten()).chain(lines).map(String::from).collect()
 }
 
-fn portgroup(element: Element<'_, '_>) -> Portgroup {
+/// A portgroup, if it is one that Maquette may have made.
+fn portgroup(element: Element<'_, '_>) -> Option<Portgroup> {
     let yes = |e: Element<'_, '_>, key: &str| e.attribute(key) == Some("yes");
     let vlan = child(element, "vlan");
     let tags = vlan.into_iter().flat_map(|v| v.children()).filter(|c| c.has_tag_name("tag"));
@@ -287,12 +297,12 @@ fn portgroup(element: Element<'_, '_>) -> Portgroup {
         let native = tag.attribute("nativeMode") == Some("untagged");
         Some(Tag { id: tag.attribute("id")?.parse().ok()?, native })
     };
-    Portgroup {
-        name: element.attribute("name").unwrap_or_default().into(),
+    Some(Portgroup {
+        name: element.attribute("name")?.parse().ok()?,
         default: yes(element, "default"),
         trunk: vlan.is_none_or(|v| yes(v, "trunk")),
-        tags: tags.filter_map(tag).collect(),
-    }
+        tags: tags.map(tag).collect::<Option<_>>()?,
+    })
 }
 
 fn range(element: Element<'_, '_>) -> Option<(IpAddr, IpAddr)> {
@@ -302,7 +312,7 @@ fn range(element: Element<'_, '_>) -> Option<(IpAddr, IpAddr)> {
 
 fn host(element: Element<'_, '_>) -> Option<DhcpHost> {
     Some(DhcpHost {
-        name: element.attribute("name").unwrap_or_default().into(),
+        name: element.attribute("name").and_then(|name| name.parse().ok()),
         mac: element.attribute("mac").and_then(|m| m.parse().ok()),
         ip: element.attribute("ip")?.parse().ok()?,
     })
@@ -376,6 +386,43 @@ mod tests {
                    <disk type='file' device='cdrom'><target dev='hdc'/></disk></devices></domain>";
         let files = domain(xml).unwrap().files;
         assert_eq!(files, ["/p/x.two", "/p/x.one", "/p/x.qcow2", "y.qcow2", "/p/z.img"]);
+        let xml = xml.replace(
+            "<source file='/p/z.img'/>",
+            "<driver name='qemu' type='raw'/><source file='/p/z.img'/>",
+        );
+        let xml = xml.replace(
+            "<source pool='p' volume='y.qcow2'/>",
+            "<driver type='qcow2'/><source file='/p/y'/>",
+        );
+        assert_eq!(domain(&xml).unwrap().raw, ["/p/z.img"]);
+    }
+
+    /// A name of somebody else's went back to libvirt, and into dnsmasq's file, when the entry was taken out; one without a name
+    /// could not be.
+    #[test]
+    fn what_others_made_of_a_network_is_seen_and_has_no_names_of_theirs_that_are_none() {
+        let read = |host: &str, group: &str| {
+            let xml = format!(
+                "<network><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid>\
+                 <portgroup name='g'><vlan><tag id='4'/></vlan></portgroup>{group}<ip>\
+                 <dhcp><host {host} ip='192.0.2.7'/></dhcp></ip></network>"
+            );
+            let wiring = network(&xml).unwrap().wiring;
+            let hosts: Vec<_> = wiring.hosts.iter().map(crate::xml::reservation).collect();
+            (hosts.concat().trim().to_string(), wiring.portgroups.map(|groups| groups.len()))
+        };
+        let named = "<host name='web-0' ip='192.0.2.7'/>";
+        assert_eq!(read("name='web-0'", ""), (named.into(), Some(1)));
+        let two = "<portgroup name='h'/>";
+        assert_eq!(read("name='web-0'", two), (named.into(), Some(2)));
+        for host in ["", "name=''", "name='a,b'", "name='a&#10;b'"] {
+            assert_eq!(read(host, "").0, "<host ip='192.0.2.7'/>", "{host}");
+        }
+        for group in ["<portgroup/>", "<portgroup name='a b'/>"] {
+            assert_eq!(read("", group).1, None, "{group}");
+        }
+        let out_of_bounds = "<portgroup name='h'><vlan><tag id='4095'/></vlan></portgroup>";
+        assert_eq!(read("", out_of_bounds).1, None);
     }
 
     #[test]

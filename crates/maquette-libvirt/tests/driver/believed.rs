@@ -253,6 +253,57 @@ fn an_address_that_only_the_guest_tells_counts_after_a_login_and_if_it_is_nobody
     }
 }
 
+/// Before it was refused, a password could be in a node's `virtopts`, and a token in the address of a boot file: such records
+/// are there.
+#[test]
+fn a_record_with_what_is_refused_by_now_counts_as_edited_by_hand() {
+    use maquette_core::topology::Bootp;
+    use maquette_core::values::NetbootFile;
+    use maquette_libvirt::xml::metadata::forge::sealed_anew;
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let key = RecordKey::made_of([1; 32]);
+    let older = |xml: String, from: &str, to: &str| {
+        assert!(xml.contains(from), "{xml}");
+        xml::sealed(sealed_anew(&xml.replace(from, to)).unwrap(), Some(&key))
+    };
+    let node = Node { virtopts: "--tpm emulator".parse().unwrap(), ..node() };
+    let domain = xml::domain(&node, &environment(), &pool(), &xml::Mark::ready());
+    let bootp = Bootp { file: Some(NetbootFile::known("http://h/boot.ipxe")), ..Bootp::default() };
+    let network = Network { bootp: Some(bootp), ..network(Vec::new()) };
+    let network = xml::network(&network, &environment(), Allocation { net: 10, data_net: 24 });
+    let [password, token] = ["hunter2-of-vnc", "hunter2-of-http"];
+    let given = format!("virtopts='--graphics spice,password={password}'");
+    client.define_domain(&older(domain, "virtopts='--tpm emulator'", &given)).unwrap();
+    let given = format!("<maquette:bootp file='http://h/boot.ipxe?token={token}'");
+    client
+        .define_network(&older(network, "<maquette:bootp file='http://h/boot.ipxe'", &given))
+        .unwrap();
+    for key in [None, Some(&key)] {
+        let seen = observe(client, &environment(), "images", key).unwrap().observed;
+        assert!(seen.domains.is_empty() && seen.networks.is_empty());
+        let said: Vec<String> = plan::drifts(&seen)
+            .iter()
+            .map(|drift| format!("{} {}: {}", drift.kind, drift.name, drift.what))
+            .collect();
+        let broken = |what: &str| {
+            format!("attribute `{what}` of its metadata is missing, or its value is refused")
+        };
+        let expected = [
+            format!("domain lab-web-0: {}", broken("virtopts")),
+            format!("network lab-data: {}", broken("file")),
+        ];
+        assert_eq!(said, expected);
+        assert!(!format!("{:?}", seen.edited).contains("hunter2"), "{:?}", seen.edited);
+        // They are the environment's own, and go with it.
+        let plan = plan::destroy(&seen, &environment());
+        assert_eq!(plan.changes.len(), 2, "{:?}", plan.changes);
+    }
+    perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
+    perform(&backend, &Action::UndefineNetwork { name: "lab-data".into() });
+}
+
 /// The program on the hypervisor that removes expired environments goes by virsh, which writes XML in its own way.
 #[test]
 fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {

@@ -16,7 +16,7 @@ pub struct Package {
 
 /// Reads lines of `P`ackage, what it pr`O`vides and what it `N`eeds, parted by tabs, lists in Debian's form.
 pub fn parse(text: &str) -> Vec<Package> {
-    let mut all: Vec<Package> = Vec::new();
+    let mut packages: Vec<Package> = Vec::new();
     for line in text.lines() {
         let mut fields = line.split('\t');
         let kind = fields.next().unwrap_or_default();
@@ -27,15 +27,15 @@ pub fn parse(text: &str) -> Vec<Package> {
                 // Removed ones that left their configuration need nothing.
                 let name = if state.starts_with("ii") { name } else { "" };
                 let essential = essential == "yes";
-                all.push(Package { name: name.into(), essential, ..Package::default() });
+                packages.push(Package { name: name.into(), essential, ..Package::default() });
             }
             "O" => {
-                if let Some(last) = all.last_mut() {
+                if let Some(last) = packages.last_mut() {
                     last.provides.extend(next().split(',').map(bare).filter(|n| !n.is_empty()));
                 }
             }
             "N" => {
-                let Some(last) = all.last_mut() else { continue };
+                let Some(last) = packages.last_mut() else { continue };
                 for group in next().split(',') {
                     let any: Vec<String> =
                         group.split('|').map(bare).filter(|n| !n.is_empty()).collect();
@@ -47,8 +47,8 @@ pub fn parse(text: &str) -> Vec<Package> {
             _ => {}
         }
     }
-    all.retain(|p| !p.name.is_empty());
-    all
+    packages.retain(|p| !p.name.is_empty());
+    packages
 }
 
 /// A name without version, architecture and blanks: ` libc6:amd64 (>= 2.3)` is `libc6`. A capability of

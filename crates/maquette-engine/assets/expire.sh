@@ -72,9 +72,13 @@ tell() {
         left=$((at - now))
         if [ $left -le 0 ] || [ $left -gt $soon ]; then continue; fi
         owner=$(value "$note" owner | tr -d '\000-\037\177')
+        # Whoever reads this is in no directory of it.
+        name=${note##*/environment.}
+        extend="maquette extend --prefix $name"
+        [ "$name" != default ] || extend="maquette extend"
         text="$text
-Maquette removes environment ${note##*/environment.}${owner:+ of $owner} in $(((left + 59) / 60)) min, with all data on its
-disks; \`maquette extend\` gives it more time."
+Maquette removes environment $name${owner:+ of $owner} in $(((left + 59) / 60)) min, with all data on its
+disks; \`$extend\` gives it more time."
     done
     if [ -z "$text" ]; then
         rm -f -- "$motd/maquette"
@@ -216,7 +220,7 @@ overlays() {
 
 # Deletes a volume, if its name says whose it is: whatever a record names, nothing else goes. Between the name of the node
 # and the ending there is the key of a disk. One that a domain has besides stays.
-# $1: pool  $2: volume  $3: the node  $4: the UUID of its domain, or nothing
+# $1: pool  $2: volume  $3: the node  $4: the UUID of its domain, or nothing  $5: the pool that its disk names, or nothing
 delete() {
     case $2 in
     "$3"-seed.img) ;;
@@ -249,7 +253,8 @@ delete() {
     esac
     if [ -n "$holder" ]; then
         echo "volume $2 stays: $who"
-        case $holder in */) keep "$1" "$2" ;; esac
+        # Images are pruned in the environment's pool.
+        case $holder$5 in */) keep "$1" "$2" ;; esac
         return
     fi
     virsh vol-delete --pool "$1" "$2" >/dev/null
@@ -295,6 +300,75 @@ $1"
     return 1
 }
 
+# The pools of directories that disks name, by elements of a record: a line each, of the pool, `yes` if the environment has
+# defined it, else `no`, and the directory. stdin: elements
+disk_pools() {
+    while IFS= read -r element; do
+        case $element in 'disk '* | maquette:disk\ * | maquette:volume\ *) ;; *) continue ;; esac
+        own=$(attribute " $element" pool)
+        [ -z "$own" ] || case $(attribute " $element" pool-made) in
+        '') printf '%s no %s\n' "$own" "$(attribute " $element" pool-path)" ;;
+        *) printf '%s yes %s\n' "$own" "$(attribute " $element" pool-path)" ;;
+        esac
+    done | sort -u
+}
+
+# Whether libvirt answers and has a pool no more.
+# $1: pool
+is_gone_pool() {
+    listed=$(virsh pool-list --all --name) || return 1
+    ! printf '%s\n' "$listed" | sed 's/ *$//' | grep -qxF -- "$1"
+}
+
+# The directory of a disk whose pool somebody has undefined: it is no volume of anything then, and only this record tells of it.
+# stdin: elements of a record
+forsaken() {
+    while IFS= read -r element; do
+        case $element in
+        'disk '* | maquette:disk\ *) volume=$(attribute " $element" volume) ;;
+        maquette:volume\ *) volume=$(attribute " $element" name) ;;
+        *) continue ;;
+        esac
+        own=$(attribute " $element" pool)
+        if [ -z "$own" ] || ! is_gone_pool "$own"; then continue; fi
+        path=$(attribute " $element" pool-path)
+        if within test -e "$path/$volume" || [ $? != 1 ]; then
+            printf '%s\n' "$path"
+            return
+        fi
+    done
+}
+
+# Has such pools run, and looked at anew. One that has gone had nothing of ours any more, or its directory has gone with it.
+# stdin: what `disk_pools` has printed
+open_pools() {
+    while read -r own _; do
+        ! is_gone_pool "$own" || continue
+        active=$(virsh pool-list --name) || return 1
+        if ! printf '%s\n' "$active" | sed 's/ *$//' | grep -qxF -- "$own"; then
+            virsh pool-start "$own" >/dev/null || return 1
+        fi
+        refresh "$own" || return 1
+    done
+}
+
+# Undefines such pools that the environment has defined, unless there is something in them. Their directories stay.
+# stdin: what `disk_pools` has printed
+close_pools() {
+    while read -r own made path; do
+        if [ "$made" = no ] || is_gone_pool "$own"; then continue; fi
+        xml=$(virsh pool-dumpxml "$own") && named=$(virsh vol-list --pool "$own") || return 1
+        # What each file system of Linux's has from the beginning.
+        named=$(printf '%s\n' "$named" | sed '/^ *lost+found /d')
+        # Somebody else's of that name.
+        case $xml in *"<path>$path</path>"*) ;; *) continue ;; esac
+        case $named in
+        */*) echo "storage pool $own stays: there is more in it" ;;
+        *) virsh pool-destroy "$own" >/dev/null && virsh pool-undefine "$own" >/dev/null || return 1 ;;
+        esac
+    done
+}
+
 # Removes a domain of the environment, its volumes first: its record is what tells of these. It is called by its UUID:
 # virsh takes a name of digits for an ID. One whose record was changed by hand stays: 2.
 # $1: the environment  $2: the domain's UUID
@@ -322,18 +396,30 @@ domain() {
         echo "domain $name stays, for \`maquette down\`: its record was changed by hand"
         return 2
     fi
+    where=$(printf '%s\n' "$elements" | forsaken)
+    if [ -n "$where" ]; then
+        echo "domain $name stays, for \`maquette down\`: a disk of it is in $where, of which there is no storage pool any more"
+        return 2
+    fi
     echo "removing domain $name"
     if [ "$(virsh domstate "$2" 2>/dev/null)" != 'shut off' ]; then
         virsh destroy "$2" >/dev/null || return 1
     fi
     pool=$(attribute "$whole" pool)
     refresh "$pool" || return 1
+    owned=$(printf '%s\n' "$elements" | disk_pools)
+    [ -z "$owned" ] || printf '%s\n' "$owned" | open_pools || return 1
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
-        'disk '* | maquette:disk\ *) delete "$pool" "$(attribute " $element" volume)" "$name" "$2" ;;
-        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$name" "$2" ;;
+        'disk '* | maquette:disk\ *)
+            own=$(attribute " $element" pool)
+            if [ -n "$own" ] && is_gone_pool "$own"; then continue; fi
+            delete "${own:-$pool}" "$(attribute " $element" volume)" "$name" "$2" "$own"
+            ;;
+        'guest '* | maquette:guest\ *) delete "$pool" "$(attribute " $element" seed)" "$name" "$2" '' ;;
         esac || exit 1
     done || return 1
+    [ -z "$owned" ] || printf '%s\n' "$owned" | close_pools || return 1
     # libvirt knows checkpoints since 5.6.
     virsh undefine "$2" --managed-save --snapshots-metadata --nvram --checkpoints-metadata >/dev/null 2>&1 ||
         virsh undefine "$2" --managed-save --snapshots-metadata --nvram >/dev/null || return 1
@@ -382,7 +468,14 @@ network() {
         echo "network $name stays, for \`maquette down\`: a domain is plugged into it"
         return 2
     fi
+    where=$(printf '%s\n' "$elements" | forsaken)
+    if [ -n "$where" ]; then
+        echo "network $name stays, for \`maquette down\`: a disk is in $where, of which there is no storage pool any more"
+        return 2
+    fi
     node='' pool=''
+    owned=$(printf '%s\n' "$elements" | disk_pools)
+    [ -z "$owned" ] || printf '%s\n' "$owned" | open_pools || return 1
     named=$(virsh list --all --name) || return 1
     printf '%s\n' "$elements" | while IFS= read -r element; do
         case $element in
@@ -392,9 +485,14 @@ network() {
             # A domain of that name that is still there is somebody's.
             if printf '%s\n' "$named" | grep -qxF -- "$node"; then node=; fi
             ;;
-        maquette:volume\ *) [ -z "$node" ] || delete "$pool" "$(attribute "$element" name)" "$node" '' ;;
+        maquette:volume\ *)
+            own=$(attribute "$element" pool)
+            if [ -z "$node" ] || { [ -n "$own" ] && is_gone_pool "$own"; }; then continue; fi
+            delete "${own:-$pool}" "$(attribute "$element" name)" "$node" '' "$own"
+            ;;
         esac || exit 1
     done || return 1
+    [ -z "$owned" ] || printf '%s\n' "$owned" | close_pools || return 1
     if printf '%s\n' "$elements" | grep -qE '^maquette:(uplink|vswitch|port|portgroup)[ />]'; then
         echo "network $name stays, for \`maquette down\`"
         return 2

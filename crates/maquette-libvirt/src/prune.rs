@@ -163,8 +163,8 @@ fn overlaid(
     let over = others.iter().filter_map(|v| read::backing(&v.xml).ok()?);
     let mut found: BTreeSet<String> = over.collect();
     let domains = texts.iter().filter_map(|xml| read::domain(xml).ok());
-    let disks = domains.flat_map(|d| d.files).filter(|file| file.starts_with('/'));
-    let disks: BTreeSet<String> = disks.filter(|file| !own.contains(file.as_str())).collect();
+    let disks: BTreeSet<String> =
+        domains.flat_map(may_be_over).filter(|file| !own.contains(file.as_str())).collect();
     let below = image::below(host, &disks).map_err(|e| failed(e.into()))?;
     if let Some(file) = below.unknown.first() {
         let message = format!("what the disk {file} of a domain is over cannot be told");
@@ -174,6 +174,12 @@ fn overlaid(
     let elsewhere: BTreeSet<&str> = others.iter().map(|v| v.path.as_str()).collect();
     found.retain(|file| !elsewhere.contains(file.as_str()));
     Ok(found)
+}
+
+/// Files of a domain that may be over others.
+fn may_be_over(domain: read::DomainXml) -> impl Iterator<Item = String> {
+    let read::DomainXml { files, raw, .. } = domain;
+    files.into_iter().filter(move |file| file.starts_with('/') && !raw.contains(file))
 }
 
 /// Whether a domain, a network or another volume names one.
@@ -286,6 +292,24 @@ mod tests {
         found[0].defined = Err(LibvirtError::refused("internal error"));
         let error = texts_of(found, Vec::new()).unwrap_err().to_string();
         assert!(error.contains("domain `test`"), "{error}");
+    }
+
+    /// Its guest writes what it likes into its first bytes: a name of any file, or one that cannot be read.
+    #[test]
+    fn a_raw_disk_is_over_nothing() {
+        let disk = |kind: &str, file: &str| {
+            format!(
+                "<disk type='file'><driver name='qemu' type='{kind}'/><source file='{file}'/><target dev='vda'/></disk>"
+            )
+        };
+        let xml = format!(
+            "<domain><name>a</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid><memory>1024</memory>\
+             <vcpu>1</vcpu><devices>{}{}</devices></domain>",
+            disk("raw", "/p/a.img"),
+            disk("qcow2", "/p/a.qcow2")
+        );
+        let files: Vec<String> = may_be_over(read::domain(&xml).unwrap()).collect();
+        assert_eq!(files, ["/p/a.qcow2"]);
     }
 
     #[test]

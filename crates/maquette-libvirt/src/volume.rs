@@ -1,8 +1,9 @@
 //! Pools and volumes.
 
-use maquette_core::blueprint::{Disk, Pool};
+use maquette_core::blueprint::{Disk, DiskPool, LOST_AND_FOUND, Pool};
 use maquette_core::seed::SeedFile;
 use maquette_core::topology::Preallocation;
+use maquette_core::values::FileName;
 use maquette_engine::{StepError, seed_volume};
 
 use crate::client::{self, Client, LibvirtError, StoragePool};
@@ -15,6 +16,75 @@ pub fn ensure_pool(client: &Client, pool: &Pool) -> Result<(), LibvirtError> {
         None => client.define_pool(&xml::pool(pool))?,
     };
     client::start_pool(&existing)
+}
+
+/// Has the pool of a directory that disks name run. One that is somebody's is used as it is.
+pub fn ensure_disk_pool(client: &Client, own: &DiskPool) -> Result<(), StepError> {
+    let (name, path) = (&own.pool.name, &own.pool.path);
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot start storage pool `{name}`")).because(e);
+    let Some(existing) = client.pool(name).map_err(failed)? else {
+        // libvirt has one pool of a directory: what somebody has called otherwise since is this one.
+        return match at_path(client, path).map_err(failed)? {
+            Some(other) => run(&other).map_err(failed),
+            None => ensure_pool(client, &own.pool).map_err(failed),
+        };
+    };
+    let is_at = is_at(&existing, path).map_err(failed)?;
+    if !is_at {
+        let error = StepError::new(format!("storage pool `{name}` is not at {path} any more"));
+        return Err(error.hint(format!("see `virsh pool-dumpxml {name}`")));
+    }
+    match own.made {
+        true => client::start_pool(&existing).map_err(failed),
+        false => run(&existing).map_err(failed),
+    }
+}
+
+/// Has a pool run that is somebody's, and leaves it as it is otherwise.
+fn run(pool: &StoragePool) -> Result<(), LibvirtError> {
+    match client::pool_info(pool)?.0 {
+        true => Ok(()),
+        false => client::run_pool(pool),
+    }
+}
+
+/// The pool of a directory, whatever it is called.
+fn at_path(client: &Client, path: &str) -> Result<Option<StoragePool>, LibvirtError> {
+    for pool in client::all_pools(client)? {
+        if is_at(&pool, path)? {
+            return Ok(Some(pool));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a pool is the directory that it is said to be.
+fn is_at(pool: &StoragePool, path: &str) -> Result<bool, LibvirtError> {
+    let found = xml::read::pool_path(&client::pool_xml(pool)?);
+    Ok(found.is_ok_and(|found| found.trim_end_matches('/') == path))
+}
+
+/// Removes the pool of a directory that disks name, unless there is something in it; its directory stays. What is in it, if it
+/// stays.
+pub fn remove_disk_pool(client: &Client, pool: &Pool) -> Result<Vec<String>, StepError> {
+    let (name, path) = (&pool.name, &pool.path);
+    let failed =
+        |e: LibvirtError| StepError::new(format!("cannot remove storage pool `{name}`")).because(e);
+    let Some(existing) = client.pool(name).map_err(failed)? else { return Ok(Vec::new()) };
+    if !is_at(&existing, path).map_err(failed)? {
+        return Ok(Vec::new());
+    }
+    if client::pool_info(&existing).map_err(failed)?.0 {
+        // Somebody else at work in it refuses this, and then there is something in it.
+        let _ = client::refresh_pool(&existing);
+        let mut names = client::volume_names(&existing).map_err(failed)?;
+        names.retain(|name| name != LOST_AND_FOUND);
+        if !names.is_empty() {
+            return Ok(names);
+        }
+    }
+    client::remove_pool(&existing).map(|()| Vec::new()).map_err(failed)
 }
 
 /// Undefines a pool; it is fine if there is none.
@@ -34,7 +104,11 @@ pub fn is_used(client: &Client, volume: &str) -> Result<bool, StepError> {
 
 /// A pool that has to be there.
 pub(crate) fn find_pool(client: &Client, pool: &Pool) -> Result<StoragePool, StepError> {
-    match client.pool(&pool.name) {
+    let found = client.pool(&pool.name).and_then(|found| match found {
+        Some(found) => Ok(Some(found)),
+        None => at_path(client, &pool.path),
+    });
+    match found {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(StepError::new(format!("there is no storage pool `{}`", pool.name))),
         Err(e) => {
@@ -54,14 +128,19 @@ pub fn create(
     let failed = |e: LibvirtError| {
         StepError::new(format!("cannot create volume `{}`", disk.volume)).because(e)
     };
-    let storage = find_pool(client, pool)?;
+    let storage = find_pool(client, disk.pool_or(pool))?;
     if client::volume(&storage, &disk.volume).map_err(failed)?.is_some() {
         return Ok(());
     }
+    // Images are in the environment's.
+    let images = match &disk.pool {
+        Some(_) => &find_pool(client, pool)?,
+        None => &storage,
+    };
     let bytes = match (disk.size, &disk.backing) {
         (Some(size), _) => size.0,
         (None, Some(image)) => {
-            match client::volume(&storage, &image.volume).map_err(failed)? {
+            match client::volume(images, &image.volume).map_err(failed)? {
                 Some(image) => client::capacity(&image).map_err(failed)?,
                 // A pool does not notice what came without libvirt, and cannot be refreshed while
                 // other volumes are being made.
@@ -80,7 +159,7 @@ pub fn create(
 /// Creates and fills a seed volume. One that is there may be half filled, so it is made again.
 pub fn create_seed(
     client: &Client,
-    name: &str,
+    name: &FileName,
     pool: &Pool,
     files: &[SeedFile],
 ) -> Result<(), StepError> {

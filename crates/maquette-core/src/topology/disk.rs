@@ -5,9 +5,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Replace, Restart};
 use crate::file_keys::{Form, Key, key};
 use crate::hardware::{Bus, CACHE_MODES, CacheMode};
-use crate::syntax::{Entry, Node, Span, Spanned, Value};
+use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::units::{ByteSize, MIB};
-use crate::values::{DiskKey, Line, Serial};
+use crate::values::{Directory, DiskKey, Line, Serial};
 
 /// Disks of a node: `vda` to `vdy`, for `vdz` or `sdz` is the seed.
 const MOST_DISKS: usize = 25;
@@ -39,8 +39,8 @@ pub struct Disk {
     pub cache: CacheMode,
     /// Image that the disk is made from as it is.
     pub import_url: Option<String>,
-    /// Directory other than the pool's.
-    pub path: Option<Spanned<String>>,
+    /// Directory that it is in, without what means nothing in it; none is that of the environment's pool.
+    pub path: Option<Spanned<Directory>>,
     /// Bus other than the environment's.
     pub bus: Option<Bus>,
     /// The device that it is said to be.
@@ -67,11 +67,16 @@ const DISK: &[Key] = &[
     key(
         "preallocation",
         Form::Words(&PREALLOCATION),
-        "How much of a disk without an image is allocated at once",
+        "How much of a disk without an image is allocated at once; others grow",
     )
     .takes(Later),
     key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode").takes(Restart),
-    key("path", Form::Text, "Directory of the pool, and no other: `--disk-pool` chooses it"),
+    key(
+        "path",
+        Form::Parsed("a directory of the hypervisor"),
+        "Directory that its volume is in: the storage pool that has it, or one of the environment's [default: `--disk-pool`]",
+    )
+    .takes(Replace),
     key(
         "bus",
         Form::Parsed("a disk bus"),
@@ -106,17 +111,23 @@ pub(super) const DISKS: Form = Form::Either(&[
 
 /// Reads `disks`: a mapping of `diskN`, in the order written; or a list, whose items are called `disk1` and so on. Of a node type
 /// that is `described` in the project file nobody means a disk of some bytes; InfraRed's files may have such.
-pub fn decode(node: &Node, (role, described): (&str, bool), diags: &mut Diagnostics) -> Vec<Disk> {
+pub fn decode(node: &Tree, (role, described): (&str, bool), diags: &mut Diagnostics) -> Vec<Disk> {
     if let Value::List(items) = &node.value {
         let named = items.iter().enumerate().map(|(i, item)| Entry {
             key: format!("disk{}", i + 1),
             key_span: item.span,
             value: sized(item),
         });
-        let all = Node { value: Value::Map(named.collect()), span: node.span };
+        let all = Tree { value: Value::Map(named.collect()), span: node.span };
         return decode(&all, (role, described), diags);
     }
-    if Fields::open(node, format!("`disks` of node type `{role}`"), diags).is_none() {
+    let what = format!("`disks` of node type `{role}`");
+    if let Value::Scalar(text, _) = &node.value {
+        let error = decode::wrong_type(node, &what, "a list of sizes, or a mapping of disks");
+        diags.push(error.help(format!("write `disks: [{}]`", size_of(text.trim()))));
+        return Vec::new();
+    }
+    if Fields::open(node, what, diags).is_none() {
         return Vec::new();
     }
     if let Some(entry) = node.entries().get(MOST_DISKS) {
@@ -127,14 +138,23 @@ pub fn decode(node: &Node, (role, described): (&str, bool), diags: &mut Diagnost
 }
 
 /// A size alone is a disk of that size.
-fn sized(item: &Node) -> Node {
+fn sized(item: &Tree) -> Tree {
     let Value::Scalar(..) = item.value else { return item.clone() };
     let size = Entry { key: "size".into(), key_span: item.span, value: item.clone() };
-    Node { value: Value::Map(vec![size]), span: item.span }
+    Tree { value: Value::Map(vec![size]), span: item.span }
+}
+
+/// How the size is written that somebody means: a number alone counts GiB to people.
+fn size_of(text: &str) -> String {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.0 >= MIB => text.into(),
+        Ok(_) if text.bytes().all(|b| b.is_ascii_digit()) => format!("{text}G"),
+        _ => "20G".into(),
+    }
 }
 
 /// Whether qcow2 can be that large, and somebody can mean it.
-fn fits(size: ByteSize, node: &Node, described: bool, diags: &mut Diagnostics) -> bool {
+fn fits(size: ByteSize, node: &Tree, described: bool, diags: &mut Diagnostics) -> bool {
     if described && (1..MIB).contains(&size.0) {
         let unit = match &node.value {
             Value::Scalar(text, _) if text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -189,6 +209,75 @@ fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> CacheMode {
     })
 }
 
+/// Directories that are the system's, or libvirt's own, and everything below them.
+const SYSTEM_TREES: [&str; 20] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/cache",
+    "/var/lib/libvirt/boot",
+    "/var/lib/libvirt/dnsmasq",
+    "/var/lib/libvirt/network",
+    "/var/lib/libvirt/qemu",
+    "/var/lib/libvirt/swtpm",
+    "/var/lib/maquette",
+    "/var/run",
+];
+
+/// Directories in which there are those of others, and below which there may be one for disks.
+const SYSTEM_ROOTS: [&str; 10] = [
+    "/",
+    "/home",
+    "/media",
+    "/opt",
+    "/root",
+    "/tmp",
+    "/var",
+    "/var/lib",
+    "/var/lib/libvirt",
+    "/var/log",
+];
+
+/// The directory that a disk names. Old node files have an empty one, which names none.
+fn directory(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned<Directory>> {
+    let text = fields.text("path", diags).filter(|text| !text.value.trim().is_empty())?;
+    let mut refuse = |message: String, help: &str| {
+        diags.push(
+            Diagnostic::error("topology::disk-path", message)
+                .at(text.span, "")
+                .help(help.to_string()),
+        );
+        None
+    };
+    let example = "it is a directory of the hypervisor for disks, such as `/srv/disks`";
+    if let Err(error) = text.value.parse::<Directory>() {
+        return refuse(format!("`path` of a disk: {error}"), example);
+    }
+    let parts = text.value.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let plain = parts.fold(String::new(), |all, part| all + "/" + part);
+    let plain = if plain.is_empty() { "/".to_string() } else { plain };
+    let below = |tree: &&str| {
+        plain.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if SYSTEM_ROOTS.contains(&plain.as_str()) || SYSTEM_TREES.iter().any(below) {
+        return refuse(
+            format!("`path` of a disk: `{plain}` is the system's own directory"),
+            example,
+        );
+    }
+    let value = plain.parse().ok()?;
+    Some(Spanned { value, span: text.span })
+}
+
 fn disk(entry: &Entry, (role, described): (&str, bool), diags: &mut Diagnostics) -> Option<Disk> {
     let (key, node) = (&entry.key, &entry.value);
     let key: DiskKey = match key.parse() {
@@ -200,7 +289,9 @@ fn disk(entry: &Entry, (role, described): (&str, bool), diags: &mut Diagnostics)
             return None;
         }
     };
-    let mut fields = Fields::new(node, format!("disk `{key}` of node type `{role}`"), DISK, diags)?;
+    let what = format!("disk `{key}` of node type `{role}`");
+    let write = |text: &str| format!("{key}: {{size: {}}}", size_of(text));
+    let mut fields = Fields::or_else(node, what, DISK, write, diags)?;
     let import = fields.parsed::<Line>("import_url", diags);
     let second = fields.parsed::<Line>("image_url", diags);
     let import = import.or(second);
@@ -216,7 +307,7 @@ fn disk(entry: &Entry, (role, described): (&str, bool), diags: &mut Diagnostics)
     };
     let preallocation = preallocation(&mut fields, diags);
     let cache = cache(&mut fields, diags);
-    let path = fields.text("path", diags);
+    let path = directory(&mut fields, diags);
     let bus = fields.parsed::<Bus>("bus", diags).map(|b| b.value);
     let dev = fields.text("dev", diags);
     let serial = fields.parsed("serial", diags);

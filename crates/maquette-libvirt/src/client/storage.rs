@@ -12,9 +12,19 @@ pub fn running_pools(client: &Client) -> Result<Vec<StoragePool>> {
     Ok(client.control.list_all_storage_pools(sys::VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)?)
 }
 
-/// Names of all pools, whether they run or not.
+/// All pools, whether they run or not.
+pub fn all_pools(client: &Client) -> Result<Vec<StoragePool>> {
+    Ok(client.control.list_all_storage_pools(0)?)
+}
+
+/// Name of a pool.
+pub fn pool_name(pool: &StoragePool) -> Result<String> {
+    Ok(pool.name()?)
+}
+
+/// Names of all pools.
 pub fn pool_names(client: &Client) -> Result<Vec<String>> {
-    client.control.list_all_storage_pools(0)?.iter().map(|pool| Ok(pool.name()?)).collect()
+    all_pools(client)?.iter().map(pool_name).collect()
 }
 
 /// Definition of a pool.

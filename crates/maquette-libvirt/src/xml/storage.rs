@@ -2,6 +2,7 @@
 
 use maquette_core::blueprint::{Disk, Pool};
 use maquette_core::topology::Preallocation;
+use maquette_core::values::FileName;
 
 use super::Writer;
 
@@ -15,7 +16,7 @@ pub fn pool(pool: &Pool) -> String {
     w.finish()
 }
 
-/// Writes a disk's volume; an overlay names its base image. `bytes` is its virtual size.
+/// Writes a disk's volume; an overlay names its base image, which is in `pool`. `bytes` is its virtual size.
 pub fn volume(disk: &Disk, pool: &Pool, bytes: u64) -> String {
     let mut w = Writer::default();
     w.element("volume", &[], |w| {
@@ -35,7 +36,7 @@ pub fn volume(disk: &Disk, pool: &Pool, bytes: u64) -> String {
 }
 
 /// Writes a seed volume of `bytes`.
-pub fn seed_volume(name: &str, bytes: u64) -> String {
+pub fn seed_volume(name: &FileName, bytes: u64) -> String {
     let mut w = Writer::default();
     w.element("volume", &[], |w| {
         w.text("name", &[], name);

@@ -24,6 +24,10 @@ fn scene() -> Place {
     let tenant = "<maquette:tenant node=\"lab-db-0\" pool=\"images\" pool-path=\"/x\">\
                   <maquette:volume name=\"lab-db-0-disk1.qcow2\"/></maquette:tenant>";
     place.network("lab-lan", "lab", tenant);
+    let made = "<maquette:tenant node=\"lab-db-1\" pool=\"images\" pool-path=\"/x\"><maquette:volume \
+                name=\"lab-db-1-disk1.qcow2\" pool=\"own\" pool-path=\"/own\" pool-made=\"true\"/></maquette:tenant>";
+    place.network("lab-own", "lab", made);
+    place.write("pools/own", "<pool><path>/own</path></pool>");
     place.network("lab-data", "lab", "");
     place.network("qa-lan", "qa", "");
     let clone = place.overlay("clone.qcow2", "/x/lab-web-1-data.qcow2");
@@ -38,7 +42,8 @@ fn scene() -> Place {
         "qa-web-0-disk1.qcow2",
         "precious.qcow2",
     ];
-    place.write("volumes", &volumes.map(|v| format!("images/{v}\n")).concat());
+    let all = volumes.map(|v| format!("images/{v}\n")).concat();
+    place.write("volumes", &format!("{all}own/lab-db-1-disk1.qcow2\n"));
     let bmc = "bmc/environment.lab";
     fs::create_dir_all(place.at(bmc)).unwrap();
     fs::create_dir_all(place.at("programs/environment.lab")).unwrap();
@@ -88,6 +93,7 @@ fn judge(place: &Place, programs: &Programs, said: &str) {
     let volumes = fs::read_to_string(place.at("volumes")).unwrap();
     let stay = ["lab-web-1-data.qcow2", "qa-web-0-disk1.qcow2", "precious.qcow2"];
     assert_eq!(volumes, stay.map(|v| format!("images/{v}\n")).concat(), "{said}");
+    assert_eq!(names(place, "pools"), all(&[]), "{said}");
     assert_eq!(names(place, "notes"), all(&["environment.qa"]), "{said}");
     assert_eq!(names(place, "bmc"), all(&[]), "{said}");
     assert_eq!(names(place, "programs"), all(&[]), "{said}");

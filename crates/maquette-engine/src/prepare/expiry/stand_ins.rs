@@ -66,7 +66,18 @@ case "$1 $2" in
     done
     ;;
 'vol-path --pool') echo "/x/$4" ;;
-'pool-list --name') [ ! -e volumes ] || sed 's|/.*||' volumes | sort -u ;;
+'pool-list --name' | 'pool-list --all')
+    {
+        [ ! -e volumes ] || sed 's|/.*||' volumes
+        for pool in pools/*; do [ ! -e "$pool" ] || echo "${pool#pools/}"; done
+    } | sort -u | while read -r pool; do
+        if [ "$2" = --all ] || [ ! -e "off/pools/$pool" ]; then echo "$pool"; fi
+    done
+    ;;
+'pool-start '*) rm "off/pools/$2"; echo "pool-start $2" >>done ;;
+'pool-dumpxml '*) cat "pools/$2" ;;
+'pool-destroy '*) echo "pool-destroy $2" >>done; : >"off/pools/$2" ;;
+'pool-undefine '*) echo "pool-undefine $2" >>done; rm "pools/$2" "off/pools/$2" ;;
 'net-dumpxml --inactive')
     if grep -q unreadable "networks/$name"; then echo 'error: internal error' >&2; exit 1; fi
     cat "networks/$name"
@@ -97,8 +108,18 @@ pub(super) struct Place(tempfile::TempDir);
 impl Place {
     pub(super) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
-        for directory in ["domains", "networks", "notes", "locks", "ids", "plugged", "disks"] {
-            fs::create_dir(place.at(directory)).unwrap();
+        for directory in [
+            "domains",
+            "networks",
+            "notes",
+            "locks",
+            "ids",
+            "plugged",
+            "disks",
+            "pools",
+            "off/pools",
+        ] {
+            fs::create_dir_all(place.at(directory)).unwrap();
         }
         place.write("virsh", VIRSH);
         place.now(NOW);

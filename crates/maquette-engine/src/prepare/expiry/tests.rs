@@ -1,5 +1,6 @@
 //! What goes, and what does not.
 
+mod disk_pools;
 mod side_by_side;
 
 use std::fs;

@@ -1,0 +1,113 @@
+//! Storage pools of the directories that disks name.
+
+use super::Expander;
+use crate::blueprint::{Blueprint, DiskPool, Node, Pool};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::names::identifier;
+use crate::observed::Observed;
+use crate::values::{Directory, DiskKey, FileName, Name, NodeName};
+
+/// How many digits of its identifier are in a pool's name.
+const DIGITS: usize = 8;
+
+impl Expander<'_> {
+    /// The pool of a directory that a disk of a node names: the one that it is in, none where that is the environment's, the one
+    /// that there is, else one of this environment.
+    pub(super) fn disk_pool(
+        &self,
+        path: &Directory,
+        node: &NodeName,
+        key: &DiskKey,
+    ) -> Option<DiskPool> {
+        let observed = self.context.observed;
+        let domain = observed.domains.get(node);
+        let volume = FileName::of_disk(node, key);
+        let recorded = domain.and_then(|d| d.recorded.disks.iter().find(|d| d.volume == volume));
+        if let Some(own) = recorded.and_then(|disk| disk.pool.as_ref())
+            && own.pool.path == *path
+        {
+            return Some(own.clone());
+        }
+        let usual = domain.map_or(&self.topology.settings.pool_path, |d| &d.pool.path);
+        if usual.trim_end_matches('/') == path.as_str() {
+            return None;
+        }
+        let identifier = identifier("pool", self.environment, path).simple().to_string();
+        let name = self.environment.qualify(&format!("pool-{}", &identifier[..DIGITS]));
+        let name: Option<Name> = name.parse().ok();
+        match observed.pool_at(path) {
+            // Nobody else gives a pool that name: one that stayed, since there was something in it.
+            Some(found) => {
+                let made = found.made || Some(&found.pool.name) == name.as_ref();
+                Some(DiskPool { made, ..found })
+            }
+            None => {
+                let pool = Pool { name: name?, path: path.clone() };
+                Some(DiskPool { pool, made: true })
+            }
+        }
+    }
+}
+
+/// Reports directories that disks cannot be put into: what is in the way there, and what has the name of the pool.
+pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    let mut seen: Vec<&Pool> = Vec::new();
+    for node in &blueprint.nodes {
+        for disk in &node.disks {
+            let Some(DiskPool { pool, .. }) = &disk.pool else { continue };
+            if !seen.contains(&pool) {
+                seen.push(pool);
+                of_pool(pool, observed, diags);
+            }
+            let Some(found) = observed.directories.get(&pool.path) else { continue };
+            if found.files.contains(disk.volume.as_str())
+                && !is_ours(node, &disk.volume, pool, observed)
+            {
+                let message = format!(
+                    "the file `{}` exists and does not belong to this environment",
+                    pool.file(&disk.volume)
+                );
+                diags.push(
+                    Diagnostic::error("hypervisor::name-taken", message)
+                        .help("remove or rename it, or choose another `path` for the disk"),
+                );
+            }
+        }
+    }
+}
+
+fn of_pool(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
+    let path = &pool.path;
+    if let Some(what) = observed.directories.get(path).and_then(|found| found.instead.as_ref()) {
+        let message = format!("`{path}`, which a disk names (`path`), is {what} on the hypervisor");
+        let error = Diagnostic::error("hypervisor::pool", message);
+        diags.push(error.help("name a directory; one that is not there is made"));
+    }
+    let has = observed.pools.iter().find(|(_, other)| other.is_at(path));
+    let has = has.map(|(name, _)| name.as_str());
+    if let Some(name) = has.filter(|name| *name != pool.name.as_str()) {
+        let message = format!(
+            "`{path}`, which a disk names (`path`), is the directory of storage pool `{name}`"
+        );
+        let error = Diagnostic::error("hypervisor::pool", message);
+        diags.push(error.help(format!(
+            "`{}` cannot be a second pool of it; name another directory",
+            pool.name
+        )));
+    }
+    let other = observed.pools.get(pool.name.as_str());
+    if let Some(other) = other.filter(|other| !other.is_at(path)) {
+        let message = format!("storage pool `{}` is at {}, not at {path}", pool.name, other.path);
+        let help = format!("`virsh pool-undefine {}` removes its definition alone", pool.name);
+        diags.push(Diagnostic::error("hypervisor::pool", message).help(help));
+    }
+}
+
+/// Whether a volume in a pool is a node's already, by what is recorded.
+fn is_ours(node: &Node, volume: &str, pool: &Pool, observed: &Observed) -> bool {
+    let is = |(p, v): (&Pool, &str)| p == pool && v == volume;
+    let domain = observed.domains.get(&node.name);
+    domain.is_some_and(|d| d.recorded.placed(&d.pool).any(is))
+        || observed.tenant(&node.name).is_some_and(|tenant| tenant.placed().any(is))
+        || observed.is_in_edited(&node.name, pool, volume)
+}

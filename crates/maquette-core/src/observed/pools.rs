@@ -1,0 +1,79 @@
+//! Storage pools besides the environment's, and the directories that disks name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Observed;
+use crate::blueprint::{DiskPool, Pool};
+use crate::values::Directory;
+
+/// A storage pool, whoever made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPool {
+    /// Its directory.
+    pub path: String,
+    /// Whether it runs.
+    pub active: bool,
+}
+
+impl HostPool {
+    /// Whether it is the pool of a directory.
+    pub fn is_at(&self, path: &Directory) -> bool {
+        self.path.trim_end_matches('/') == path.as_str()
+    }
+}
+
+/// What is in a directory of the hypervisor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryFacts {
+    /// What the path leads to that is not a directory: `a file`.
+    pub instead: Option<String>,
+    /// Names of what is in it that could be a node's disk.
+    pub files: BTreeSet<String>,
+    /// Space that is free there, or where it will be, in bytes.
+    pub free: Option<u64>,
+}
+
+impl Observed {
+    /// The pools that disks of this environment name, by what is recorded.
+    pub fn disk_pools(&self) -> impl Iterator<Item = &DiskPool> {
+        let domains = self.domains.values().flat_map(|d| d.recorded.disk_pools());
+        let tenants = self.networks.values().flat_map(|n| &n.recorded.tenants);
+        domains.chain(tenants.flat_map(|t| &t.volumes).filter_map(|v| v.pool.as_ref()))
+    }
+
+    /// The pool that is known for a directory: as recorded, else as libvirt has it.
+    pub fn pool_at(&self, path: &Directory) -> Option<DiskPool> {
+        let recorded = self.disk_pools().find(|own| own.pool.path == *path).cloned();
+        recorded.or_else(|| {
+            let (name, _) = self.pools.iter().find(|(_, found)| found.is_at(path))?;
+            let pool = Pool { name: name.parse().ok()?, path: path.clone() };
+            Some(DiskPool { pool, made: false })
+        })
+    }
+
+    /// Whether a pool has to be started, or defined, before anything is made or deleted in it. libvirt has one pool of a
+    /// directory: somebody may have given it another name since.
+    pub fn lacks_pool(&self, pool: &Pool) -> bool {
+        let is_it = |(name, found): (&String, &HostPool)| {
+            found.active && (name == pool.name.as_str() || found.is_at(&pool.path))
+        };
+        !self.pools.iter().any(is_it)
+    }
+
+    /// Notes pools and directories. Of a pool that does not run libvirt does not say what is in it; its directory does.
+    #[must_use]
+    pub fn with_pools(
+        mut self,
+        pools: BTreeMap<String, HostPool>,
+        directories: BTreeMap<Directory, DirectoryFacts>,
+    ) -> Self {
+        let recorded: BTreeSet<Pool> = self.disk_pools().map(|own| own.pool.clone()).collect();
+        for pool in recorded {
+            if let Some(found) = directories.get(&pool.path) {
+                self.volumes.entry(pool.name.to_string()).or_insert_with(|| found.files.clone());
+            }
+        }
+        (self.pools, self.directories) = (pools, directories);
+        self
+    }
+}

@@ -73,6 +73,9 @@ done
 # three seconds. What needs it still loads it.
 mkdir -p "$root/etc/modprobe.d"
 echo 'blacklist cfg80211' > "$root/etc/modprobe.d/maquette.conf"
+# As cloud-init has it where nobody asks for passwords; what it writes when somebody does comes before this.
+mkdir -p "$root/etc/ssh/sshd_config.d"
+printf 'PasswordAuthentication no\nKbdInteractiveAuthentication no\n' > "$root/etc/ssh/sshd_config.d/90-maquette.conf"
 # It has five programs started for each login.
 rm -rf "$root/etc/update-motd.d"
 # In place of cloud-init where the seed is Maquette's.

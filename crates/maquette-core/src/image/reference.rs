@@ -161,6 +161,11 @@ fn check_url(rest: &str) -> Result<(), &'static str> {
     if rest.chars().any(|c| c.is_whitespace() || "\"\\<>^`".contains(c)) {
         return Err("it holds blanks or other characters that have to be written as `%..`");
     }
+    if authority.starts_with("***@") || rest.contains("?***") {
+        return Err("`***` stands for what is not shown of it, which expressions do not see of a \
+                    setting either: an extra variable, such as `-e provision.image.mirror.url=URL`, \
+                    is seen as it is");
+    }
     Ok(())
 }
 
@@ -278,6 +283,8 @@ mod tests {
                 "https://u:sec?ret@h/x",
                 "https://h:x/",
                 "https://[::1]:x/",
+                "https://***@h/x",
+                "https://h/x?***",
             ])
         {
             assert!(matches!(ImageRef::parse(word), Err(ImageRefError::Url { .. })), "{word}");

@@ -41,10 +41,11 @@ until same; do
     take
 done
 # What runs left that are gone: none is at work, or it would have the lock.
-rm -f -- "$part"-* "$part.new" "$part.again" "$part.ca" "$part.claim" "$part.told" "$part.setup" "$part.said" \
+rm -f -- "$part"-* "$part.new" "$part.ca" "$part.claim" "$part.told" "$part.setup" "$part.said" \
     "$part.hv" "$part.kernel"
 
-# Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits.
+# Runs a program that reads a stranger's bytes: as nobody, without a way back, and with limits. With it ends all that it has
+# started, which would have its file open to write when that has been judged, where namespaces can be had.
 # $1: how large a file it may write, in bytes
 confined() {
     limit=$1
@@ -52,8 +53,15 @@ confined() {
     if [ "$(id -u)" = 0 ]; then
         set -- setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --no-new-privs -- "$@"
     fi
-    env -i "PATH=$PATH" LC_ALL=C prlimit --core=0 --nofile=64 --as=4294967296 --cpu=3600 \
-        "--fsize=$limit" -- "$@" 7>&- 9>&-
+    # Its run's mark, by which whoever takes over ends what still works for that.
+    set -- env -i "PATH=$PATH" LC_ALL=C ${MAQUETTE_RUN:+"MAQUETTE_RUN=$MAQUETTE_RUN"} \
+        prlimit --core=0 --nofile=64 --as=4294967296 --cpu=3600 "--fsize=$limit" -- "$@"
+    # The first process of a namespace hears no signal that it does not ask for: the program is the second.
+    # shellcheck disable=SC2016
+    if [ "$(id -u)" = 0 ] && unshare --fork --pid --kill-child true 2>/dev/null; then
+        set -- unshare --fork --pid --kill-child -- sh -c '"$@"; exit $?' sh "$@"
+    fi
+    "$@" 7>&- 9>&-
 }
 # An empty file that a confined program can write.
 made() {
@@ -80,9 +88,24 @@ header() {
         END { print value }'
 }
 # What tells that the server still has what a part is of: a strong tag, or the time of its last change.
+# $1: a file of headers
 validator() {
-    tag=$(header etag "$part.from")
-    case $tag in '"'*) echo "$tag" ;; *) header last-modified "$part.from" ;; esac
+    tag=$(header etag "$1")
+    case $tag in '"'*) echo "$tag" ;; *) header last-modified "$1" ;; esac
+}
+# Whether what came of going on is of the same as what was there before: a server that does not know If-Range may go on from
+# the middle of something else. Where nothing has been answered, nothing has come.
+goes_on() {
+    [ ! -s "$part.again" ] || { [ "$(header etag "$part.again")" = "$(header etag "$part.from")" ] &&
+        [ "$(header last-modified "$part.again")" = "$(header last-modified "$part.from")" ]; }
+}
+# How many seconds a download may take: one that goes on at a crawl would have no end. What it would take at the lowest rate,
+# and some more; the longest time of all where the server does not tell how much it sends.
+longest() {
+    time=$longest
+    if [ -n "$sent" ]; then time=$((slow + sent / slowest)); fi
+    [ "$time" -le "$longest" ] || time=$longest
+    echo "$time"
 }
 # $1: file for headers  $2: where to begin, or empty  $3: what has to hold for that
 curl_it() {
@@ -95,7 +118,7 @@ curl_it() {
     # not say how much it sends, nor tell the truth, and may ask for another try in a year (`Retry-After`).
     printf '%s\n' "$config" | prlimit --core=0 "--fsize=$most" -- curl --config - --fail --location --globoff \
         --retry 2 --retry-max-time "$stall" --max-redirs 10 --proto '=http,https' --proto-redir "$redirects" \
-        --connect-timeout 10 --speed-limit 1000 --speed-time "$stall" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
+        --connect-timeout 10 --speed-limit "$stalled" --speed-time "$stall" --max-time "$(longest)" ${2:+--continue-at "$2"} ${3:+--header "If-Range: $3"} \
         ${authorities:+--cacert "$part.ca"} --dump-header "$1" --output "$part" >/dev/null || ended=$?
     [ "$ended" = 0 ] || [ "$(size "$part")" -lt "$most" ] || large=$most
     return "$ended"
@@ -114,7 +137,8 @@ stepped_down() {
         line ~ /^location:[ \t]*http:/ && encrypted { down = 1 }
         END { exit !down }'
 }
-# How much the server says that it has, without sending it; nothing if it does not say so.
+# How much the server says that it has, without sending it; nothing if it does not say so. What else it says of that is in
+# `$part.told`.
 length() {
     (umask 077 && rm -f -- "$part.told" && : >"$part.told")
     ended=0
@@ -127,7 +151,6 @@ length() {
         --output "$part.told" >/dev/null || ended=$?
     if stepped_down "$part.told"; then ended=190; fi
     sent=$(header content-length "$part.told")
-    rm -f -- "$part.told"
     [ "$ended" = 0 ] || return "$ended"
     case $sent in *[!0-9]* | ????????????????*) sent= ;; esac
     echo "$sent"
@@ -146,7 +169,12 @@ claim() {
 download() {
     how=whole
     ended=0
+    # A run that was killed while it went on may have mixed two images.
+    goes_on || rm -f -- "$part" "$part.from"
+    rm -f -- "$part.again"
     sent=$(length) || ended=$?
+    offered=$(validator "$part.told")
+    rm -f -- "$part.told"
     case $ended in
         0) ;;
         # There is no way there, or none that is taken.
@@ -161,7 +189,7 @@ download() {
             return 1
         fi
     fi
-    valid=$(validator)
+    valid=$(validator "$part.from")
     if [ ! -s "$part" ] || [ -z "$valid" ]; then
         whole
         return
@@ -172,16 +200,19 @@ download() {
     range=$(header content-range "$part.again")
     case $ended in
         0)
-            # A server that does not know If-Range may have gone on from the middle of something else.
-            [ "$(header etag "$part.again")" = "$(header etag "$part.from")" ] &&
-                [ "$(header last-modified "$part.again")" = "$(header last-modified "$part.from")" ] &&
-                how=resumed && return
+            goes_on && how=resumed && return
             whole
             ;;
-        # Refused: it was complete already, if it has the length that the server tells.
-        22) if [ "$range" = "bytes */$at" ]; then how=resumed; else whole; fi ;;
-        # No way there, or it broke off again: another run goes on from here.
-        5 | 6 | 7 | 18 | 28 | 35 | 52 | 55 | 56 | 60) return "$ended" ;;
+        # Refused: it was complete already, if it has the length that the server tells, and is what the server has.
+        22)
+            [ "$offered" = "$valid" ] || offered=$(validator "$part.again")
+            if [ "$range" = "bytes */$at" ] && [ "$offered" = "$valid" ]; then how=resumed; else whole; fi
+            ;;
+        # No way there, or it broke off again: another run goes on from here, if that is of one image.
+        5 | 6 | 7 | 18 | 28 | 35 | 52 | 55 | 56 | 60)
+            goes_on || rm -f -- "$part" "$part.from"
+            return "$ended"
+            ;;
         *) whole ;;
     esac
 }
@@ -191,6 +222,7 @@ download() {
 emulator() {
     cat <<'PROGRAM'
 #!/bin/sh
+[ "$*" != --here ] || exit 0
 last= left=$#
 while [ "$left" -gt 0 ]; do
     word=$1
@@ -223,24 +255,36 @@ exec setpriv --reuid=65534 --regid=65534 "$groups" --inh-caps=-all --no-new-priv
     prlimit --core=0 --nofile=1024 --as=17179869184 "--fsize=$MAQUETTE_LIMIT" -- "$MAQUETTE_QEMU" "$@"
 PROGRAM
 }
+# Puts it into a file, and finds out whether it can be run from there: a file system may be mounted so that nothing is.
+# $1: the file
+placed() {
+    rm -f -- "$1"
+    # It keeps what a QEMU can do by the program's size and time.
+    if [ -d "${1%/*}" ] && emulator >"$1" && chmod 700 -- "$1" && "$1" --here 2>/dev/null; then
+        touch -r "$MAQUETTE_QEMU" -- "$1" 2>/dev/null || :
+        LIBGUESTFS_HV=$1
+        return
+    fi
+    rm -f -- "$1"
+    return 1
+}
+# Where it is if it cannot be in the pool: what is in these is root's. Whoever has the image's lock has the name.
+elsewhere() { echo "/$1/.maquette-emulator-$(printf %s "$part" | cksum | tr ' ' -)"; }
 # $1: how many bytes it may write
 confine_emulator() {
     unset XDG_RUNTIME_DIR
     # One that libguestfs was told of, or that it takes by itself.
     MAQUETTE_QEMU=${LIBGUESTFS_HV:-/usr/libexec/qemu-kvm}
     [ -x "$MAQUETTE_QEMU" ] || MAQUETTE_QEMU=$(command -v qemu-system-x86_64) || MAQUETTE_QEMU=/usr/bin/qemu-kvm
-    rm -f -- "$part.hv"
-    # It keeps what a QEMU can do by the program's size and time.
-    emulator >"$part.hv" && chmod 700 -- "$part.hv" || return
-    touch -r "$MAQUETTE_QEMU" -- "$part.hv" 2>/dev/null || :
-    LIBGUESTFS_HV=$part.hv MAQUETTE_IMAGE=$part.new MAQUETTE_KERNEL=$part.kernel MAQUETTE_LIMIT=$1
+    placed "$part.hv" || placed "$(elsewhere var/lib/maquette)" || placed "$(elsewhere root)" || return 190
+    MAQUETTE_IMAGE=$part.new MAQUETTE_KERNEL=$part.kernel MAQUETTE_LIMIT=$1
     export LIBGUESTFS_HV MAQUETTE_IMAGE MAQUETTE_KERNEL MAQUETTE_LIMIT MAQUETTE_QEMU
 }
 # On a copy: what is broken off half-way is of no use. QEMU is started by libguestfs itself: libvirt's would be another
 # user, who cannot read this, and there may be none.
 customize() {
-    [ "$(id -u)" != 0 ] || confine_emulator $(($(size "$part") + most)) || return
     cp --reflink=auto --sparse=always -- "$part" "$part.new" || return
+    [ "$(id -u)" != 0 ] || confine_emulator $(($(size "$part") + most)) || return
     # In this group of processes, which ends with whoever gave the order.
     set -- timeout --foreground -k 10 "$1" virt-customize --quiet --format qcow2 --add "$part.new" --no-network \
         --mkdir /usr/lib/maquette --upload "$part.setup:/usr/lib/maquette/setup"
@@ -257,11 +301,12 @@ customize() {
     fi
     cat -- "$part.said" >&2
     rm -f -- "$part.said"
+    [ "$(id -u)" != 0 ] || rm -f -- "$LIBGUESTFS_HV"
     return "$ended"
 }
 
 if [ -e "$target" ]; then answer ready there; else answer ready; fi
-config= redirects= stall=60 largest=0 authorities= how= large=
+config= redirects= stall=60 largest=0 stalled=0 slow=0 slowest=1 longest=0 authorities= how= large= sent=
 while IFS= read -r order <&7; do
     # Orders are words and numbers of ours.
     # shellcheck disable=SC2086
@@ -270,10 +315,11 @@ while IFS= read -r order <&7; do
     shift
     status=0
     case $verb in
-        # $1: protocols of redirections  $2: seconds without progress  $3: how many bytes may come; then lines for
-        # curl, and an empty one
+        # $1: protocols of redirections  $2: seconds without progress  $3: how many bytes may come  $4: bytes a second that
+        # are no progress  $5: seconds for a download of nothing  $6: the lowest rate, in bytes a second  $7: seconds for
+        # any; then lines for curl, and an empty one
         from)
-            redirects=$1 stall=$2 largest=$3 config=
+            redirects=$1 stall=$2 largest=$3 stalled=$4 slow=$5 slowest=$6 longest=$7 config=
             while IFS= read -r line <&7 && [ -n "$line" ]; do config="$config$line
 "; done
             answer "done 0"
@@ -399,10 +445,10 @@ while IFS= read -r order <&7; do
                 (
                     trap '' TERM
                     mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} >"$record.new" &&
-                        sync -- "$record.new" && mv -f -- "$record.new" "$record"
-                ) || :
+                        sync -- "$record.new" && mv -f -- "$record.new" "$record" && sync -- "${record%/*}"
+                ) || status=$?
             fi
-            { chmod "${1:-644}" -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
+            [ "$status" != 0 ] || { chmod "${1:-644}" -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
                 sync -- "${target%/*}"; } || status=$?
             [ "$status" != 0 ] || rm -f -- "$part".*
             answer "done $status"

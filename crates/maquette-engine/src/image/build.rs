@@ -1,5 +1,6 @@
 //! Building an image from distribution packages, for those who cannot download one.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::Image;
@@ -49,6 +50,9 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The new image cannot be what the old one was to others.
+    #[error("cannot keep mode and owner of the image that is there")]
+    Rights(#[source] std::io::Error),
     /// A command failed.
     #[error("cannot build the image")]
     Command(#[source] HostError),
@@ -137,7 +141,7 @@ pub fn is_current(image: &Path) -> bool {
     recipe_beside(image).is_some_and(|recipe| recipe.is_current)
 }
 
-/// Builds `name` into the file `output`; `on_stage` hears what is being done.
+/// Builds `name` into the file `output`, which is absent or a file, and no link; `on_stage` hears what is being done.
 pub fn build(
     host: &dyn Host,
     name: &str,
@@ -181,11 +185,23 @@ pub fn build(
         }
     })
     .and_then(|result| result.success(&command).map(|_| ()))
-    // After a power cut there is the whole image or none.
-    .and_then(|()| host.rename(&new, &whole))
     .map_err(BuildError::Command)?;
+    keep_rights(output, Path::new(&new)).map_err(BuildError::Rights)?;
+    // After a power cut there is the whole image or none.
+    host.rename(&new, &whole).map_err(BuildError::Command)?;
     record(output);
     Ok(())
+}
+
+/// Gives a new file mode and owner of the one whose place it takes, if there is one.
+fn keep_rights(old: &Path, new: &Path) -> std::io::Result<()> {
+    let Ok(was) = std::fs::metadata(old) else { return Ok(()) };
+    std::fs::set_permissions(new, was.permissions())?;
+    let is = std::fs::metadata(new)?;
+    match (is.uid(), is.gid()) == (was.uid(), was.gid()) {
+        true => Ok(()),
+        false => std::os::unix::fs::chown(new, Some(was.uid()), Some(was.gid())),
+    }
 }
 
 /// Notes that this version has built an image. Where that cannot be noted, the image is only taken for an older one.
@@ -204,7 +220,7 @@ fn own_sources(host: &dyn Host) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::Mutex;
 
     use super::*;
@@ -256,6 +272,19 @@ mod tests {
         assert!(is_current(&image) && !Path::new(&new).exists());
     }
 
+    #[test]
+    fn an_image_that_is_built_again_keeps_its_mode() {
+        let home = tempfile::tempdir().unwrap();
+        let image = home.path().join("debian-12.qcow2");
+        fs::write(&image, "old").unwrap();
+        for mode in [0o640, 0o604] {
+            fs::set_permissions(&image, Permissions::from_mode(mode)).unwrap();
+            build(&Builder(Mutex::default()), "debian-12", &image, &mut |_| {}).unwrap();
+            assert_eq!(fs::read(&image).unwrap(), b"image");
+            assert_eq!(fs::metadata(&image).unwrap().mode() & 0o777, mode);
+        }
+    }
+
     /// Whatever is no longer that of this version is known by what stands beside it.
     #[test]
     fn images_of_earlier_versions_find_no_cd_rom() {
@@ -269,7 +298,7 @@ mod tests {
         // What it made, and what somebody has changed since.
         let volume = || {
             let key = checksum::sha256(&image).unwrap()[..12].to_string();
-            Image { source: "x".into(), volume: format!("maquette-x-{key}.qcow2") }
+            Image { source: "x".into(), volume: format!("maquette-x-{key}.qcow2").parse().unwrap() }
         };
         assert!(now.as_ref().unwrap().made(&volume()));
         // Who asks for it elsewhere knows it by its record in the pool.

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use maquette_core::hex::hex;
 use maquette_core::image::{Checksum, Kind};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-
-use crate::hex::hex;
 
 /// The SHA-256 of a file of this machine, in hexadecimal digits.
 pub fn sha256(path: &Path) -> io::Result<String> {

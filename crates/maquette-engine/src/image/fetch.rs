@@ -6,6 +6,7 @@ mod relay;
 use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, Pool};
+use maquette_core::hex::hex;
 use maquette_core::image::{
     Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact, redact_words,
 };
@@ -16,7 +17,6 @@ use super::checksum;
 use super::fetch_shell::{self, Answer, FetchShell};
 use super::leftovers::record_of;
 use super::source::{Origin, Source};
-use crate::hex::hex;
 use crate::host::{Command, Host, Local, check};
 use crate::{Cause, StepContext, StepError};
 
@@ -54,15 +54,24 @@ pub struct Transfer {
 pub struct Limits {
     /// A server that sends next to nothing.
     pub stall: u64,
+    /// A server that sends all the time: for a download of nothing. It may take longer by what there is to come.
+    pub slow: u64,
+    /// The rate at which that is to come on average, in bytes a second: a line that is slow and works has it.
+    pub slowest: u64,
     /// Another run that has an image's lock and does not get on.
     pub patience: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { stall: 60, patience: 900 }
+        Self { stall: 60, slow: 600, slowest: 16 << 10, patience: 900 }
     }
 }
+
+/// Bytes a second below which a server sends next to nothing.
+const STALLED: u64 = 4 << 10;
+/// How long a download may take whatever it is of, in seconds. What has come by then is gone on with by the next run.
+const LONGEST: u64 = 24 * 60 * 60;
 
 /// Whether the image may not be replaced, because domains were made from it.
 pub type Used<'a> = &'a dyn Fn() -> Result<bool, StepError>;
@@ -92,7 +101,7 @@ pub fn fetch(
         Origin::Url(url) => redact(url),
         Origin::Catalogue(entry) => entry.url.into(),
     };
-    let volume = image.as_it_comes().volume;
+    let volume = image.as_it_comes().volume.into();
     let mut job = Job { host, transfer, agent, volume, part, name, context };
     let again = there && transfer.force && !matches!(source.origin, Origin::File(_));
     if there && !again {
@@ -457,8 +466,10 @@ fn order_download(
     // What was begun with encryption goes on so.
     let redirects = if is_encrypted(url) { "=https" } else { "=http,https" };
     // It was checked to have neither quotes nor backslashes nor line ends.
-    let stall = transfer.limits.stall;
-    let from = format!("from {redirects} {stall} {LARGEST}\nurl = \"{url}\"\n");
+    let Limits { stall, slow, slowest, patience: _ } = transfer.limits;
+    let from = format!(
+        "from {redirects} {stall} {LARGEST} {STALLED} {slow} {slowest} {LONGEST}\nurl = \"{url}\"\n"
+    );
     agent.order(&from, &mut |_| {})?;
     if let Some(text) = &transfer.authorities {
         let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
@@ -509,7 +520,10 @@ fn downloaded(url: &str, answer: &Answer) -> Result<(), StepError> {
         "190" => error.hint(
             "a server that was asked with encryption leads to an address without; that is not followed",
         ),
-        "28" => error.hint("the server does not answer, or sends next to nothing"),
+        "28" => error.hint(format!(
+            "the server does not answer, sends next to nothing, less than {} a second on average, or takes a day",
+            ByteSize(Limits::default().slowest)
+        )),
         // A certificate that nobody known has signed.
         "60" => error.hint("`--tls-ca` names further certificate authorities"),
         "127" => error.hint("the hypervisor has no `curl`"),

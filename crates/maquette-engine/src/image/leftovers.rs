@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use maquette_core::hex::hex;
 use sha2::{Digest, Sha256};
 
-use crate::hex::hex;
 use crate::host::{Command, Host, HostError, check};
 
 /// Prints the paths that are recorded.

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::closest;
+use maquette_core::hex::hex;
 use maquette_core::image::{
     Checksum, Format, HEAD, ImageRef, ImageRefError, NotAnImage, Place, inspect,
 };
+use maquette_core::values::ValueError;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::catalogue::{self, Entry};
 use super::checksum;
-
-use crate::hex::hex;
 
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,11 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
             (stem(&path.to_string_lossy()), key, size, origin)
         }
     };
-    let volume = format!("maquette-{stem}-{}.qcow2", &key[..12]);
+    let volume = format!("maquette-{stem}-{}.qcow2", &key[..12]).parse();
+    let volume = volume.map_err(|error: ValueError| SourceError::File {
+        path: word.into(),
+        source: std::io::Error::other(error),
+    })?;
     Ok(Resolved { image: Image { source: word.into(), volume }, size, origin })
 }
 

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan;
 use maquette_core::settings::StartChoice;
-use maquette_engine::StepError;
 use maquette_engine::host::Local;
 use maquette_engine::image::build::{self, BUILDABLE, BuildError};
 use maquette_engine::image::{RECORDS, catalogue};
@@ -13,11 +13,11 @@ use maquette_libvirt::Cached;
 use serde_json::{Value, json};
 
 use crate::cli::{Locking, Place, Wanted, seconds};
-use crate::failure::Failure;
+use crate::failure::{Failure, PREPARED};
 use crate::pipeline::Scope;
 use crate::session::{Session, authorities};
 use crate::world::World;
-use crate::{load, pipeline, render};
+use crate::{load, pipeline, render, userfile};
 
 /// What to do with images.
 #[derive(Debug, clap::Subcommand)]
@@ -135,18 +135,21 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let authorities = authorities::authorities(&loaded.called("tls-ca"), &settings.tls_ca)?;
     session.lock("image warm", args.locking)?;
     let mut hypervisor = session.prepared_for(&requirements)?;
+    let mut prepared = false;
     if !hypervisor.preparation.is_empty() {
         session.lock_hypervisor("image warm")?;
         hypervisor = session.prepared_for(&requirements)?;
         if !args.json {
             world.terminal.plan(&hypervisor.preparation, &hypervisor.title());
         }
+        prepared = !hypervisor.preparation.is_empty();
         session.run(&hypervisor.preparation)?;
-        hypervisor = session.prepared_for(&requirements)?;
+        hypervisor = session.prepared_for(&requirements).map_err(|e| e.after(PREPARED))?;
         session.unlock_hypervisor();
     }
-    let planned =
-        pipeline::plan(world, &loaded, &hypervisor, Scope { all_templates: true, ..Scope::USUAL })?;
+    let scope = Scope { all_templates: true, ..Scope::USUAL };
+    let planned = pipeline::plan(world, &loaded, &hypervisor, scope)
+        .map_err(|failure| if prepared { failure.after(PREPARED) } else { failure })?;
     session.fetch(!planned.blueprint.refresh_images.is_empty(), authorities);
     let plan = plan::templates(&planned.blueprint, &planned.observed);
     if !args.json {
@@ -166,7 +169,9 @@ fn built(world: &World, name: &str) -> bool {
 fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
     // The names are known without a hypervisor, too.
     if !as_json {
-        world.terminal.result(&render::images(|name| built(world, name)));
+        world
+            .terminal
+            .result(&render::images(|name| built(world, name), world.terminal.result_width()));
     }
     let (held, unknown) = match held(world, place) {
         Ok(held) => (Some(held), None),
@@ -234,7 +239,7 @@ fn build(
     as_json: bool,
 ) -> Result<u8, Failure> {
     let named = world.environment.built_images().join(format!("{name}.qcow2"));
-    let target = output.unwrap_or(&named);
+    let target = &userfile::replaceable(output.unwrap_or(&named))?;
     let described = |built: bool, current: bool| {
         let text =
             json!({"schema": 1, "image": name, "file": target, "built": built, "current": current});
@@ -252,14 +257,9 @@ fn build(
     }
     let begun = (world.clock)();
     build::build(&Local, name, target, &mut |stage| world.terminal.talk(&format!("  {stage}")))
-        .map_err(|error| {
-            let unknown = matches!(error, BuildError::Unknown(_));
-            let mut failure = StepError::new(format!("cannot build image `{name}`")).because(error);
-            if unknown {
-                let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
-                failure = failure.hint(format!("these can be built: {}", known.join(", ")));
-            }
-            Failure::Failed(failure)
+        .map_err(|error| match error {
+            BuildError::Unknown(_) => not_buildable(name),
+            other => Failure::because(format!("cannot build image `{name}`"), other),
         })?;
     let took = (world.clock)().duration_since(begun).unwrap_or_default();
     world.terminal.talk(&format!("built in {:.0} s", took.as_secs_f64()));
@@ -268,4 +268,13 @@ fn build(
         false => world.terminal.result(&target.display().to_string()),
     }
     Ok(0)
+}
+
+/// An image that there is no recipe for.
+fn not_buildable(name: &str) -> Failure {
+    let known: Vec<&str> = BUILDABLE.iter().map(|(name, _)| *name).collect();
+    let message = format!("image `{name}` cannot be built: there is no recipe for it");
+    let error = Diagnostic::error("image::not-buildable", message);
+    let list = format!("these can be built: {}", known.join(", "));
+    Failure::input(error.suggest(name, known).help(list))
 }

@@ -11,7 +11,7 @@ use maquette_core::observed::Observed;
 use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
-use maquette_engine::image::{self, Origin, Source, build};
+use maquette_engine::image::{self, Origin, Source, build, catalogue};
 
 use crate::world::Environment;
 
@@ -22,6 +22,9 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
     }
     let diagnostic = Diagnostic::error("image::unusable", message);
     match error {
+        image::SourceError::Unknown { name, .. } if !versions(name).is_empty() => {
+            diagnostic.help(format!("name one with its version: {}", versions(name).join(", ")))
+        }
         image::SourceError::Unknown { suggestion: Some(name), .. } => {
             diagnostic.help(format!("did you mean `{name}`?"))
         }
@@ -34,6 +37,15 @@ fn image_error(error: &image::SourceError) -> Diagnostic {
         }
         _ => diagnostic,
     }
+}
+
+/// Images of a distribution that is named without a version, or with one that there is none of.
+fn versions(word: &str) -> Vec<&'static str> {
+    let lower = word.to_lowercase();
+    let family = lower.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let names = catalogue::ENTRIES.iter().map(|entry| entry.name);
+    let is_of = |name: &&str| name.split('-').next() == Some(family);
+    names.filter(is_of).collect()
 }
 
 /// Whether each image can be what it is said to be.
@@ -112,7 +124,7 @@ impl Recorded<'_> {
             let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
             record.is_some_and(|r| r.is_built_as(name, volume) && build::is_recorded_current(r))
         };
-        let volume = volumes.iter().find(is_it)?.clone();
+        let volume = volumes.iter().find(is_it)?.parse().ok()?;
         Some(Image { source: name.into(), volume })
     }
 }

@@ -27,7 +27,8 @@ impl Job<'_> {
         self.progress("virt-customize makes it ready, unless it has cloud-init");
         let answer = self.order(&format!("customize {CUSTOMIZING}\n{}\n", setup()))?;
         if answer.is_done() {
-            return Ok(());
+            // A QEMU in which programs of the image ran had it open to write.
+            return self.judge(None);
         }
         if answer.status() == "large" {
             let what = format!("virt-customize works on a copy of image {}", self.name);
@@ -60,10 +61,14 @@ fn not_customized(name: &str, answer: &Answer) -> StepError {
     error.causes.extend(said.map(String::from).or_else(|| answer.said.last().cloned()));
     match answer.status() {
         "127" => error.hint("the hypervisor has no `virt-customize`; `maquette up` installs it where it knows the package manager"),
+        NO_PLACE => error.hint("the hypervisor runs no program from the pool, /var/lib/maquette or /root: mount the file system of one of them without `noexec`"),
         "124" => error.hint(format!("it was ended after {CUSTOMIZING} s; `libguestfs-test-tool` on the hypervisor says why")),
         _ => error.hint("`LIBGUESTFS_BACKEND=direct libguestfs-test-tool` on the hypervisor tells whether libguestfs works there; it needs a kernel in /boot with its modules"),
     }
 }
+
+/// Status of the order where no directory is found from which the program can be run that confines libguestfs' QEMU.
+const NO_PLACE: &str = "190";
 
 /// What an image has to have, by the words of `setup.sh`.
 const LACKS: [(&str, &str); 5] = [

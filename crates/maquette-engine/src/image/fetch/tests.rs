@@ -11,6 +11,7 @@ mod encrypted;
 mod kill_points;
 mod relay;
 mod servers;
+mod slow;
 
 fn image(path: &Path, size: &str) {
     let format = ["create", "-q", "-f", "qcow2", path.to_str().unwrap(), size];
@@ -30,7 +31,7 @@ fn bring_to(
 ) -> Result<(), StepError> {
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
-    let image = Image { source: source.into(), volume: "v.qcow2".into() };
+    let image = Image { source: source.into(), volume: "v.qcow2".parse().unwrap() };
     let pool =
         Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
     fetch(host, transfer, &image, &pool, smallest, &|| Ok(true), &context)
@@ -105,8 +106,8 @@ fn a_file_that_was_replaced_since_it_was_named_is_not_used() {
         let volume = super::super::source::resolve(path.to_str().unwrap(), Path::new("/nowhere"));
         let named = volume.unwrap().image;
         bring(&named).unwrap();
-        assert_eq!(left(pool.path()), std::slice::from_ref(&named.volume));
-        fs::remove_file(pool.path().join(&named.volume)).unwrap();
+        assert_eq!(left(pool.path()), [named.volume.as_str()]);
+        fs::remove_file(pool.path().join(named.volume.as_str())).unwrap();
     }
 }
 
@@ -262,6 +263,7 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
         [
             "sync -- POOL/records/a.new",
             "mv -f -- POOL/records/a.new POOL/records/a",
+            "sync -- POOL/records",
             "sync -- POOL/.v.part",
             "mv -f -T -- POOL/.v.part POOL/v",
             "sync -- POOL",
@@ -270,6 +272,21 @@ fn an_image_is_on_the_disk_before_it_has_its_name() {
     // The second line is for whoever asks for the image elsewhere.
     let recorded = fs::read_to_string(at("records/a.new")).unwrap();
     assert_eq!(recorded, format!("{}\nagent a b\n", at("v")));
+}
+
+/// Nobody would remove it.
+#[test]
+fn an_image_that_cannot_be_recorded_is_not_there() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    // A file where a directory would have to be.
+    let records = format!("{}/records", path.display());
+    let transfer = Transfer { records, ..Transfer::default() };
+    let source = path.to_str().unwrap();
+    let error = bring_to(&Local, &transfer, source, pool.path(), None).unwrap_err();
+    assert!(error.message.starts_with("cannot put in place image"), "{error:?}");
+    assert!(!pool.path().join("v.qcow2").exists());
 }
 
 /// The name of a mirror's may have a token in it that nobody was told.

@@ -30,7 +30,7 @@ fn killed_before_every_program_a_template_is_whole_or_made_again() {
     let (pool, records) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let transfer = Transfer {
         records: records.path().display().to_string(),
-        limits: Limits { stall: 2, patience: 30 },
+        limits: Limits { stall: 2, patience: 30, ..Limits::default() },
         ..Transfer::default()
     };
     let cancelled = AtomicBool::new(false);

@@ -217,7 +217,8 @@ impl Needle {
         let has = |at: u64, piece: &[u8]| matches.get(&at).is_some_and(|bytes| bytes == piece);
         let begin = |at: &u64| at.checked_sub(first.0).filter(|_| has(*at, &first.1));
         let begins = matches.keys().filter_map(begin);
-        let whole = begins.filter(|begin| rest.iter().all(|(at, piece)| has(begin + at, piece)));
+        let whole = begins
+            .filter(|begin| rest.iter().all(|(at, piece)| has(begin.saturating_add(*at), piece)));
         whole.map(|at| Found { at, kind: self.kind }).collect()
     }
 }

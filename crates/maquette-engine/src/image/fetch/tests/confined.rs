@@ -6,7 +6,8 @@ use super::*;
 
 /// Says in one line how it was called and what it may do, and fails.
 const TELLS: &str = r#"
-of() { awk -v name="$1:" '$1 == name { $1 = ""; print }' "/proc/$$/status"; }
+read -r self _ </proc/self/stat
+of() { awk -v name="$1:" '$1 == name { $1 = ""; print }' "/proc/$self/status"; }
 limits=$(awk '
     /^Max file size/ { file = $(NF - 2) "/" $(NF - 1) }
     /^Max address space/ { memory = $(NF - 2) "/" $(NF - 1) }
@@ -14,9 +15,9 @@ limits=$(awk '
     /^Max cpu time/ { time = $(NF - 2) "/" $(NF - 1) }
     /^Max core file size/ { core = $(NF - 2) "/" $(NF - 1) }
     END { print "file " file ", memory " memory ", files " files ", time " time ", core " core }
-' "/proc/$$/limits")
-names=$(tr '\0' '\n' <"/proc/$$/environ" | sed 's/=.*//' | sort | tr '\n' ' ')
-open=$(for file in /proc/$$/fd/*; do readlink "$file"; done | grep -c -e 'part\.lock$' -e '/orders (deleted)$')
+' "/proc/$self/limits")
+names=$(tr '\0' '\n' <"/proc/$self/environ" | sed 's/=.*//' | sort | tr '\n' ' ')
+open=$(for file in /proc/$self/fd/*; do readlink "$file"; done | grep -c -e 'part\.lock$' -e '/orders (deleted)$')
 echo "${0##*/} $*; $limits; user$(of Uid), group$(of Gid)," \
     "groups$(of Groups), capabilities$(of CapEff), none to come$(of NoNewPrivs); variables $names; ours open $open" >&2
 exit 1
@@ -156,4 +157,80 @@ fn neither_what_is_pushed_nor_what_is_made_of_it_fills_the_pool() {
     assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
     bring("echo '9000 * 4096'").unwrap();
     assert_eq!(left(pool.path()), ["v.qcow2"]);
+}
+
+/// It would have had the image open to write when that had been judged.
+#[test]
+fn what_a_program_has_started_ends_with_it() {
+    let pool = tempfile::tempdir().unwrap();
+    if !is_root(pool.path()) {
+        // Whoever is not root has no namespaces of his own.
+        return;
+    }
+    let programs = Programs::new(&[]);
+    let stays =
+        "sh -c 'read -r self _ </proc/self/stat; echo $self; exec sleep 100' &\nsleep 0.3\n";
+    programs.quiet("gzip", stays);
+    fs::set_permissions(programs.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+    let host = Dying::new(&programs, None);
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let place = place(&pool.path().display().to_string(), "v", &Transfer::default());
+    let (mut shell, _) = FetchShell::start(&host, &place, &context).unwrap();
+    fs::write(&place.part, "x").unwrap();
+    assert!(shell.order("unpack gzip 1000000", &mut |_| {}).unwrap().is_done());
+    let number = fs::read_to_string(&place.part).unwrap();
+    assert!(number.trim().parse::<u32>().is_ok(), "{number}");
+    assert!(!Path::new(&format!("/proc/{}", number.trim())).exists(), "{number} still runs");
+}
+
+/// It went on for up to an hour, and took room in a file that nobody sees.
+#[test]
+fn who_takes_over_ends_what_reads_an_image() {
+    use std::io::Write;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+    let (pool, locks) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let programs = Programs::new(&[]);
+    programs.quiet("gzip", "read -r self _ </proc/self/stat\necho $self\nexec sleep 100\n");
+    fs::set_permissions(programs.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+    let at = |name: &str| pool.path().join(name).display().to_string();
+    fs::write(at(".v.part"), "x").unwrap();
+    let mark = "fedcba9876543210";
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = Command::new("sh")
+        .args(["-euc", fetch_shell::SCRIPT, "sh", &at("v"), &at(".v.part"), "30", "", ""])
+        .env("PATH", format!("{}:{path}", programs.directory().display()))
+        .env("MAQUETTE_RUN", mark)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut orders = shell.stdin.take().unwrap();
+    orders.write_all(b"unpack gzip 1000000\n").unwrap();
+    let number = loop {
+        let said = fs::read_to_string(at(".v.part.new")).unwrap_or_default();
+        if let Some(number) = said.strip_suffix('\n') {
+            break number.to_string();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    // Somebody has had the environment's lock, and is gone; who takes it ends what he has left.
+    fs::write(locks.path().join("l"), format!("1 1 eve\n{mark}\n")).unwrap();
+    let next = Command::new("sh")
+        .args(["-c", include_str!("../../../../assets/lock.sh"), "sh"])
+        .args([locks.path().to_str().unwrap(), "l", "bob", "0", "take", "0123456789abcdef"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&next.stdout).contains("got "), "{next:?}");
+    let goes_on = || Path::new(&format!("/proc/{number}")).exists();
+    let begun = std::time::Instant::now();
+    while goes_on() && begun.elapsed() < std::time::Duration::from_secs(10) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(!goes_on(), "{number} still runs");
+    drop(orders);
+    let _ = shell.wait();
 }

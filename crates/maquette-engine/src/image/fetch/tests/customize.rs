@@ -19,8 +19,8 @@ fn tool(programs: &Programs, place: &Path, text: &str) {
 fn customized(host: &dyn Host, source: &Path, pool: &Path) -> Result<(), StepError> {
     let context =
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
-    let image =
-        Image { source: source.display().to_string(), volume: "v.qcow2".into() }.customized();
+    let image = Image { source: source.display().to_string(), volume: "v.qcow2".parse().unwrap() }
+        .customized();
     let pool =
         Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
     fetch(host, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context)
@@ -62,6 +62,21 @@ fn virt_customize_works_on_a_copy_and_the_image_as_it_comes_stays() {
     assert_eq!(size(&pool.path().join("v.qcow2")), 1 << 30);
 }
 
+/// Whoever escapes from the guest has the image open to write: what it says by then would be a guest's disk.
+#[test]
+fn what_virt_customize_has_made_is_judged_as_what_came() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let programs = Programs::new(&[]);
+    let text = "for word; do case $word in *.part.new) qemu-img create -q -u -f qcow2 -F raw \
+        -b /etc/passwd \"$word\" 1G ;; esac; done\n";
+    tool(&programs, here.path(), text);
+    let error = customized(&Dying::new(&programs, None), &path, pool.path()).unwrap_err();
+    assert!(error.causes[0].contains("refers to another file"), "{error:?}");
+    assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
+}
+
 /// A guest of libguestfs that does not start with KVM starts without.
 #[test]
 fn where_kvm_is_broken_virt_customize_does_without() {
@@ -98,7 +113,7 @@ fn the_emulator_that_works_on_an_image_is_nobody_and_gets_the_image_alone() {
     programs.quiet(
         "qemu-system-x86_64",
         "id -u; id -G; ulimit -c; for word; do echo \"$word\"; case $word in\n\
-         file=*) image=${word#file=}; printf x | dd bs=1 seek=70000 conv=notrunc of=\"${image%%,*}\" ;;\n\
+         file=*) image=${word#file=}; printf x | dd bs=1 seek=300000 conv=notrunc of=\"${image%%,*}\" ;;\n\
          /proc/*) cat \"$word\"; echo ;; esac; done\n",
     );
     let text = format!(
@@ -124,7 +139,101 @@ fn the_emulator_that_works_on_an_image_is_nobody_and_gets_the_image_alone() {
     assert_eq!(said[7], "file=/proc/self/fd/3,cache=writeback,id=hd0");
     assert_eq!(said[10..], ["a  b"], "{said:?}");
     let made = fs::read(pool.path().join("v.customized.qcow2")).unwrap();
-    assert_eq!(made[70000], b'x');
+    assert_eq!(made[300_000], b'x');
+}
+
+/// A host with file systems from which nothing is run.
+struct NoExec<'a> {
+    host: Dying<'a>,
+    /// A directory on such a one.
+    pool: &'a Path,
+    /// How root's own directories are mounted.
+    others: &'a str,
+}
+
+impl NoExec<'_> {
+    fn mounted(&self, command: &Command) -> Command {
+        const MOUNT: &str = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,noexec \"$1\"\n\
+            for place in /var/lib/maquette /root; do\n\
+            [ ! -d $place ] || mount -t tmpfs -o \"$2\" none $place\ndone\nshift 2; exec \"$@\"";
+        let mount = ["-m", "--propagation", "private", "sh", "-euc", MOUNT, "sh"];
+        let mut all = Command::new("unshare").args(mount);
+        all.args.extend([self.pool.display().to_string(), self.others.into()]);
+        all.args.push(command.program.clone());
+        all.args.extend(command.args.iter().cloned());
+        all.env.clone_from(&command.env);
+        all
+    }
+}
+
+impl Host for NoExec<'_> {
+    fn run(
+        &self,
+        command: &Command,
+        on_line: &mut dyn FnMut(&str),
+    ) -> Result<crate::host::Output, crate::host::HostError> {
+        self.host.run(&self.mounted(command), on_line)
+    }
+
+    fn spawn(&self, command: &Command) -> Result<std::process::Child, crate::host::HostError> {
+        self.host.spawn(&self.mounted(command))
+    }
+
+    fn feed(
+        &self,
+        command: &Command,
+        input: &mut dyn FnMut(&mut dyn std::io::Write) -> std::io::Result<()>,
+    ) -> Result<(), crate::host::HostError> {
+        self.host.feed(&self.mounted(command), input)
+    }
+
+    fn read_tail(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, crate::host::HostError> {
+        self.host.read_tail(path, limit)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.host.exists(path)
+    }
+
+    fn answers(&self, _: std::net::SocketAddr) -> bool {
+        false
+    }
+}
+
+/// libguestfs said that it could not start its QEMU where the pool is on such a file system, and not why.
+#[test]
+fn an_emulator_that_cannot_be_run_from_the_pool_is_run_from_elsewhere() {
+    if !rustix::process::geteuid().is_root() {
+        // Whoever is not root has QEMU started as it is.
+        return;
+    }
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let programs = Programs::new(&[]);
+    for directory in [here.path(), programs.directory()] {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
+    }
+    programs.quiet("qemu-system-x86_64", "id -u\n");
+    let text = format!(
+        "echo \"$LIBGUESTFS_HV\" >{0}/where\n\"$LIBGUESTFS_HV\" -version >{0}/emulator\n",
+        here.path().display()
+    );
+    tool(&programs, here.path(), &text);
+    let bring = |others| {
+        let host = NoExec { host: Dying::new(&programs, None), pool: pool.path(), others };
+        customized(&host, &path, pool.path())
+    };
+    bring("mode=700").unwrap();
+    assert_eq!(left(pool.path()), ["v.customized.qcow2"]);
+    let read = |name: &str| fs::read_to_string(here.path().join(name)).unwrap();
+    let place = read("where");
+    assert!(["/var/lib/maquette/.", "/root/."].iter().any(|p| place.starts_with(p)), "{place}");
+    assert_eq!(read("emulator"), "65534\n");
+    fs::remove_file(pool.path().join("v.customized.qcow2")).unwrap();
+    let error = bring("noexec").unwrap_err();
+    assert!(error.hints.iter().any(|hint| hint.contains("without `noexec`")), "{error:?}");
+    assert!(left(pool.path()).iter().all(|name| name.ends_with(".part")), "{error:?}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn killed_before_every_program(
     let records = tempfile::tempdir().unwrap();
     let transfer = Transfer {
         records: records.path().display().to_string(),
-        limits: Limits { stall: 2, patience: 30 },
+        limits: Limits { stall: 2, patience: 30, ..Limits::default() },
         ..Transfer::default()
     };
     let fetched = |host: &dyn Host| bring_to(host, &transfer, source, place.pool.path(), None);
@@ -112,7 +112,8 @@ fn killed_before_every_program_a_customized_image_is_whole_and_customized() {
     let customized = |host: &dyn Host| {
         let context =
             StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
-        let image = Image { source: source.clone(), volume: "v.qcow2".into() }.customized();
+        let image =
+            Image { source: source.clone(), volume: "v.qcow2".parse().unwrap() }.customized();
         let path = pool.path().display().to_string().parse().unwrap();
         let pool = Pool { name: "p".parse().unwrap(), path };
         fetch(host, &transfer, &image, &pool, None, &|| Ok(true), &context)
@@ -171,7 +172,7 @@ wait $!
 fn killed_in_the_middle_of_a_transfer_the_next_run_goes_on() {
     let place = Place::new();
     let curl = ["/usr/bin/curl", "/bin/curl"].into_iter().find(|file| Path::new(file).exists());
-    let limits = Limits { stall: 30, patience: 30 };
+    let limits = Limits { stall: 30, patience: 30, ..Limits::default() };
     let transfer = Transfer { limits, ..Transfer::default() };
     let fetched =
         |host: &dyn Host, source: &str| bring_to(host, &transfer, source, place.pool.path(), None);

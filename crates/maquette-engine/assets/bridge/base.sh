@@ -7,9 +7,9 @@
 #   look STATE BRIDGE NIC                         tells what would keep it from joining, and changes nothing
 #   join STATE BRIDGE NIC STP ADDRESS MTU LIMIT [here]   arms the way back and makes the change
 #   leave STATE [LIMIT [here]]                    the same, for taking the NIC out again
-#   confirm STATE                                 keeps either; `confirm-here` is for whoever asks on this very
+#   confirm STATE joined|gone                     keeps either; `confirm-here` is for whoever asks on this very
 #                                                 machine, as `here` says: it has to reach its gateway
-#   outcome STATE                                 waits for what becomes of it
+#   outcome STATE [joined|gone]                   waits for what becomes of it
 #   undo STATE                                    puts back, by hand, what could not be put back
 #   watch, guard, apply STATE …                   the processes of their own, and what they run
 #
@@ -30,7 +30,15 @@ managed_limit=120
 kernel_limit=30
 
 get() { cat "$state/$1" 2>/dev/null || :; }
-put() { printf '%s\n' "$2" > "$state/$1.new" && mv -f "$state/$1.new" "$state/$1"; }
+put() { printf '%s\n' "$2" > "$state/$1.new" && keep "$1"; }
+# What was written as NAME.new is NAME, also through a power cut.
+keep() {
+    settle "$state/$1.new" && mv -f "$state/$1.new" "$state/$1"
+}
+settle() { sync "$@" 2>/dev/null || sync; }
+# What is noted goes. Whoever is killed meanwhile leaves something without a NIC, which counts as nothing.
+forget() { rm -f "$state/nic" && rm -rf "$state"; }
+is_noted() { [ -s "$state/nic" ] && [ -e "$state/before" ]; }
 # What is said to the other side of a pipe, should there be one.
 say() {
     [ -p "$state/result" ] || return 0
@@ -46,7 +54,7 @@ write_file() {
     temporary=$(dirname "$target")/.$(basename "$target").maquette
     rm -f "$temporary"
     if [ -e "$target" ]; then cp -p "$target" "$temporary"; else (umask 022 && : > "$temporary"); fi
-    cat > "$temporary" && { sync "$temporary" 2>/dev/null || sync; } && mv -f "$temporary" "$target"
+    cat > "$temporary" && settle "$temporary" && mv -f "$temporary" "$target"
 }
 
 # Processes are known by number and start time: a number alone may be somebody else's by now.

@@ -48,8 +48,7 @@ ifupdown_keep() {
         }
         { print }' "$file" > "$state/file.new"
     # Known before it is written, so that whoever comes after a crash knows which lines are ours.
-    sync "$state/ifupdown.lines.new" 2>/dev/null || sync
-    mv "$state/ifupdown.lines.new" "$state/ifupdown.lines"
+    keep ifupdown.lines
     write_file "$file" < "$state/file.new"
     # It knows the NIC as up, and the bridge shall be in its place.
     ifupdown_state "$nic" "$bridge"

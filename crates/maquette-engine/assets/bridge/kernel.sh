@@ -97,7 +97,7 @@ take() {
     link "$(get nic)" > "$state/$1.new/link"
     uppers "$(get nic)" > "$state/$1.new/uppers"
     rm -rf "${state:?}/$1"
-    sync "$state/$1.new"/* 2>/dev/null || sync
+    settle "$state/$1.new"/*
     mv "$state/$1.new" "$state/$1"
 }
 # The same with the bridge in the NIC's place, or the NIC in the bridge's.

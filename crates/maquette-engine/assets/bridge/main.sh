@@ -10,13 +10,36 @@ apply_join() {
     *) kernel_join ;;
     esac
 }
-# What there was before; but where addresses are leased, what the bridge has by now.
+# Lines of the first file that are not in the second, whoever asked whether an address is somebody else's.
+minus() {
+    awk "$lines"'
+        function key(line) { line = plain(line); gsub(/ nodad/, "", line); return line }
+        FILENAME == ARGV[1] { there[key($0)]; next } !(key($0) in there)' "$2" "$1"
+}
+# What there was before, but for what has changed on the bridge since that was kept: an address that somebody has given it, or
+# a lease, is the NIC's; one that he took away is nobody's. What routers tell comes by itself.
 target_of_leaving() {
     bridge=$(get bridge) nic=$(get nic)
     rm -rf "${state:?}/target"
+    # Somebody has taken the NIC out of the bridge already, in which something else is.
+    if [ ! -e "/sys/class/net/$bridge/brif/$nic" ]; then take target "$nic"; return 0; fi
     cp -a "$state/before" "$state/target"
-    if ! grep -q ' valid_lft ' "$state/before/addresses4"; then return 0; fi
     exchanged with target.now "$bridge" "$nic" ''
+    if [ -e "$state/kept" ]; then
+        exchanged kept target.kept "$bridge" "$nic" ''
+        for file in addresses4 addresses6 routes4 routes6 rules4 rules6 neighbours; do
+            minus "$state/target.kept/$file" "$state/target.now/$file" > "$state/gone"
+            minus "$state/target.now/$file" "$state/target.kept/$file" | grep -v -E ' (mngtmpaddr|proto (ra|kernel_ra))( |$)' > "$state/came" || :
+            {
+                minus "$state/before/$file" "$state/gone" | awk -v file="$file" '
+                    FILENAME == ARGV[1] { came[$1]; next } file !~ /^addresses/ || !($1 in came)' "$state/came" -
+                minus "$state/came" "$state/before/$file"
+            } > "$state/target/$file"
+        done
+        return 0
+    fi
+    # It was kept by an older version, which did not note that.
+    if ! grep -q ' valid_lft ' "$state/before/addresses4"; then return 0; fi
     for file in addresses4 routes4; do
         own=$(get address)
         grep -v -F -e "${own:-no address of our own} " "$state/target.now/$file" > "$state/target/$file" || :
@@ -40,6 +63,7 @@ apply_leave() {
 }
 # What is kept only once it is confirmed.
 finish_join() {
+    take kept "$(get bridge)"
     case $(get manager) in
     networkmanager) nm_keep ;;
     networkd) networkd_keep ;;
@@ -71,7 +95,7 @@ conclude() {
     leaving)
         if [ $code = 0 ]; then
             say "$said"
-            rm -rf "$state"
+            forget
             # The last one takes the script along.
             ! rmdir "$(dirname "$state")" 2>/dev/null || rm -f "$(dirname "$(dirname "$state")")/bridge.sh"
         else
@@ -93,7 +117,7 @@ watch() {
     alone guard guard "$state" "$(get run)"
     timeout 15 cat "$state/armed" 8>&- | grep -q armed || {
         say "the way back could not be armed, so that nothing was changed"
-        [ "$1" = leaving ] || rm -rf "$state"
+        [ "$1" = leaving ] || forget
         exit 1
     }
     put phase "$1"
@@ -102,7 +126,7 @@ watch() {
     said=$(timeout -k 5 "$(limit_of_change)" sh "$state/script" apply "$state" 2>&1) || code=$?
     if [ $code != 0 ]; then
         [ $code -lt 124 ] || said="it took longer than $(limit_of_change) s. $said"
-        if back_once; then
+        if there && back_once; then
             say "$said
 everything is as it was before"
             rm -f "$state/result"
@@ -137,14 +161,16 @@ guard() {
     # Another run may have begun in the meantime, or all may be well.
     [ "$(get run)" = "$1" ] || exit 0
     case $(get phase) in joining | leaving) ;; *) exit 0 ;; esac
+    # Killed while what was noted went, since all was as before.
+    is_noted || { forget; exit 0; }
     if [ -e "$state/decided" ]; then conclude; else put_back; fi
 }
 # What a run that was interrupted has begun is ended by us.
 take_over() {
-    case $(get phase) in
-    joining | leaving) ;;
+    case $(get phase):$(! is_noted || echo noted) in
+    joining:noted | leaving:noted) ;;
     *)
-        # Who has kept it may still be telling that to somebody who died.
+        # Who has kept it may still be telling that to somebody who died, or takes away what was noted.
         [ -e "$state/maker" ] || return 0
         exec 8>> "$state/maker"
         flock -w 60 8 || { echo "another run is changing $(get nic)" >&2; return 1; }
@@ -157,7 +183,8 @@ take_over() {
     exec 8>> "$state/maker"
     flock -w 200 8 || { echo "another run is changing $(get nic)" >&2; return 1; }
     if [ -e "$state/decided" ]; then conclude; return 0; fi
-    if ! back_once; then
+    # A NIC that is away may come again: what it had is kept, unless somebody wants it out for good.
+    if ! { [ "$verb" = leave ] || there; } || ! back_once; then
         alone guard guard "$state" "$(get run)"
         echo "$(get nic) could not be put back from an earlier run: $(get trouble). What was before is in $state; \`sh $state/script undo $state\` tries again" >&2
         return 1
@@ -179,6 +206,7 @@ adopt() {
     : > "$state/before.new/nexthops"
     : > "$state/before.new/uppers"
     echo "mtu $(get mtu) up" > "$state/before.new/link"
+    settle "$state/before.new"/*
     mv "$state/before.new" "$state/before"
     [ ! -e "$state/confirmed" ] || put phase joined
 }
@@ -186,7 +214,12 @@ pipes() {
     rm -f "$state/decision" "$state/result" "$state/armed" "$state/decided"
     mkfifo "$state/decision" "$state/result" "$state/armed"
 }
-script_here() { cp "$0" "$state/script.new" && mv -f "$state/script.new" "$state/script"; }
+# The script, as this began: whoever has just taken the last bridge away may be at removing it.
+[ ! -f "$0" ] || exec 7< "$0"
+script_here() {
+    cat "/proc/$$/fd/7" > "$state/script.new" && keep script || return
+    [ -e "$0" ] || { cp "$state/script" "$0.new" && chmod 700 "$0.new" && settle "$0.new" && mv -f "$0.new" "$0"; }
+}
 ask() {
     exec 9>&-
     alone watcher watch "$state" "$1"
@@ -218,9 +251,10 @@ answers() {
     done
     [ "$again" = 0 ]
 }
+# $1: where they are noted  $2: the interface
 gateways() {
     for family in 4 6; do
-        sed -n '/^default /{s/\\/ /g;p;}' "$state/before/routes$family" | awk -v nic="$(get nic)" '
+        sed -n '/^default /{s/\\/ /g;p;}' "$state/$1/routes$family" | awk -v nic="$2" '
             { for (i = 2; i < NF; i++) { if ($i == "via") gate = $(i + 1); if ($i == "dev" && $(i + 1) == nic && gate ~ /[.:]/) { print gate; gate = "" } } }'
     done | sort -u
 }
@@ -243,11 +277,11 @@ reaches() {
     return 1
 }
 note_gateways() {
-    gateways > "$state/gateways.all"
+    gateways "$1" "$2" > "$state/gateways.all"
     : > "$state/gateways"
-    [ "$2" = here ] || itself || return 0
+    [ "$3" = here ] || itself || return 0
     while read -r gateway; do
-        if answers_now "$gateway" "$1" </dev/null; then echo "$gateway" >> "$state/gateways"; fi
+        if answers_now "$gateway" "$2" </dev/null; then echo "$gateway" >> "$state/gateways"; fi
     done < "$state/gateways.all"
 }
 # Nothing is taken away from what works for a question that comes before the change.
@@ -260,6 +294,15 @@ answers_now() {
         sleep 0.5
     done
     [ "$again" = 0 ]
+}
+
+# Whether a bridge is as it was to be.
+is_done() {
+    case $1 in
+    joined) [ -e "$state/confirmed" ] && [ -e "/sys/class/net/$(get bridge)/brif/$(get nic)" ] ;;
+    gone) [ ! -e "$state/nic" ] ;;
+    *) return 1 ;;
+    esac
 }
 
 case $verb in
@@ -278,13 +321,15 @@ join)
     adopt
     # What a run that was interrupted has begun, or a restart of the hypervisor has left of it.
     take_over
-    if [ -e "$state/before" ]; then
+    if is_noted; then
         if [ -e "/sys/class/net/$(get bridge)" ] || [ "$(get manager)" != none ]; then
-            put phase joining
-            back_once || { echo "$nic could not be put back: $(get trouble)" >&2; exit 1; }
+            # It was kept, and is not in the bridge: somebody has taken it out, and given it what it has.
+            if [ -e "$state/confirmed" ] && [ ! -e "/sys/class/net/$(get bridge)/brif/$nic" ]; then put boot over; fi
+            { there && put phase joining && back_once; } || { echo "$nic could not be put back: $(get trouble)" >&2; exit 1; }
         fi
     fi
     mkdir -p "$state"
+    rm -f "$state/nic"
     find "$state" -mindepth 1 ! -name lock -delete
     exec 9> "$state/lock"
     flock -w 60 9 || exit 1
@@ -307,14 +352,15 @@ join)
     put wanted-mtu "${mtu:-$(get mtu)}"
     put carrier "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null || echo 0)"
     put manager "$(manager "$nic")"
+    put boot "$(cat /proc/sys/kernel/random/boot_id)"
     take before "$nic"
-    note_gateways "$nic" "${9:-}"
+    note_gateways before "$nic" "${9:-}"
     pipes
     ask joining
     ;;
 leave)
     if [ ! -e "$state/nic" ]; then
-        # One that was killed before it had noted anything; who has the lock is about to.
+        # One that was killed before it had noted anything, or while that went; who has the lock is about to.
         [ -d "$state" ] || exit 0
         exec 9> "$state/lock"
         if flock -n 9 && [ ! -e "$state/nic" ]; then rm -rf "$state"; fi
@@ -329,9 +375,9 @@ leave)
     bridge=$(get bridge) nic=$(get nic)
     put limit "${3:-$(get limit)}"
     # The NIC is gone, or nothing is in the bridge by now: a file may be all that is left.
-    if [ "$(get phase)" = left ] || [ ! -e "/sys/class/net/$nic" ] || [ ! -e "/sys/class/net/$bridge" ]; then
+    if [ "$(get phase)" = left ] || [ ! -e "/sys/class/net/$nic" ] || [ -z "$(ls "/sys/class/net/$bridge/brif" 2>/dev/null)" ]; then
         put phase leaving
-        if [ ! -e "/sys/class/net/$bridge" ] && [ "$(get manager)" = networkd ]; then networkd_forget; fi
+        if [ ! -e "/sys/class/net/$bridge/brif/$nic" ] && [ "$(get manager)" = networkd ]; then networkd_forget; fi
         rm -f "$state/result"
         if ! out=$(sh "$state/script" finish "$state" 2>&1); then
             put phase left
@@ -342,15 +388,23 @@ leave)
         exit 0
     fi
     take with "$bridge"
-    note_gateways "$bridge" "${4:-}"
+    put boot "$(cat /proc/sys/kernel/random/boot_id)"
+    note_gateways with "$bridge" "${4:-}"
     pipes
     ask leaving
     ;;
 confirm | confirm-here)
-    case $(get phase) in '' | joined) exit 0 ;; esac
+    late="it was not confirmed in time, and is put back"
+    case $(get phase) in
+    '' | joined)
+        # Nothing was to be done, or all was put back in the meantime.
+        if is_done "${3:-}"; then exit 0; fi
+        echo "$late" >&2
+        exit 1
+        ;;
+    esac
     if itself; then verb=confirm-here; fi
     [ "$verb" = confirm ] || reaches
-    late="it was not confirmed in time, and is put back"
     [ -p "$state/decision" ] || { echo "$late" >&2; exit 1; }
     exec 8>> "$state/maker"
     timeout 5 sh -c 'echo keep > "$1"' sh "$state/decision" 8>&- || { echo "$late" >&2; exit 1; }
@@ -362,12 +416,19 @@ confirm | confirm-here)
 outcome)
     # Out of the bridge, but for a file: nothing is put back.
     if [ "$(get phase)" = left ]; then echo left; exit 0; fi
+    said=
     if [ -p "$state/result" ]; then
         exec 8>> "$state/maker"
-        timeout 60 cat "$state/result" 8>&- || :
+        said=$(timeout 60 cat "$state/result" 8>&-) || :
+        [ -z "$said" ] || printf '%s\n' "$said"
         flock -w 5 8 || :
     fi
     [ ! -s "$state/trouble" ] || get trouble
+    # Whoever has put it back has just said so.
+    [ -z "$said" ] || exit 0
+    case $(get phase):${3:-} in
+    :joined | joined:gone) is_done "$3" || [ -s "$state/trouble" ] || [ -e "$state/watcher" ] || echo reverted ;;
+    esac
     ;;
 watch) watch "$3" ;;
 guard) guard "$3" ;;

@@ -24,6 +24,7 @@ networkd_files() {
         [ -z "$(get address)" ] || printf '[Address]\nAddress=%s\n' "$(get address)"
         awk '/^\[/ { match_section = ($0 == "[Match]") } !match_section' "$state/networkd.file"
     } > "$state/ours/05-maquette-$bridge.network"
+    settle "$state/ours"/*
     for name in $(networkd_names); do
         if [ "${2:-}" = missing ] && [ -e "$directory/$name" ]; then continue; fi
         write_file "$directory/$name" < "$state/ours/$name"
@@ -31,7 +32,7 @@ networkd_files() {
 }
 networkd_apply() { networkctl reload && networkctl reconfigure "$@"; }
 networkd_join() {
-    [ -e "$state/networkd.file" ] || cp "$(networkd_file "$(get nic)")" "$state/networkd.file"
+    [ -s "$state/networkd.file" ] || { cp "$(networkd_file "$(get nic)")" "$state/networkd.file.new" && keep networkd.file; }
     kernel_join
     networkd_files /run/systemd/network
     networkd_apply "$(get nic)" "$(get bridge)"

@@ -65,8 +65,8 @@ nm_keep() {
     # A change that is not temporary saves the profile.
     for name in "maquette-$(get bridge)" "maquette-$(get nic)"; do
         nm connection modify "$name" connection.autoconnect yes
-        nm_look "$name" > "$state/nm.new"
-        mv -f "$state/nm.new" "$state/nm.$name"
+        nm_look "$name" > "$state/nm.$name.new"
+        keep "nm.$name"
     done
 }
 # The NIC's own profile again. Ours stay until that is confirmed.

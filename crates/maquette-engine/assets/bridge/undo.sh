@@ -17,9 +17,35 @@ settles() {
 }
 # Nobody asks the manager anew, which would take away what is there, where nothing is lacking.
 stays() { [ -e "$state/by-hand" ] && nm_has "$2" && ! lacks "$1" "$2"; }
+# Whether the kernel has nothing of the change any more, since the machine was started again: what the NIC has now is what
+# somebody or something gave it since then.
+is_over() {
+    was=$(get boot)
+    [ -n "$was" ] && [ "$was" != "$(cat /proc/sys/kernel/random/boot_id)" ]
+}
+undo_files_of_join() {
+    case $(get manager) in
+    networkmanager) nm_delete || : ;;
+    networkd) networkd_forget ;;
+    ifupdown) ifupdown_forget ;;
+    esac
+    [ -n "$(ls "/sys/class/net/$(get bridge)/brif" 2>/dev/null)" ] || ip link delete dev "$(get bridge)" 2>/dev/null || :
+}
+undo_files_of_leave() {
+    [ ! -e "/sys/class/net/$(get bridge)/brif/$(get nic)" ] || return 0
+    case $(get manager) in
+    networkmanager) nm_up || echo "NetworkManager has not started the bridge's profiles" >&2 ;;
+    networkd)
+        networkd_unforget
+        networkctl reload || :
+        networkctl reconfigure "$(get nic)" "$(get bridge)" || :
+        ;;
+    esac
+}
 undo_join() {
     nic=$(get nic)
     [ -e "/sys/class/net/$nic" ] || { ip link delete dev "$(get bridge)" 2>/dev/null || :; return 0; }
+    if is_over && [ ! -e "/sys/class/net/$(get bridge)/brif/$nic" ]; then undo_files_of_join; return 0; fi
     ! stays before "$nic" || return 0
     case $(get manager) in
     networkmanager) nm_forget || echo "NetworkManager has not started the profile $(get profile)" >&2 ;;
@@ -45,6 +71,7 @@ undo_join() {
 undo_leave() {
     bridge=$(get bridge) nic=$(get nic)
     [ -e "/sys/class/net/$nic" ] || return 0
+    if is_over; then undo_files_of_leave; return 0; fi
     [ ! -e "/sys/class/net/$bridge/brif/$nic" ] || ! stays with "$bridge" || return 0
     case $(get manager) in
     networkmanager)
@@ -85,11 +112,18 @@ back_once() {
     mv -f "$state/trouble.new" "$state/trouble"
     return $code
 }
+# A NIC may be away for a moment, as while its driver is loaded anew: nothing can be given back then, and nothing is forgotten.
+# Whoever asks by hand, or for the next change, knows whether it comes again.
+there() {
+    [ ! -e "/sys/class/net/$(get nic)" ] || return 0
+    echo "there is no NIC $(get nic)" > "$state/trouble"
+    return 1
+}
 put_back() {
     pause=1
-    until back_once; do
+    until there && back_once; do
         # Somebody has taken away what was noted, and all that could be done with it.
-        [ -e "$state/before" ] || exit 1
+        is_noted || exit 1
         log "$(get nic) and $(get bridge) are not as before yet; the next try is in $pause s. What was before is in $state; \`sh $state/script undo $state\` tries at once. $(get trouble)"
         # Nobody holds anything while he sleeps: should he be killed, another goes on at once.
         sleep "$pause" 8>&-
@@ -106,7 +140,7 @@ settled() {
         tidy
     else
         say reverted
-        rm -rf "$state"
+        forget
     fi
 }
-tidy() { rm -rf "$state/run" "$state/decided" "$state/watcher" "$state/guard" "$state/decision" "$state/result" "$state/armed" "$state/trouble" "$state/with" "$state/target" "$state/target.now" "$state/by-hand" "$state/aside" "$state"/batch*; }
+tidy() { rm -rf "$state/run" "$state/decided" "$state/watcher" "$state/guard" "$state/decision" "$state/result" "$state/armed" "$state/trouble" "$state/with" "$state/target" "$state/target.now" "$state/target.kept" "$state/gone" "$state/came" "$state/by-hand" "$state/aside" "$state"/batch*; }

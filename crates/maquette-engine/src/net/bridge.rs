@@ -45,7 +45,7 @@ pub fn join(
     let failed = |e: HostError| StepError::new(message.clone()).because(e);
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
     check(host, &joining(bridge, uplink, here(host))).map_err(failed)?;
-    confirm(host, bridge, context).map_err(|failure| {
+    confirm(host, bridge, JOINED, context).map_err(|failure| {
         let failure = StepError { message: message.clone(), ..failure };
         failure.hint(format!(
             "is {nic} the right NIC, and does its switch port take more than one MAC address?"
@@ -89,8 +89,17 @@ fn joining(bridge: &str, uplink: &Uplink, here: &str) -> Command {
     ])
 }
 
+/// What is confirmed: that the NIC is in the bridge, or out of it. One that was put back is not taken for done.
+const JOINED: &str = "joined";
+const GONE: &str = "gone";
+
 /// Comes back to the hypervisor over a connection of its own, and keeps the change.
-fn confirm(host: &dyn Host, bridge: &str, context: &StepContext<'_>) -> Result<(), StepError> {
+fn confirm(
+    host: &dyn Host,
+    bridge: &str,
+    wanted: &str,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
     let (verb, doing, why) = if host.is_here() {
         let why = "after it was done, this machine could not reach its gateway";
         ("confirm-here", "reaching the gateway", why)
@@ -98,13 +107,13 @@ fn confirm(host: &dyn Host, bridge: &str, context: &StepContext<'_>) -> Result<(
         let why = "after it was done, the hypervisor could not be reached with a new connection";
         ("confirm", "reaching the hypervisor anew", why)
     };
-    let confirm = command(verb, bridge);
+    let confirm = command(verb, bridge).arg(wanted);
     (context.progress)(doing.into());
     // Nothing to confirm where all was as it should be already.
     let confirmed = host.run_anew(&confirm).and_then(|output| output.success(&confirm));
     let Err(error) = confirmed else { return Ok(()) };
     (context.progress)("waiting until everything is put back".into());
-    let outcome = check(host, &command("outcome", bridge)).unwrap_or_default();
+    let outcome = check(host, &command("outcome", bridge).arg(wanted)).unwrap_or_default();
     let mut failure = StepError::new(String::new()).because(error);
     // It may be that only a file of the host's could not be given back: that is said by the script.
     match outcome.trim() {
@@ -152,7 +161,7 @@ pub fn put_back(
     host.write(PATH, SCRIPT.as_bytes(), 0o700).map_err(failed)?;
     let leave = command("leave", bridge).args([LIMIT.to_string(), here(host).into()]);
     check(host, &leave).map_err(failed)?;
-    confirm(host, bridge, context)
+    confirm(host, bridge, GONE, context)
         .map_err(|failure| StepError { message: message.clone(), ..failure })
 }
 
@@ -272,6 +281,35 @@ mod tests {
         assert!(is_refused && why.contains("zone drop, and bridge br0"), "{why}");
     }
 
+    /// A login may take longer than the hypervisor waits: by then all is as it was, and `up` went on without the bridge.
+    #[test]
+    fn what_was_put_back_meanwhile_is_not_confirmed() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = directory.path().join("bridge.sh");
+        let state = directory.path().join("br0");
+        let asked = |verb: &str, wanted: &str| {
+            let state = state.display().to_string();
+            let args = [script.display().to_string(), verb.into(), state, wanted.into()];
+            let command = Command::script(CALL, args);
+            crate::host::Local.run(&command, &mut |_| {}).unwrap()
+        };
+        let confirmed = |wanted| asked("confirm", wanted).status == Some(0);
+        // With the last bridge the script went as well: then there is none.
+        assert!(confirmed(GONE) && !confirmed(JOINED));
+        std::fs::write(&script, SCRIPT).unwrap();
+        assert!(confirmed(GONE) && !confirmed(JOINED));
+        assert_eq!(asked("outcome", JOINED).stdout, "reverted\n");
+        // It is still noted as joined, and it is not in the bridge.
+        std::fs::create_dir(&state).unwrap();
+        for (name, text) in
+            [("nic", "lo"), ("bridge", "mqnone"), ("phase", "joined"), ("confirmed", "")]
+        {
+            std::fs::write(state.join(name), format!("{text}\n")).unwrap();
+        }
+        assert!(!confirmed(GONE) && !confirmed(JOINED));
+        assert_eq!(asked("outcome", GONE).stdout, "reverted\n");
+    }
+
     #[test]
     fn a_nic_is_put_into_a_bridge_as_its_network_says() {
         let uplink = Uplink {
@@ -280,7 +318,7 @@ mod tests {
             address: Some("10.9.0.1/24".parse().unwrap()),
             stp: true,
             guard: true,
-            mtu: Some(9000),
+            mtu: "9000".parse().ok(),
         };
         let words = joining("br0", &uplink, "").args;
         let told = |value: &str| words.iter().any(|word| word == value);

@@ -30,7 +30,7 @@ ip link set v0 up
 ip address add 10.1.0.2/24 brd + dev v0
 ip address add 2001:db8:1::2/64 dev v0 nodad
 ip route add 10.5.0.1 dev v0 scope link
-ip route add default via 10.1.0.1 dev v0
+ip route add default via 10.5.0.1 dev v0
 exec "$@""#;
 
 const CALLED: [&str; 10] =

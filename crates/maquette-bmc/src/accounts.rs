@@ -230,13 +230,29 @@ impl Accounts {
 
     /// Makes an account, with the lowest number that is free.
     pub fn add(&mut self, name: &str, password: Secret, role: Role) -> Result<u8, Refused> {
-        let name = checked_name(name)?.to_string();
+        let free = (2..=MOST as u8 + 1).find(|id| self.get(*id).is_none());
+        self.add_at(free, name, password, role)
+    }
+
+    /// An error if no account can be made with a name.
+    pub fn takes_name(&self, name: &str) -> Result<(), Refused> {
+        let name = checked_name(name)?;
+        if self.named(name).is_some() { Err(Refused::Taken) } else { Ok(()) }
+    }
+
+    /// Makes an account, with a number that is free.
+    pub fn add_at(
+        &mut self,
+        id: Option<u8>,
+        name: &str,
+        password: Secret,
+        role: Role,
+    ) -> Result<u8, Refused> {
+        self.takes_name(name)?;
         checked_password(&password)?;
-        if self.named(&name).is_some() {
-            return Err(Refused::Taken);
-        }
-        let most = MOST as u8 + 1;
-        let id = (2..=most).find(|id| self.get(*id).is_none()).ok_or(Refused::Full)?;
+        let name = name.to_string();
+        let numbered = |id: &u8| (2..=MOST as u8 + 1).contains(id) && self.get(*id).is_none();
+        let id = id.filter(numbered).ok_or(Refused::Full)?;
         self.serials += 1;
         let (enabled, must_change, generation, serial) = (true, false, 0, self.serials);
         self.all.push(Account {

@@ -20,7 +20,7 @@ pub use kept::Keeper;
 pub use log::{Entry, Log, What};
 pub use press::Outcome;
 use press::{Plan, Restart};
-pub use watchdog::{Timeout, Watchdog};
+pub use watchdog::{NMI, Timeout, Watchdog};
 
 /// For how long a boot device holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +158,12 @@ pub struct State {
     /// Since when that is tried again.
     #[serde(skip)]
     owed_since: Option<u64>,
+    /// What the machine that runs tries first at each boot, as it was started.
+    #[serde(default)]
+    first: Option<Device>,
+    /// When it was reset last by a press.
+    #[serde(skip)]
+    reset: Option<Duration>,
     /// What a start that is under way has taken out of the above.
     starting: Option<Plan>,
     /// The same of a start of which nobody knows whether it has worked: the service ended meanwhile.
@@ -167,6 +173,24 @@ pub struct State {
     seen: Option<Power>,
     #[serde(skip)]
     look: u64,
+}
+
+impl State {
+    /// Has the next start be with a firmware, where `now` is the one that there is. What was asked for before, as a setting of the
+    /// firmware, holds no more.
+    pub fn choose_mode(&mut self, wanted: Firmware, now: Firmware) {
+        self.pending.remove(BOOT_MODE);
+        self.boot.mode = Some(wanted).filter(|wanted| *wanted != now);
+    }
+
+    /// The firmware of the next start, if it is asked for: by a setting, or as the mode of a boot, whichever came last.
+    pub fn next_firmware(&self) -> Option<Firmware> {
+        match self.pending.get(BOOT_MODE).map(String::as_str) {
+            Some("Uefi") => Some(Firmware::Uefi),
+            Some(_) => Some(Firmware::Bios),
+            None => self.boot.mode,
+        }
+    }
 }
 
 impl Default for State {
@@ -190,6 +214,8 @@ impl Default for State {
             leaving: false,
             owed: None,
             owed_since: None,
+            first: None,
+            reset: None,
             starting: None,
             unsure: None,
             seen: None,
@@ -212,6 +238,8 @@ pub struct Bmc {
     state: Mutex<State>,
     /// One press at a time.
     pressing: Mutex<()>,
+    /// One reboot that somebody sees to at a time.
+    rebooting: Mutex<()>,
     /// One round of looking after it at a time.
     ticking: Mutex<()>,
     /// One change of what clients set at a time.
@@ -237,6 +265,7 @@ impl Bmc {
             clock,
             state: Mutex::default(),
             pressing: Mutex::default(),
+            rebooting: Mutex::default(),
             ticking: Mutex::default(),
             changing: Mutex::default(),
             looks: AtomicU64::default(),
@@ -301,6 +330,7 @@ impl Bmc {
             state.look = look;
             if power == Power::Off {
                 state.watchdog.stop();
+                state.first = None;
             }
             let left = power == Power::Off && std::mem::take(&mut state.leaving);
             let what = match (state.seen.replace(power), power) {
@@ -355,6 +385,19 @@ impl Bmc {
     /// Puts something into the CD-ROM drive, or empties it.
     pub fn insert(&self, image: Option<Image>) -> Result<(), Fault> {
         let _one = self.one_press();
+        self.insert_now(image)
+    }
+
+    /// The same, if what is there is still what somebody has seen; whether it was.
+    pub fn exchange(&self, before: Option<&Image>, image: Option<Image>) -> Result<bool, Fault> {
+        let _one = self.one_press();
+        if self.state().media.as_ref() != before {
+            return Ok(false);
+        }
+        self.insert_now(image).map(|()| true)
+    }
+
+    fn insert_now(&self, image: Option<Image>) -> Result<(), Fault> {
         self.machine.insert(image.as_ref())?;
         let what = if image.is_some() { What::MediaInserted } else { What::MediaEjected };
         self.state().media = image;
@@ -375,10 +418,14 @@ impl Bmc {
         self.beginnings.load(Ordering::Relaxed)
     }
 
-    /// Whether something has to be looked after: a guest that is to be restarted, a press that is owed, or a watchdog that runs.
+    /// Whether something has to be looked after: a guest that is to be restarted, a press that is owed, a watchdog that runs,
+    /// or what could not be kept.
     pub fn waits(&self) -> bool {
-        let state = self.state();
-        state.restart.is_some() || state.owed.is_some() || state.watchdog.runs()
+        let acts = {
+            let state = self.state();
+            state.restart.is_some() || state.owed.is_some() || state.watchdog.runs()
+        };
+        acts || self.lacks_keeping()
     }
 
     /// The identification light now.

@@ -1,10 +1,11 @@
 //! IPMI 2.0 over LAN: a function from datagrams to what is to be sent. One [`Node`] is the BMC of one node; no number in a
 //! packet leads to another.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Role};
 use crate::bmc::Bmc;
 use crate::machine::Console;
 
@@ -48,6 +49,14 @@ pub enum Effect {
     Close,
 }
 
+/// An account of which not all is said: there is none before it has a password.
+#[derive(Debug)]
+struct Unfinished {
+    name: String,
+    role: Role,
+    enabled: bool,
+}
+
 /// What commands leave behind, until the BMC is started anew.
 #[derive(Debug, Default)]
 struct Memory {
@@ -60,6 +69,8 @@ struct Memory {
     resets: bool,
     /// Whether somebody is in the middle of setting boot options.
     setting: u8,
+    /// Accounts that have a name and no password yet, by their numbers.
+    unfinished: BTreeMap<u8, Unfinished>,
     /// What whoever set boot options said of themselves.
     initiator: [u8; 9],
 }

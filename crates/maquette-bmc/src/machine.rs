@@ -66,6 +66,15 @@ impl Start {
     pub const PLAIN: Self = Self { first: None, once: false, firmware: None, secure_boot: None };
 }
 
+/// What a machine runs with, once it has been started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// What it has.
+    Whole,
+    /// All but the image in its drive, which cannot be read: a firmware goes on without a medium.
+    WithoutImage,
+}
+
 /// What is put into the CD-ROM drive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
@@ -180,14 +189,14 @@ pub trait Machine: Send + Sync {
     fn hardware(&self) -> Result<Hardware, Fault>;
     /// What it does now.
     fn power(&self) -> Result<Power, Fault>;
-    /// Starts it. An error if it runs.
-    fn start(&self, how: Start) -> Result<(), Fault>;
+    /// Starts it, without the image in its drive if that cannot be read. An error if it runs.
+    fn start(&self, how: Start) -> Result<Started, Fault>;
     /// Ends it at once. An error if it does not run.
     fn destroy(&self) -> Result<(), Fault>;
     /// Asks its guest to shut down (ACPI), and does not wait.
     fn shutdown(&self) -> Result<(), Fault>;
-    /// Resets it at once, as the button does.
-    fn reset(&self) -> Result<(), Fault>;
+    /// Resets it at once, as the button does. False if it would not boot in its own order then, and was left alone.
+    fn reset(&self) -> Result<bool, Fault>;
     /// Whether it is to run when its hypervisor has started again: whoever pressed a button last decides.
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault>;
     /// Ends it with its memory kept: when it is started [plainly](Start::PLAIN), it goes on from there.

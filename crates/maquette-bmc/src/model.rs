@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::machine::{
-    Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Said, Start,
+    Console, Disk, Fault, Firmware, Hardware, Image, Machine, Nic, Power, Said, Start, Started,
 };
 use crate::store::Store;
 
@@ -34,6 +34,9 @@ pub struct Model {
     line: Arc<Line>,
     /// Whether the next console says nothing.
     mutes: AtomicBool,
+    rigid: AtomicBool,
+    /// Whether the image in its drive cannot be read.
+    unread: AtomicBool,
 }
 
 impl Default for Model {
@@ -91,7 +94,19 @@ impl Model {
             hook: Mutex::default(),
             line: Arc::default(),
             mutes: AtomicBool::default(),
+            rigid: AtomicBool::default(),
+            unread: AtomicBool::default(),
         }
+    }
+
+    /// From now on the order that it was started with lasts until it ends, as with libvirt before 8.10.
+    pub fn keep_order(&self) {
+        self.rigid.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the image in its drive cannot be read.
+    pub fn lose_image(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     /// Has somebody hear of each call, by its name, before it is done; the call waits for it.
@@ -164,6 +179,11 @@ impl Model {
         self.mutes.load(Ordering::Relaxed)
     }
 
+    /// It does something else from now on, as its hypervisor has it.
+    pub fn stand(&self, power: Power) {
+        self.inside().power = power;
+    }
+
     /// Its guest ends, and its console with it.
     pub fn guest_shuts_down(&self) {
         self.inside().power = Power::Off;
@@ -182,7 +202,7 @@ impl Machine for Model {
         Ok(self.works()?.power)
     }
 
-    fn start(&self, how: Start) -> Result<(), Fault> {
+    fn start(&self, how: Start) -> Result<Started, Fault> {
         self.hear("start");
         let mut inside = self.works()?;
         if inside.power.is_on() {
@@ -197,7 +217,8 @@ impl Machine for Model {
             inside.hardware.secure_boot = Some(wanted);
         }
         inside.starts.push(how);
-        Ok(())
+        let unread = inside.image.is_some() && self.unread.load(Ordering::Relaxed);
+        Ok(if unread { Started::WithoutImage } else { Started::Whole })
     }
 
     fn destroy(&self) -> Result<(), Fault> {
@@ -213,10 +234,12 @@ impl Machine for Model {
         self.runs().map(|_| ())
     }
 
-    fn reset(&self) -> Result<(), Fault> {
+    fn reset(&self) -> Result<bool, Fault> {
         self.hear("reset");
-        self.runs()?.resets += 1;
-        Ok(())
+        let mut inside = self.runs()?;
+        let in_order = !self.rigid.load(Ordering::Relaxed);
+        inside.resets += usize::from(in_order);
+        Ok(in_order)
     }
 
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {

@@ -1,10 +1,16 @@
 //! Which servers users of a BMC may send its hypervisor to: images are read, and events are sent, from there, and not from
-//! where the user is. What only the hypervisor can reach, itself above all, is not for them.
+//! where the user is. What only the hypervisor can reach, itself above all, is not for them: networks of other environments,
+//! or of its own. For them is what the nodes' environment has, and what the hypervisor's way to everybody leads to: the LAN
+//! and the internet. What counts is the address that a name leads to when somebody connects, not its name.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
+
+mod routes;
+
+use routes::Routes;
 
 /// Finds the addresses of a name.
 pub type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -18,11 +24,16 @@ pub enum Unfit {
     Own,
 }
 
+/// Looks at the hypervisor's routes; none if nobody can tell.
+type Looker = Arc<dyn Fn() -> Option<Routes> + Send + Sync>;
+
 /// Looks names up, and says which addresses are fit.
 #[derive(Clone)]
 pub struct Reach {
     resolve: Resolver,
     own: bool,
+    /// Interfaces of the environment's networks, and where the hypervisor's routes lead; none if that does not matter.
+    routes: Option<(Vec<String>, Looker)>,
 }
 
 impl fmt::Debug for Reach {
@@ -32,14 +43,15 @@ impl fmt::Debug for Reach {
 }
 
 impl Reach {
-    /// Asks the system for names. With `own` all addresses are fit.
-    pub fn system(own: bool) -> Self {
-        Self::with(Arc::new(|host, port| Ok((host, port).to_socket_addrs()?.collect())), own)
+    /// Asks the system for names and routes; `networks` are interfaces of the environment's. With `own` all addresses are fit.
+    pub fn system(own: bool, networks: Vec<String>) -> Self {
+        let resolve = Arc::new(|host: &str, port| Ok((host, port).to_socket_addrs()?.collect()));
+        Self { routes: Some((networks, Arc::new(Routes::read))), ..Self::with(resolve, own) }
     }
 
-    /// Asks somebody else for names.
+    /// Asks somebody else for names, and nobody for routes.
     pub fn with(resolve: Resolver, own: bool) -> Self {
-        Self { resolve, own }
+        Self { resolve, own, routes: None }
     }
 
     /// The addresses of a server, if all of them are fit: nobody knows which one another program would take.
@@ -48,8 +60,23 @@ impl Reach {
         if all.is_empty() {
             return Err(Unfit::Unknown);
         }
-        let fit = self.own || !all.iter().any(|address| is_own(address.ip()));
+        let is_unfit = |address: IpAddr| is_own(address) || self.is_others(address);
+        let fit = self.own || !all.iter().any(|address| is_unfit(address.ip()));
         if fit { Ok(all) } else { Err(Unfit::Own) }
+    }
+
+    /// Whether an address is on a network of somebody else's on this hypervisor, or behind one.
+    fn is_others(&self, address: IpAddr) -> bool {
+        let Some((networks, look)) = &self.routes else { return false };
+        let Some(routes) = look() else { return true };
+        // IPv6 has addresses that lead to IPv4.
+        let address = match address {
+            IpAddr::V6(v6) => within(v6).map_or(address, IpAddr::V4),
+            IpAddr::V4(_) => address,
+        };
+        // Where no route leads, nobody is reached.
+        let Some(interface) = routes.interface(address) else { return false };
+        !networks.iter().any(|own| own == interface) && !routes.outside().contains(interface)
     }
 }
 
@@ -96,6 +123,58 @@ mod tests {
             Ok(all.iter().map(|address| SocketAddr::new(*address, port)).collect())
         });
         Reach::with(resolve, own).check("server", 80)
+    }
+
+    /// A hypervisor on a LAN, with a second NIC, two environments and somebody's containers.
+    const V4: &str =
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t0101A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t0001A8C0\t00000000\t0001\t0\t0\t100\t00FFFFFF\t0\t0\t0
+eth1\t0000100A\t00000000\t0001\t0\t0\t101\t0000FFFF\t0\t0\t0
+mq-own\t0000280A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+mq-other\t0001280A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+mq-other\t0002280A\t0901280A\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
+docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+eth0\t0003280A\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0
+";
+    const V6: &str = "\
+fd000077000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001 mq-other
+fd000078000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001   mq-own
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+";
+
+    #[test]
+    fn networks_of_others_are_refused_and_the_nodes_own_the_lan_and_the_internet_are_not() {
+        let routes = |v4: &'static str| -> Looker { Arc::new(move || Some(Routes::of(v4, V6))) };
+        let reach = |own, look: Looker| {
+            let resolve: Resolver =
+                Arc::new(|host, port| Ok(vec![SocketAddr::new(host.parse().unwrap(), port)]));
+            Reach { routes: Some((vec!["mq-own".into()], look)), ..Reach::with(resolve, own) }
+        };
+        for (address, fit) in [
+            ("10.40.0.10", true),
+            ("192.168.1.9", true),
+            ("198.51.100.1", true),
+            ("10.40.3.1", true),
+            ("fd00:78::10", true),
+            ("2001:db8::1", true),
+            ("10.40.1.10", false),
+            ("10.40.2.10", false),
+            ("172.17.0.2", false),
+            ("10.16.9.9", false),
+            ("::ffff:10.40.1.10", false),
+            ("64:ff9b::a28:10a", false),
+            ("fd00:77::10", false),
+        ] {
+            assert_eq!(reach(false, routes(V4)).check(address, 80).is_ok(), fit, "{address}");
+            assert!(reach(true, routes(V4)).check(address, 80).is_ok(), "{address}");
+        }
+        // Nobody knows where anything leads.
+        let blind = reach(false, Arc::new(|| None));
+        assert_eq!(blind.check("192.168.1.9", 80), Err(Unfit::Own));
+        // This machine's own are readable.
+        assert!(Routes::read().is_some());
     }
 
     #[test]

@@ -31,14 +31,16 @@ mod root;
 mod schema;
 mod sessions;
 mod storage;
+mod subscriptions;
 mod systems;
 mod tasks;
 
 pub use call::Call;
 pub use credentials::{claimed, is_wide, node};
-pub use events::{STREAM, event};
+pub use events::{STREAM, event, wants};
 pub use media::{Address, parse as address};
 pub use request::{Content, Method, Request, Response};
+pub use subscriptions::ATTEMPTS;
 
 use credentials::{identify, is_foreign, shows, told};
 use problem::Problem;
@@ -114,10 +116,20 @@ fn marked(value: &Value, generation: u64) -> (String, usize) {
 pub fn answer(service: &Service, request: &Request) -> Response {
     let answered = respond(service, request).unwrap_or_else(|problem| failed(request, &problem));
     let answered = answered.with("OData-Version", "4.0").with("Cache-Control", "no-store");
-    if request.method == Method::Head {
-        return Response { content: Content::Empty, ..answered };
-    }
-    answered
+    if request.method == Method::Head { headed(answered) } else { answered }
+}
+
+/// An answer without its body, and with the headers of one with it (RFC 9110, 9.3.2).
+fn headed(answered: Response) -> Response {
+    let (kind, length) = match &answered.content {
+        Content::Json(value) => ("application/json", value.to_string().len()),
+        Content::Xml(text) => ("application/xml", text.len()),
+        Content::Empty | Content::Events(_) => {
+            return Response { content: Content::Empty, ..answered };
+        }
+    };
+    let empty = Response { content: Content::Empty, ..answered };
+    empty.with("Content-Type", kind).with("Content-Length", length.to_string())
 }
 
 fn failed(request: &Request, problem: &Problem) -> Response {
@@ -249,7 +261,7 @@ fn get(
     let mut value = query.apply(call, value)?;
     // What somebody has chosen of a resource has a mark of its own.
     let etag = etag(&value, found.generation);
-    if request.header("if-none-match").is_some_and(|known| matches(known, &etag)) {
+    if request.list("if-none-match").is_some_and(|known| matches(&known, &etag)) {
         return Ok(Response::new(304, Content::Empty).with("ETag", etag));
     }
     let kind = value["@odata.type"].as_str().map(schema::described_by).unwrap_or_default();
@@ -291,11 +303,11 @@ fn write(
     let alone = !matches!(request.method, Method::Post);
     let bmc = node(call.service, path);
     let lock = alone.then(|| bmc.map_or_else(|| call.service.lock(), |bmc| bmc.lock()));
-    if let (Some(wanted), Some(get)) = (request.header("if-match"), &found.get) {
+    if let (Some(wanted), Some(get)) = (request.list("if-match"), &found.get) {
         // Found anew: what was found before the lock was held may have changed.
         let segments = segments(path).unwrap_or_default();
         let generation = find(call, &segments).map_or(0, |found| found.generation);
-        if !matches(wanted, &etag(&get()?, generation)) {
+        if !matches(&wanted, &etag(&get()?, generation)) {
             return Err(Problem::precondition());
         }
     }
@@ -315,7 +327,11 @@ fn write(
             get(call, &plain, path, &found)
         }
         Done::Nothing => Ok(Response::new(204, Content::Empty)),
-        Done::Created(made) => Ok(created(made)),
+        Done::Created(made) => {
+            let segments = segments(&made.path).unwrap_or_default();
+            let generation = find(call, &segments).map_or(0, |found| found.generation);
+            Ok(created(made, generation))
+        }
         Done::Accepted(id) => {
             let body = tasks::body(call, id).unwrap_or_default();
             let response = Response::new(202, Content::Json(body));
@@ -325,8 +341,8 @@ fn write(
 }
 
 /// The answer that tells of something new.
-fn created(Created { path, body, token }: Created) -> Response {
-    let etag = etag(&body, 0);
+fn created(Created { path, body, token }: Created, generation: u64) -> Response {
+    let etag = etag(&body, generation);
     let response = Response::new(201, Content::Json(body)).with("Location", path);
     let response = response.with("ETag", etag);
     match token {
@@ -341,9 +357,10 @@ fn given(request: &Request) -> Result<Given, Problem> {
         return Ok(Given::new());
     }
     let kind = request.header("content-type").unwrap_or("application/json");
-    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // Media types ignore case.
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // curl's own default: whoever forgets to say what it is has still meant JSON.
-    if !["application/json", "application/x-www-form-urlencoded"].contains(&kind) {
+    if !["application/json", "application/x-www-form-urlencoded"].contains(&kind.as_str()) {
         return Err(Problem::media_type());
     }
     match serde_json::from_slice(&request.body) {

@@ -79,14 +79,18 @@ async fn look_after(service: Arc<Service>) {
     tokio::join!(tick(service.clone()), deliver::deliver(service));
 }
 
-/// Once a second, those BMCs that wait for something, all at once: none of them waits for another one. A BMC that is not done
-/// with the round before leaves this one out.
+/// Once a second, accounts that could not be kept, and those BMCs that wait for something, all at once: none of them waits for
+/// another one. A BMC that is not done with the round before leaves this one out.
 async fn tick(service: Arc<Service>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let rounds: Vec<Arc<Round>> = service.bmcs().map(|bmc| Arc::new(Round::new(bmc))).collect();
     loop {
         seconds.tick().await;
+        if service.lacks_keeping() {
+            let service = service.clone();
+            tokio::task::spawn_blocking(move || service.keep_accounts());
+        }
         for round in rounds.iter().filter(|round| round.bmc.waits()) {
             if !round.works.swap(true, Ordering::Relaxed) {
                 let (round, service) = (round.clone(), service.clone());

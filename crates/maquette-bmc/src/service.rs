@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ mod streams;
 
 pub use limits::{Limits, Options};
 pub use sessions::Session;
-pub use streams::{Stream, Subscription};
+pub use streams::{Filter, Stream, Subscription};
 
 /// Somebody who has shown who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,15 +57,22 @@ pub struct Task {
     restart: u64,
 }
 
-/// What happened on which system.
+/// What whoever listens is told.
 #[derive(Debug, Clone)]
 pub struct Notice {
     /// Its number.
     pub id: u64,
-    /// The system.
-    pub system: Uuid,
     /// What happened.
-    pub entry: Entry,
+    pub news: News,
+}
+
+/// What there is to tell.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// Something happened on a system.
+    Of(Uuid, Entry),
+    /// Somebody tries whether events arrive: this one, in Redfish's words.
+    Trial(Value),
 }
 
 /// Most tasks that are remembered.
@@ -100,8 +108,8 @@ pub struct Service {
     changing: Mutex<()>,
     /// Where what is known is kept, and a digest of the accounts that were given.
     store: Mutex<Option<(Arc<dyn Store>, String)>>,
-    /// The accounts' document that was kept last.
-    kept: Mutex<Vec<u8>>,
+    /// The accounts' document that was kept last; none if the last one could not be.
+    kept: Mutex<Option<Vec<u8>>>,
     journal: Mutex<Option<Arc<Journal>>>,
 }
 
@@ -128,21 +136,21 @@ impl Service {
             tasks: Mutex::default(),
             subscriptions: Mutex::default(),
             guesses: Mutex::default(),
-            reach: Mutex::new(Reach::system(options.own_addresses)),
+            reach: Mutex::new(Reach::system(options.own_addresses, Vec::new())),
             authorities: Mutex::default(),
             prober: Mutex::default(),
             notices: broadcast::channel(BEHIND).0,
             count: Mutex::default(),
             changing: Mutex::default(),
             store: Mutex::default(),
-            kept: Mutex::default(),
+            kept: Mutex::new(Some(Vec::new())),
             journal: Mutex::default(),
         });
         for bmc in service.bmcs.values() {
             let service = Arc::downgrade(&service);
             bmc.listen(Arc::new(move |bmc, entry| {
                 if let Some(service) = service.upgrade() {
-                    service.tell(bmc.uuid, entry);
+                    service.tell(News::Of(bmc.uuid, entry.clone()));
                 }
             }));
         }
@@ -207,6 +215,11 @@ impl Service {
         held(&self.reach).clone()
     }
 
+    /// Lets users send the hypervisor to interfaces that are those of the environment's networks.
+    pub fn reach_into(&self, networks: Vec<String>) {
+        *held(&self.reach) = Reach::system(self.options.own_addresses, networks);
+    }
+
     /// Has somebody else look names up.
     pub fn resolve_with(&self, resolver: Resolver) {
         *held(&self.reach) = Reach::with(resolver, self.options.own_addresses);
@@ -267,10 +280,10 @@ impl Service {
         *count
     }
 
-    fn tell(&self, system: Uuid, entry: &Entry) {
-        let notice = Notice { id: self.next(), system, entry: entry.clone() };
+    /// Tells whoever listens.
+    pub fn tell(&self, news: News) {
         // Nobody may be listening.
-        let _ = self.notices.send(notice);
+        let _ = self.notices.send(Notice { id: self.next(), news });
     }
 
     /// What happens from now on.

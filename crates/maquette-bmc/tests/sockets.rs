@@ -94,6 +94,20 @@ fn a_node_is_switched_on_by_redfish_and_ipmi_answers() {
 }
 
 #[test]
+fn a_head_is_that_of_the_whole_answer() {
+    let Bench { redfish, .. } = serving(Limits::default());
+    let [whole, head] = ["GET", "HEAD"].map(|method| {
+        let answer = ask(redfish, method, "/redfish/v1/", "", "").to_lowercase();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let of = |name: &str| head.lines().find(|line| line.starts_with(name)).map(String::from);
+        (of("content-type"), of("content-length"), of("etag"), body.to_string())
+    });
+    assert!(whole.0.is_some() && whole.1.is_some(), "{whole:?}");
+    assert_eq!((&head.0, &head.1, &head.2), (&whole.0, &whole.1, &whole.2));
+    assert!(head.3.is_empty() && !whole.3.is_empty());
+}
+
+#[test]
 fn whoever_subscribes_hears_of_it() {
     let Bench { redfish, .. } = serving(Limits::default());
     let mut stream = TcpStream::connect(redfish).unwrap();
@@ -259,7 +273,10 @@ fn each_subscriber_has_a_queue_of_its_own() {
         (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     for listener in [&dead, &alive] {
         let address = listener.local_addr().unwrap();
-        let body = format!("{{\"Destination\": \"http://{address}/\", \"Protocol\": \"Redfish\"}}");
+        let body = format!(
+            "{{\"Destination\": \"http://{address}/\", \"Protocol\": \"Redfish\", \
+            \"HttpHeaders\": [{{\"X-Sender\": \"the BMC\"}}]}}"
+        );
         let made = ask(redfish, "POST", "/redfish/v1/EventService/Subscriptions", ADMIN, &body);
         assert!(made.starts_with("HTTP/1.1 201"), "{made}");
     }
@@ -276,6 +293,7 @@ fn each_subscriber_has_a_queue_of_its_own() {
             let count = stream.read(&mut buffer).unwrap();
             heard.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
+        assert!(heard.contains("x-sender: the BMC\r\n"), "{heard}");
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
     }
     while !said.lock().unwrap().iter().any(|line| line.contains("are lost")) {

@@ -166,7 +166,7 @@ pub fn baremetal_yaml(machines: &[Machine<'_>]) -> String {
             "driver_info": m.driver_info(),
             "properties": {
                 "cpu_arch": ARCH,
-                "cpus": m.node.vcpus,
+                "cpus": m.node.vcpus.get(),
                 "memory_mb": m.node.memory_mib,
                 "local_gb": m.disk_gib(),
                 "capabilities": m.capabilities(),

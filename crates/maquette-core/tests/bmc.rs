@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use maquette_core::blueprint::BmcNode;
-use maquette_core::diagnostic::Diagnostics;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Listening, Observed};
 use maquette_core::plan::{self, Action, Op, Plan, Requirements};
-use maquette_core::topology::{Allocation, BmcChoice, BmcProtocol, compile};
+use maquette_core::topology::{BmcChoice, BmcProtocol};
 use maquette_core::values::BmcCredentials;
 use maquette_testkit::{
     Input, apply, blueprint_of, expand, input, machine, plan_of, titles, topology,
@@ -248,33 +247,6 @@ fn blank_nodes_that_are_there_get_bmcs_and_run_on() {
     assert!(plan_of(&unasked(NETWORK), &seen).is_empty());
 }
 
-#[test]
-fn variables_of_infrareds_vbmc_role_are_refused_where_bmcs_are_served() {
-    let refused = |extra: &[&str], bmc| {
-        let mut asked = input(&[(BLANK, 1)], NETWORK, extra);
-        asked.request.settings.bmc = bmc;
-        let mut diags = Diagnostics::default();
-        compile(&asked.request, Allocation::UNPREFIXED, &mut diags).unwrap();
-        let said = diags.iter().filter(|d| d.code == "bmc::vbmc").map(|d| d.message.clone());
-        said.collect::<Vec<_>>()
-    };
-    let of = |name: &str| vec![format!("`{name}` does not say how Maquette's BMCs are")];
-    for (extra, name) in [
-        ("vbmc_management_address=10.1.0.1", "vbmc_management_address"),
-        ("vbmc_start_port=6000", "vbmc_start_port"),
-        ("vbmc_ports.blank-0=6000", "vbmc_ports"),
-        ("vbmc_host=undercloud", "vbmc_host"),
-        ("install.vbmc.username=me", "install.vbmc.username"),
-        ("install.vbmc.password=mine", "install.vbmc.password"),
-    ] {
-        assert_eq!(refused(&[extra], None), of(name));
-        assert_eq!(refused(&[extra], Some(BmcChoice::Off)), [""; 0]);
-    }
-    for same in ["vbmc_host=hypervisor", "vbmc_management_address=", "vbmc_version=1.6.0"] {
-        assert_eq!(refused(&[same], None), [""; 0], "{same}");
-    }
-}
-
 /// Steps by their titles, each with the titles of those that it waits for.
 fn waits(plan: &Plan, title: &str) -> Vec<String> {
     let step = plan.steps.iter().find(|step| step.action.title() == title).unwrap();
@@ -401,6 +373,21 @@ fn who_lets_bmcs_lead_to_the_hypervisor_has_them_served_anew() {
         _ => None,
     });
     assert_eq!((of_bmcs(&plan).len(), served), (1, Some(true)));
+}
+
+/// Their users may send the hypervisor there.
+#[test]
+fn bmcs_are_told_which_networks_are_their_environments() {
+    let seen = built(&asked(1, None));
+    let more = blueprint_of(&asked(2, None), &seen);
+    let plan = plan_of(&asked(2, None), &seen);
+    let mut own: Vec<String> = more.networks.iter().map(|n| n.bridge.to_string()).collect();
+    own.sort();
+    assert!(!own.is_empty());
+    for node in served(&plan) {
+        let told: Vec<String> = node.networks.iter().map(ToString::to_string).collect();
+        assert_eq!(told, own);
+    }
 }
 
 /// The BMCs that a plan has served.

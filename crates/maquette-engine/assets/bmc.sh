@@ -5,7 +5,8 @@
 # `serve`: takes on what `bmcs.new` and `addresses.new` say.
 # `forget`: leaves out the nodes that are named from $4 on.
 # `stop`: ends and forgets it all.
-# It ends with 3 where another program has an address, which the last words name, and with 4 where the program does not run.
+# It ends with 3 where another program has an address, which the last words name; where the program does not run with 4, and
+# with 5 where one that was there before goes on serving.
 # For tests, MAQUETTE_SYSTEMD is what is there where systemd runs, and units and programs may be in MAQUETTE_UNITS and
 # MAQUETTE_PROGRAMS.
 what=$1 dir=$2 unit=$3
@@ -62,7 +63,7 @@ After=network.target libvirtd.service virtqemud.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=+/bin/sh -ec 'while read -r address bridge _; do ip address replace "\$\$address" dev "\$\$bridge"; done <"$dir/addresses"'
+ExecStartPre=+/bin/sh -ec 'while read -r address bridge _; do ip address replace "\$\$address" dev "\$\$bridge" || :; done <"$dir/addresses"'
 ExecStart=$bin/maquette bmc serve $dir
 Restart=always
 RestartSec=2
@@ -105,8 +106,9 @@ begin() {
         systemctl start "$unit"
         return 0
     fi
+    # A bridge may be away; BMCs on others are served all the same, and what is not reached is told.
     while read -r address bridge _; do
-        ip address replace "$address" dev "$bridge"
+        ip address replace "$address" dev "$bridge" || :
     done <"$dir/addresses"
     # What is said of this beginning is its own; what was before is kept once.
     [ ! -f "$dir/log" ] || mv -f -- "$dir/log" "$dir/log.old"
@@ -144,12 +146,19 @@ await() {
     done
 }
 
-# Whether the program runs here: another architecture, an older C library, or no libvirt are in its way.
+# Ends unless the program runs here: another architecture, an older C library, or no libvirt are in its way. One that serves
+# goes on.
+# $1: the program
 fits() {
-    if words=$("$bin/maquette" --version 2>&1 </dev/null); then return 0; fi
+    if words=$("$1" --version 2>&1 </dev/null); then return 0; fi
     echo "the program that serves them does not run on the hypervisor: ${words:-it says nothing}" >&2
+    rm -f -- "$bin/maquette.new"
     # Passwords are kept for nobody.
-    if [ -e "$dir/bmcs" ]; then rm -f -- "$dir/bmcs.new" "$dir/addresses.new"; else stop; fi
+    if [ -e "$dir/bmcs" ]; then
+        rm -f -- "$dir/bmcs.new" "$dir/addresses.new"
+        exit 5
+    fi
+    stop
     exit 4
 }
 
@@ -190,9 +199,10 @@ stop() {
     rmdir -- "$(dirname -- "$dir")" "$programs" 2>/dev/null || :
 }
 
-# Takes a program that is whole in the place of the one before.
+# Takes a program that is whole, and runs here, in the place of the one before.
 # $1: the program  $2: its digest
 take() {
+    fits "$1"
     rm -f -- "$bin/maquette.sha256"
     sync -- "$1"
     mv -f -- "$1" "$bin/maquette"
@@ -228,7 +238,7 @@ install)
     take "$bin/maquette.new" "$1"
     ;;
 serve)
-    fits
+    fits "$bin/maquette"
     serve
     ;;
 forget)

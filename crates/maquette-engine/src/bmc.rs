@@ -38,6 +38,8 @@ pub const UNREACHED: &str = "unreached";
 pub const ADDRESS_TAKEN: u8 = 3;
 /// How the script ends where the program does not run there.
 const UNFIT: u8 = 4;
+/// The same where one that was there before goes on serving.
+const UNFIT_AND_SERVED: u8 = 5;
 
 const SCRIPT: &str = include_str!("../assets/bmc.sh");
 
@@ -65,7 +67,10 @@ pub struct Served {
     pub certificates: String,
     /// The certificate's private key, as PEM.
     pub key: String,
-    /// Whether images and receivers of events may be at addresses of the hypervisor itself.
+    /// Interfaces of the environment's networks: images and receivers of events may be there.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Whether images and receivers of events may be at addresses of the hypervisor itself, and wherever else it reaches.
     #[serde(default)]
     pub hypervisor_urls: bool,
 }
@@ -107,6 +112,7 @@ impl Served {
             password: secrets.password(node.uuid).reveal().into(),
             certificates,
             key: key.reveal().into(),
+            networks: node.networks.iter().map(ToString::to_string).collect(),
             hypervisor_urls: node.hypervisor_urls,
         })
     }
@@ -148,7 +154,9 @@ pub fn serve(
         Ok(text + &line + "\n")
     });
     let lines = lines?;
-    bring(host, environment, context)?;
+    if let Err(error) = bring(host, environment, context)? {
+        return not_served(nodes, error, context);
+    }
     let directory = directory(environment);
     let own = |node: &BmcNode| {
         let bridge = node.bridge.as_ref()?;
@@ -160,40 +168,70 @@ pub fn serve(
         host.write(&format!("{directory}/{name}"), text.as_bytes(), 0o600)
             .map_err(|e| failed().because(e))?;
     }
-    let Err(error) = check(host, &command("serve", environment, &[])) else { return Ok(()) };
-    let ended = |with: u8| matches!(&error, HostError::Failed { status: Some(status), .. } if *status == i32::from(with));
-    let (address, unfit) = (ended(ADDRESS_TAKEN), ended(UNFIT));
-    let failed = failed().because(error);
-    if unfit && !nodes.iter().any(|node| node.asked) {
-        // Nobody has asked for them, and nodes are as good without.
-        (context.remark)(format!("{}; nodes do without", failed.causes.join("; ")));
+    match check(host, &command("serve", environment, &[])) {
+        Ok(_) => Ok(()),
+        Err(error) => not_served(nodes, error, context),
+    }
+}
+
+/// Says why BMCs are not served, or not as they were to be. An error, unless the program does not run there and nobody has
+/// asked for them: nodes are as good without.
+fn not_served(
+    nodes: &[BmcNode],
+    error: HostError,
+    context: &StepContext<'_>,
+) -> Result<(), StepError> {
+    let status = match &error {
+        HostError::Failed { status: Some(status), .. } => u8::try_from(*status).ok(),
+        _ => None,
+    };
+    let failed = StepError::new("cannot serve the BMCs").because(error);
+    let without = match status {
+        Some(UNFIT) => "nodes do without",
+        Some(UNFIT_AND_SERVED) => "the one before serves as it did, and new nodes do without",
+        _ => "",
+    };
+    if !without.is_empty() && !nodes.iter().any(|node| node.asked) {
+        (context.remark)(format!("{}; {without}", failed.causes.join("; ")));
         return Ok(());
     }
-    Err(failed.hint(match address {
-        true => "another program may have that address; `ss -lntup` on the hypervisor says which",
-        false => "nodes do without a BMC with `bmc: off`, or `--bmc off`",
+    Err(failed.hint(match status {
+        Some(ADDRESS_TAKEN) => {
+            "another program may have that address; `ss -lntup` on the hypervisor says which"
+        }
+        _ => "nodes do without a BMC with `bmc: off`, or `--bmc off`",
     }))
 }
 
-/// Brings this very program there, unless another environment has it there already.
+/// Brings this very program there, unless another environment has it there already. Within is why it does not run there.
 fn bring(
     host: &dyn Host,
     environment: &EnvName,
     context: &StepContext<'_>,
-) -> Result<(), StepError> {
+) -> Result<Result<(), HostError>, StepError> {
     let failed = || StepError::new("cannot bring the program there that serves the BMCs");
+    let run = |what: &str, digest: &str| {
+        let unfit = [UNFIT, UNFIT_AND_SERVED].map(i32::from);
+        match check(host, &command(what, environment, &[digest])) {
+            Err(HostError::Failed { status: Some(status), command, stderr })
+                if unfit.contains(&status) =>
+            {
+                Ok(Err(HostError::Failed { status: Some(status), command, stderr }))
+            }
+            done => done.map(Ok).map_err(|e| failed().because(e)),
+        }
+    };
     // Also where its file was replaced or removed meanwhile.
     let program = Path::new("/proc/self/exe");
     let digest = digest_of(program).map_err(|e| failed().because(e))?;
-    let told = check(host, &command("program", environment, &[&digest]));
-    if told.map_err(|e| failed().because(e))?.trim() == "there" {
-        return Ok(());
+    match run("program", &digest)? {
+        Ok(told) if told.trim() != "there" => {}
+        there => return Ok(there.map(drop)),
     }
     let to = format!("{}/maquette.new", directory(environment));
     let mut progress = |bytes: u64| (context.progress)(format!("program: {} MiB", bytes >> 20));
     host.upload(program, &to, &mut progress).map_err(|e| failed().because(e))?;
-    let installed = check(host, &command("install", environment, &[&digest]));
-    installed.map(|_| ()).map_err(|e| failed().because(e))
+    Ok(run("install", &digest)?.map(drop))
 }
 
 fn digest_of(file: &Path) -> std::io::Result<String> {

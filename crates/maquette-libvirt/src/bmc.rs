@@ -4,12 +4,15 @@ mod connection;
 mod control;
 mod serve;
 mod sockets;
+mod start;
 
 use std::io::{Error, Read, Write};
 use std::sync::Arc;
 
 use maquette_bmc::bmc::Bmc;
-use maquette_bmc::machine::{Console, Fault, Hardware, Image, Machine, Power, SAID, Said, Start};
+use maquette_bmc::machine::{
+    Console, Fault, Hardware, Image, Machine, Power, SAID, Said, Start, Started,
+};
 use maquette_core::doctor::Power as State;
 use uuid::Uuid;
 
@@ -19,6 +22,7 @@ use crate::xml::{boot, serial_logs};
 pub use connection::Connection;
 pub use control::ask;
 pub use serve::{Journal, ServeError, check, serve};
+pub use start::start_without_image;
 
 /// A domain, by its name and its UUID: one of the same name that is another one is never touched.
 pub struct DomainMachine {
@@ -65,6 +69,15 @@ impl DomainMachine {
         }
     }
 
+    /// What libvirt says no to while it answers, where somebody has asked for something: there may be no such firmware, or no such
+    /// image. That is no failure of the BMC's.
+    fn refused(&self, error: LibvirtError) -> Fault {
+        match (fault(error), self.connection.client()) {
+            (Fault::Failed(words), Ok(client)) if client.is_alive() => Fault::Unsupported(words),
+            (fault, _) => fault,
+        }
+    }
+
     /// The definition that stays, with its secrets.
     fn definition(domain: &Domain) -> Result<String, Fault> {
         client::secret_xml(domain).map_err(fault)?.ok_or(Fault::Gone)
@@ -72,13 +85,11 @@ impl DomainMachine {
 
     /// Boots from one device once: QEMU looks at the order again when the guest reboots, and has the domain's own by then.
     /// Where libvirt cannot change that (before 8.10), the order lasts until the domain ends.
-    fn once(domain: &Domain, own: &str) {
-        let Ok(Some(live)) = client::live_xml(domain) else { return };
-        for device in boot::reordered(&live, own) {
-            if client::update(domain, &device).is_err() {
-                return;
-            }
-        }
+    /// False says so.
+    fn once(domain: &Domain, own: &str) -> Result<bool, Fault> {
+        let live = client::live_xml(domain).map_err(fault)?.ok_or(Fault::Gone)?;
+        let devices = boot::reordered(&live, own);
+        Ok(devices.iter().all(|device| client::update(domain, device).is_ok()))
     }
 }
 
@@ -105,14 +116,14 @@ impl Machine for DomainMachine {
         })
     }
 
-    fn start(&self, how: Start) -> Result<(), Fault> {
+    fn start(&self, how: Start) -> Result<Started, Fault> {
         let domain = self.domain()?;
         if client::is_active(&domain).map_err(fault)? {
             return Err(Fault::State("it runs already".into()));
         }
         if client::is_suspended(&domain) {
             if how == Start::PLAIN {
-                return client::wake(&domain).map_err(fault);
+                return client::wake(&domain).map(|()| Started::Whole).map_err(fault);
             }
             // Another boot is asked for. Left where it is, that memory would meet disks that have changed without it.
             client::forget_memory(&domain).map_err(fault)?;
@@ -125,20 +136,25 @@ impl Machine for DomainMachine {
             xml = changed.ok_or_else(|| Fault::Failed("its definition cannot be read".into()))?;
             self.connection.client()?.define_domain(&xml).map_err(fault)?;
         }
+        let defined = anew.then(|| Self::definition(&domain).ok()).flatten();
         // Its definition stays as it is: what it is started with lasts as long as it runs.
-        let started = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
+        let ordered = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
         let client = self.connection.client()?;
-        if let Err(error) = client.start_as(started.as_deref().unwrap_or(&xml), anew) {
-            if anew {
-                // There may be no such firmware here: the next start is to be one as before.
+        let started = start::start_at_all(&client, ordered.as_deref().unwrap_or(&xml), anew);
+        let started = started.map_err(|error| {
+            // There may be no such firmware here: the next start is to be one as before, unless somebody has defined the domain
+            // anew meanwhile, or has removed it.
+            if defined.is_some() && Self::definition(&domain).ok() == defined {
                 let _ = client.define_domain(&own);
             }
-            return Err(fault(error));
+            // A start as always fails for a reason that may pass.
+            if how == Start::PLAIN { fault(error) } else { self.refused(error) }
+        })?;
+        if how.once && ordered.is_some() {
+            // It runs. Where the order cannot be put back, it lasts until the domain ends.
+            let _ = Self::once(&domain, &xml);
         }
-        if how.once && started.is_some() {
-            Self::once(&domain, &xml);
-        }
-        Ok(())
+        Ok(started)
     }
 
     fn destroy(&self) -> Result<(), Fault> {
@@ -149,8 +165,14 @@ impl Machine for DomainMachine {
         client::shut_down(&self.running()?).map_err(fault)
     }
 
-    fn reset(&self) -> Result<(), Fault> {
-        client::reset(&self.running()?).map_err(fault)
+    /// What it was started with last may be another order of devices, which nobody asks for any more.
+    fn reset(&self) -> Result<bool, Fault> {
+        let domain = self.running()?;
+        let in_order = Self::once(&domain, &Self::definition(&domain)?)?;
+        if in_order {
+            client::reset(&domain).map_err(fault)?;
+        }
+        Ok(in_order)
     }
 
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
@@ -180,7 +202,7 @@ impl Machine for DomainMachine {
         if client::is_active(&domain).map_err(fault)? {
             let live = client::live_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
             let drive = boot::with_image(&live, image).ok_or_else(none)?;
-            client::change_media(&domain, &drive).map_err(fault)?;
+            client::change_media(&domain, &drive).map_err(|error| self.refused(error))?;
         }
         client::update_definition(&domain, &drive).map_err(fault)
     }
@@ -269,9 +291,24 @@ impl Drop for Input {
 
 /// Has BMCs look at their domains whenever libvirt says that something has happened to one, until the connection is gone.
 pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
-    for event in client.events()? {
+    let events = client.events()?;
+    // What has happened before is looked at once somebody listens: nothing falls between.
+    for bmc in bmcs {
+        // Whatever cannot be asked now is asked by whoever looks next.
+        let _ = bmc.power();
+    }
+    for event in events {
         let name = match event {
             DomainEvent::Changed(name) => name,
+            DomainEvent::Rebooted(name) => {
+                for bmc in bmcs.iter().filter(|bmc| bmc.name == name) {
+                    let bmc = bmc.clone();
+                    // It may be started anew, for which no other one waits. What fails is tried again by whoever looks
+                    // after it.
+                    let _ = std::thread::Builder::new().spawn(move || bmc.rebooted());
+                }
+                continue;
+            }
             DomainEvent::DeviceRemoved(_) => continue,
             DomainEvent::Closed => return Ok(()),
         };
@@ -285,6 +322,8 @@ pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use maquette_bmc::machine::Firmware;
 
     use super::*;
@@ -299,18 +338,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_firmware_that_there_is_not_leaves_a_domain_as_it_was() {
+    /// A machine of libvirt's test driver, with devices.
+    fn machine(devices: &str) -> (DomainMachine, Domain) {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("node.xml");
         std::fs::write(&file, "<node/>").unwrap();
         let client = Client::open_for_tests(&format!("test://{}", file.display())).unwrap();
-        let xml = "<domain type='test'><name>n</name><memory unit='MiB'>64</memory>\
-            <os><type arch='i686'>hvm</type><boot dev='hd'/></os></domain>";
-        client.define_domain(xml).unwrap();
+        let xml = format!(
+            "<domain type='test'><name>n</name><memory unit='MiB'>64</memory>\
+            <os><type arch='i686'>hvm</type><boot dev='hd'/></os>\
+            <devices>{devices}</devices></domain>"
+        );
+        client.define_domain(&xml).unwrap();
         let client = Arc::new(client);
         let domain = client.domain("n").unwrap().unwrap();
-        let machine = DomainMachine::new(client, "n", client::domain_uuid(&domain).unwrap());
+        (DomainMachine::new(client, "n", client::domain_uuid(&domain).unwrap()), domain)
+    }
+
+    /// A hypervisor that starts nothing with a disc, whose server has gone.
+    struct Unread(AtomicUsize);
+
+    impl Gate for Unread {
+        fn before(&self, call: &str) -> Result<(), String> {
+            let first = call == "start" && self.0.fetch_add(1, Ordering::Relaxed) == 0;
+            if first { Err("CURL: Error opening file".into()) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn a_disc_that_cannot_be_read_keeps_no_node_from_running() {
+        let disc = "<disk type='network' device='cdrom'><driver name='qemu' type='raw'/>\
+            <source protocol='http' name='x.iso'><host name='192.0.2.1' port='80'/></source>\
+            <target dev='sda' bus='sata'/><readonly/></disk>";
+        let (machine, domain) = machine(disc);
+        let gate: Arc<dyn Gate> = Arc::new(Unread(AtomicUsize::new(0)));
+        let started = gated(Some(&gate), || machine.start(Start::PLAIN));
+        assert_eq!((started, machine.power()), (Ok(Started::WithoutImage), Ok(Power::On)));
+        assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
+        // It is there when its server is.
+        assert!(DomainMachine::definition(&domain).unwrap().contains("x.iso"));
+        machine.destroy().unwrap();
+        assert_eq!(machine.start(Start::PLAIN), Ok(Started::Whole));
+        assert!(client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
+        // Whoever starts it without its BMC.
+        machine.destroy().unwrap();
+        let gate: Arc<dyn Gate> = Arc::new(Unread(AtomicUsize::new(0)));
+        let client = machine.connection.client().unwrap();
+        gated(Some(&gate), || {
+            let failed = client::start_domain(&domain).unwrap_err();
+            start_without_image(&client, &domain, failed)
+        })
+        .unwrap();
+        assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
+    }
+
+    #[test]
+    fn a_firmware_that_there_is_not_leaves_a_domain_as_it_was() {
+        let (machine, domain) = machine("");
         let own = DomainMachine::definition(&domain).unwrap();
         let gate: Arc<dyn Gate> = Arc::new(Lacks);
         let uefi = Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN };

@@ -138,6 +138,25 @@ fn firmware_stays_as_it_was_asked_for() {
     assert_eq!(machine.hardware().unwrap().firmware, Firmware::Uefi);
 }
 
+/// A continuous order that was taken back: the reset would have booted from it all the same.
+#[test]
+fn a_reset_boots_in_the_domains_own_order() {
+    let lab = Lab::new();
+    let machine = lab.machine("node-0");
+    machine.start(Start { first: Some(Device::Hdd), ..Start::PLAIN }).unwrap();
+    assert!(lab.xml(true).contains("boot order"));
+    // The driver changes no devices: it is left alone, and its BMC starts it anew.
+    assert_eq!(machine.reset(), Ok(false));
+    assert!(lab.xml(true).contains("boot order"));
+    let machine = Arc::new(machine);
+    let uuid = Uuid::parse_str(NODE).unwrap();
+    Bmc::new("node-0", uuid, machine.clone(), Clock::from(|| 1))
+        .press(Press::ForceRestart)
+        .unwrap();
+    assert!(!lab.xml(true).contains("boot order"));
+    assert_eq!(machine.power(), Ok(Power::On));
+}
+
 /// All of it through a BMC: a boot device that holds once, and what is done behind its back.
 #[test]
 fn a_bmc_on_a_domain() {
@@ -159,6 +178,6 @@ fn a_bmc_on_a_domain() {
     assert_eq!(what, [What::PowerOn, What::PowerOff, What::PowerOn]);
     // The driver changes no devices, and says so.
     let image = Image { url: "http://192.0.2.1/a.iso".into(), verify: true };
-    assert!(bmc.insert(Some(image)).is_err());
+    assert!(matches!(bmc.insert(Some(image)), Err(Fault::Unsupported(_))));
     assert!(bmc.state().media.is_none());
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Bmc, Outcome, State};
 use crate::machine::Power;
 
-/// Takes a BMC's document, to be kept. What cannot be kept is told by whoever is behind it.
-pub type Keeper = Arc<dyn Fn(&Bmc, &[u8]) + Send + Sync>;
+/// Takes a BMC's document, to be kept; whether it is. What cannot be kept is told by whoever is behind it.
+pub type Keeper = Arc<dyn Fn(&Bmc, &[u8]) -> bool + Send + Sync>;
 
 /// A BMC's document.
 #[derive(Serialize, Deserialize)]
@@ -43,8 +43,22 @@ impl Bmc {
         };
         let Ok(document) = document else { return };
         if *kept != document {
-            keeper(self, &document);
-            *kept = document;
+            // What is not kept is tried again.
+            *kept = if keeper(self, &document) { document } else { Vec::new() };
+        }
+    }
+
+    /// Whether what is remembered was to be kept, and could not be.
+    pub(super) fn lacks_keeping(&self) -> bool {
+        let is_to_be = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        // Whoever holds it keeps it at this moment, which may take a disk some time.
+        is_to_be && self.kept.try_lock().is_ok_and(|kept| kept.is_empty())
+    }
+
+    /// Tries again what could not be kept.
+    pub(super) fn keep_again(&self) {
+        if self.lacks_keeping() {
+            self.keep();
         }
     }
 
@@ -66,6 +80,8 @@ impl Bmc {
             restart.anew(now, kept.forced);
         }
         state.unsure = state.starting.take();
+        drop(state);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = document.to_vec();
         Ok(())
     }
 
@@ -114,7 +130,10 @@ mod tests {
             bmc.remember(&document).unwrap();
         }
         let paper = paper.clone();
-        bmc.keep_by(Arc::new(move |_, document| *paper.lock().unwrap() = document.to_vec()));
+        bmc.keep_by(Arc::new(move |_, document| {
+            *paper.lock().unwrap() = document.to_vec();
+            true
+        }));
         bmc
     }
 
@@ -235,9 +254,13 @@ mod tests {
         });
         begun(&model, &paper).press(Press::On).unwrap();
         let other = Arc::new(Model::new());
-        other.fail(Some(Fault::Failed("libvirt does not answer".into())));
         let bmc = begun(&other, &copy);
-        assert!(bmc.tick().is_err() && bmc.waits());
+        // The pool is not mounted yet, for one.
+        let refusal = Fault::Unsupported("there is no such file".into());
+        for fault in [Fault::Failed("libvirt does not answer".into()), refusal] {
+            other.fail(Some(fault));
+            assert!(bmc.tick().is_err() && bmc.waits());
+        }
         other.fail(None);
         bmc.tick().unwrap();
         assert_eq!((other.starts().len(), bmc.waits()), (1, false));

@@ -26,6 +26,8 @@ pub enum What {
     MediaInserted,
     /// Its CD-ROM drive was emptied.
     MediaEjected,
+    /// It was started without the image in its drive, which cannot be read.
+    MediaUnread,
     /// Its watchdog has run out.
     WatchdogExpired,
     /// The log was cleared.
@@ -47,6 +49,9 @@ impl What {
             Self::Crashed => "The operating system has crashed.",
             Self::MediaInserted => "Virtual media was inserted.",
             Self::MediaEjected => "Virtual media was ejected.",
+            Self::MediaUnread => {
+                "Virtual media cannot be read, and the system was started without it."
+            }
             Self::WatchdogExpired => "The watchdog timer expired.",
             Self::LogCleared => "The log was cleared.",
             Self::Written(_) => "An entry was written by a client.",
@@ -55,7 +60,7 @@ impl What {
 
     /// Whether it is worth somebody's attention.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Crashed | Self::WatchdogExpired)
+        matches!(self, Self::Crashed | Self::MediaUnread | Self::WatchdogExpired)
     }
 }
 

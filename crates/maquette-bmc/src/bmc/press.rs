@@ -1,14 +1,17 @@
 //! What buttons do, one at a time, and what is done later because of one: starting a node again that was asked to shut down.
 
 use std::sync::{MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BOOT_MODE, Bmc, Boot, Override, Press, Settings, Timeout, What};
-use crate::machine::{Fault, Firmware, Power, Start};
+use super::{Bmc, Boot, Override, Press, Settings, Timeout, What};
+use crate::machine::{Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
+/// How long after a reset of the BMC's own a reboot that is told of is that one.
+const OWN_RESET: Duration = Duration::from_secs(3);
 /// Most ends of restarts that are remembered.
 const ENDED: usize = 64;
 
@@ -124,12 +127,45 @@ impl Bmc {
         self.state().restart.is_some()
     }
 
+    /// The guest has rebooted by itself. What was asked for of its next boot is for this one: the machine, which is in its
+    /// firmware, is started anew with it. A call while another one has not returned does nothing: that one sees to it.
+    pub fn rebooted(&self) -> Result<(), Fault> {
+        let _alone = match self.rebooting.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        let _one = self.one_press();
+        let since = self.state().reset.map(|at| self.moment().saturating_sub(at));
+        let is_own = since.is_some_and(|since| since < OWN_RESET);
+        if is_own || self.is_restarting() || !self.boots_otherwise() || !self.power()?.is_on() {
+            return Ok(());
+        }
+        self.note(What::Reset, "");
+        // What fails is tried again, as after any press that ends a node to start it.
+        self.restart_by(self.steady());
+        self.tick_restart()
+    }
+
+    /// Whether the next boot is to be another one than the machine that runs now would do.
+    fn boots_otherwise(&self) -> bool {
+        let start = self.next_start();
+        let state = self.state();
+        let anew = start.firmware.is_some() || start.secure_boot.is_some();
+        anew || start.once || !state.pending.is_empty() || start.first != state.first
+    }
+
     fn press_now(&self, press: Press) -> Result<(), Fault> {
-        let on = self.power()?.is_on();
+        let power = self.power()?;
+        let on = power.is_on();
         let off = || Err(Fault::State("it is off".into()));
         match press {
             Press::On | Press::PushPowerButton | Press::PowerCycle | Press::ForceRestart if !on => {
                 self.start()
+            }
+            Press::On if power == Power::Paused => {
+                self.machine.pause(false)?;
+                self.power().map(|_| ())
             }
             // A node that shuts down to be started again will be on.
             Press::On => Ok(()),
@@ -168,12 +204,12 @@ impl Bmc {
             | Press::GracefulShutdown
             | Press::PushPowerButton
             | Press::PowerCycle
-            | Press::ForceRestart => self.press_over(press),
+            | Press::ForceRestart => self.press_over(press, power),
         }
     }
 
     /// Presses that end what a node does, also waiting to be started again.
-    fn press_over(&self, press: Press) -> Result<(), Fault> {
+    fn press_over(&self, press: Press, power: Power) -> Result<(), Fault> {
         self.end_restart(Outcome::Cancelled);
         match press {
             Press::ForceOff => self.owing(press, || self.stop()),
@@ -186,9 +222,21 @@ impl Bmc {
                 self.owing(Press::GracefulShutdown, || self.machine.shutdown())
             }
             Press::PowerCycle => self.cycle(What::PowerCycle),
-            _ if self.has_plan() => self.cycle(What::Reset),
+            // A machine that stands still, since its guest has crashed or its pool is full, is not started by a reset.
+            _ if self.has_plan() || power != Power::On => self.cycle(What::Reset),
             _ => {
-                self.owing(press, || self.machine.reset())?;
+                let is_reset = self.owing(press, || {
+                    let is_reset = self.machine.reset()?;
+                    self.state().reset = Some(self.moment());
+                    // Only when it is started anew does it boot as it is to. Known before the press is forgotten.
+                    if !is_reset {
+                        self.restart_by(self.steady());
+                    }
+                    Ok(is_reset)
+                })?;
+                if !is_reset {
+                    return self.cycle(What::Reset);
+                }
                 self.note(What::Reset, "");
                 Ok(())
             }
@@ -196,7 +244,7 @@ impl Bmc {
     }
 
     /// Does what somebody has pressed for. A service that ends meanwhile knows of it when it is there again.
-    fn owing(&self, press: Press, act: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    fn owing<T>(&self, press: Press, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         self.state().owed = Some(press);
         self.keep();
         let done = act();
@@ -215,7 +263,7 @@ impl Bmc {
         };
         let done = self.press_to_stay(press);
         // What its state does not allow, it does not allow later.
-        let failed = matches!(done, Err(Fault::Failed(_)));
+        let failed = matches!(done, Err(Fault::Failed(_) | Fault::Unsupported(_)));
         if failed && now.saturating_sub(since) < PATIENCE_S {
             let mut state = self.state();
             (state.owed, state.owed_since) = (Some(press), Some(since));
@@ -261,11 +309,7 @@ impl Bmc {
     /// How the machine is started next.
     fn next_start(&self) -> Start {
         let state = self.state();
-        let mode = match state.pending.get(BOOT_MODE).map(String::as_str) {
-            Some("Uefi") => Some(Firmware::Uefi),
-            Some(_) => Some(Firmware::Bios),
-            None => state.boot.mode,
-        };
+        let mode = state.next_firmware();
         let first = state.boot.target.filter(|_| state.boot.enabled != Override::Disabled);
         let once = state.boot.enabled == Override::Once;
         Start { first, once, firmware: mode, secure_boot: state.secure_boot }
@@ -322,16 +366,19 @@ impl Bmc {
         self.keep();
         let done = self.machine.start(start);
         self.state().owed = None;
-        if let Err(fault) = done {
+        let started = done.inspect_err(|_| {
             self.put_back();
             self.keep();
-            return Err(fault);
-        }
+        })?;
         self.used_up();
+        self.state().first = start.first.filter(|_| !start.once);
         self.end_restart(Outcome::Done);
         self.keep();
         // It runs; whether that can be seen now is another matter.
         let _ = self.power();
+        if started == Started::WithoutImage {
+            self.note(What::MediaUnread, "");
+        }
         Ok(())
     }
 
@@ -352,7 +399,9 @@ impl Bmc {
         };
         let _one = self.one_press();
         // What is read here is what holds: whatever was pressed while this waited is done.
-        self.tick_owed().and(self.tick_restart()).and(self.tick_watchdog())
+        let done = self.tick_owed().and(self.tick_restart()).and(self.tick_watchdog());
+        self.keep_again();
+        done
     }
 
     fn tick_restart(&self) -> Result<(), Fault> {
@@ -380,7 +429,12 @@ impl Bmc {
     }
 
     fn tick_watchdog(&self) -> Result<(), Fault> {
-        if !self.state().watchdog.is_due(self.steady()) {
+        let now = self.steady();
+        if self.state().watchdog.warns(now) {
+            // It comes once, and what happens at the end does not wait for it.
+            let _ = self.press_now(Press::Nmi);
+        }
+        if !self.state().watchdog.is_due(now) {
             return Ok(());
         }
         // The look stops the watchdog of a node that is off: nobody is there to come back to it.

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::press::PATIENCE_S;
 use super::*;
-use crate::machine::Start;
+use crate::machine::{Start, Started};
 use crate::model::Model;
 
 fn bmc() -> (Bmc, Arc<Model>, Arc<AtomicU64>) {
@@ -32,6 +32,61 @@ fn once_is_once_and_continuous_stays() {
     let first: Vec<_> = model.starts().iter().map(|start| (start.first, start.once)).collect();
     let cd = (Some(Device::Cd), false);
     assert_eq!(first, [(Some(Device::Pxe), true), (None, false), cd, cd]);
+}
+
+/// Whoever calls for it: `ipmitool chassis bootdev pxe`, and then `reboot` in the guest.
+#[test]
+fn a_reboot_of_the_guests_own_boots_as_it_was_asked_for() {
+    let (bmc, model, time) = bmc();
+    bmc.press(Press::On).unwrap();
+    // Nobody has asked for anything.
+    bmc.rebooted().unwrap();
+    assert_eq!(model.starts().len(), 1);
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.rebooted().unwrap();
+    assert_eq!(bmc.state().boot.target, None);
+    bmc.rebooted().unwrap();
+    boot(&bmc, Device::Cd, Override::Continuous);
+    bmc.rebooted().unwrap();
+    // It runs with that already.
+    bmc.rebooted().unwrap();
+    boot(&bmc, Device::Hdd, Override::Disabled);
+    bmc.rebooted().unwrap();
+    bmc.state().pending.insert(ASSET_TAG.into(), "rack 7".into());
+    bmc.rebooted().unwrap();
+    let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+    assert_eq!(first, [None, Some(Device::Pxe), Some(Device::Cd), None, None]);
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+    assert_eq!(bmc.state().settings[ASSET_TAG], "rack 7");
+    // That was the button, and what is asked for after it is for the next boot.
+    bmc.press(Press::ForceRestart).unwrap();
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.rebooted().unwrap();
+    assert_eq!(model.starts().len(), first.len());
+    time.fetch_add(10, Ordering::Relaxed);
+    // What fails is tried again.
+    let shared = Arc::downgrade(&model);
+    model.hook(move |call| {
+        let model = shared.upgrade().filter(|_| call == "start");
+        model.iter().for_each(|model| model.fail(Some(Fault::Failed("busy".into()))));
+    });
+    assert!(bmc.rebooted().is_err() && bmc.waits());
+    model.hook(|_| ());
+    model.fail(None);
+    bmc.tick().unwrap();
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+    assert_eq!(model.starts().last().unwrap().first, Some(Device::Pxe));
+}
+
+#[test]
+fn a_start_without_the_image_in_the_drive_is_logged() {
+    let (bmc, model, _) = bmc();
+    bmc.insert(Some(Image { url: "http://h/x.iso".into(), verify: true })).unwrap();
+    model.lose_image();
+    bmc.press(Press::On).unwrap();
+    assert_eq!(bmc.power(), Ok(Power::On));
+    assert_eq!(bmc.state().log.entries().last().unwrap().what, What::MediaUnread);
+    assert!(bmc.state().media.is_some());
 }
 
 /// QEMU keeps its boot order over a reset, so that a node with another one has to be started anew.
@@ -276,6 +331,24 @@ fn a_watchdog_whose_action_fails_tries_it_again_and_logs_as_it_is_told() {
 }
 
 #[test]
+fn a_watchdog_sends_its_interrupt_before_its_end_and_once() {
+    let (bmc, model, time) = watched(Timeout::Off);
+    {
+        let mut state = bmc.state();
+        (state.watchdog.before, state.watchdog.before_s) = (NMI, 2);
+        state.watchdog.countdown = 50;
+        state.watchdog.restart(bmc.steady());
+    }
+    for (passed, interrupts, power) in
+        [(0, 0, Power::On), (3, 1, Power::On), (1, 1, Power::On), (1, 1, Power::Off)]
+    {
+        time.fetch_add(passed, Ordering::Relaxed);
+        bmc.tick().unwrap();
+        assert_eq!((model.presses().1, model.power()), (interrupts, Ok(power)), "{passed}");
+    }
+}
+
+#[test]
 fn a_time_that_is_set_fires_nothing() {
     let model = Arc::new(Model::new());
     let time = Arc::new(AtomicU64::new(1_000));
@@ -287,6 +360,34 @@ fn a_time_that_is_set_fires_nothing() {
     time.store(1_000_000, Ordering::Relaxed);
     bmc.tick().unwrap();
     assert_eq!((model.starts().len(), bmc.waits()), (1, true));
+}
+
+#[test]
+fn a_node_that_stands_still_is_reset_all_the_same() {
+    let (bmc, model, _) = bmc();
+    bmc.press(Press::On).unwrap();
+    for stands in [Power::Paused, Power::Crashed] {
+        model.stand(stands);
+        bmc.press(Press::ForceRestart).unwrap();
+        assert_eq!(bmc.power(), Ok(Power::On), "{stands:?}");
+    }
+    assert_eq!((model.starts().len(), model.presses().0), (3, 0));
+    // Who switches it on has it run.
+    model.stand(Power::Paused);
+    bmc.press(Press::On).unwrap();
+    assert_eq!((bmc.power(), model.starts().len()), (Ok(Power::On), 3));
+}
+
+#[test]
+fn a_node_that_cannot_be_reset_into_its_own_order_is_started_anew() {
+    let (bmc, model, _) = bmc();
+    bmc.press(Press::On).unwrap();
+    bmc.press(Press::ForceRestart).unwrap();
+    assert_eq!((model.starts().len(), model.presses().0), (1, 1));
+    model.keep_order();
+    bmc.press(Press::ForceRestart).unwrap();
+    assert_eq!((model.starts().len(), model.presses().0), (2, 1));
+    assert!(!bmc.is_restarting());
 }
 
 #[test]
@@ -308,7 +409,7 @@ fn a_slow_look_from_before_logs_nothing() {
         fn hardware(&self) -> Result<Hardware, Fault> {
             self.0.hardware()
         }
-        fn start(&self, how: Start) -> Result<(), Fault> {
+        fn start(&self, how: Start) -> Result<Started, Fault> {
             self.0.start(how)
         }
         fn destroy(&self) -> Result<(), Fault> {
@@ -317,7 +418,7 @@ fn a_slow_look_from_before_logs_nothing() {
         fn shutdown(&self) -> Result<(), Fault> {
             self.0.shutdown()
         }
-        fn reset(&self) -> Result<(), Fault> {
+        fn reset(&self) -> Result<bool, Fault> {
             self.0.reset()
         }
         fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {

@@ -53,9 +53,9 @@ pub struct Watchdog {
     pub dont_log: bool,
     /// What happens at the end.
     pub timeout: Timeout,
-    /// What may happen before, as IPMI numbers it; it is remembered, and nothing is done.
+    /// What happens before, as IPMI numbers it: nothing, or an [`NMI`].
     pub before: u8,
-    /// How many seconds before, remembered.
+    /// How many seconds before.
     pub before_s: u8,
     /// Users whose timer has run out, a bit each.
     pub expired: u8,
@@ -67,7 +67,13 @@ pub struct Watchdog {
     /// How often what happens at the end was tried.
     #[serde(skip)]
     attempts: u8,
+    /// Whether what happens before has happened.
+    #[serde(skip)]
+    warned: bool,
 }
+
+/// A non-maskable interrupt, as what happens before the end.
+pub const NMI: u8 = 2;
 
 /// How often it is tried, once a second.
 const ATTEMPTS: u8 = 60;
@@ -87,6 +93,7 @@ impl Default for Watchdog {
             countdown,
             until,
             attempts,
+            warned: false,
         }
     }
 }
@@ -99,7 +106,7 @@ impl Watchdog {
 
     /// Starts it, or starts it again.
     pub fn restart(&mut self, now: u64) {
-        self.attempts = 0;
+        (self.attempts, self.warned) = (0, false);
         self.until = Some(now + u64::from(self.countdown).div_ceil(10));
     }
 
@@ -112,6 +119,13 @@ impl Watchdog {
     /// Stops it.
     pub fn stop(&mut self) {
         (self.until, self.attempts) = (None, 0);
+    }
+
+    /// Whether the interrupt is due that comes before its end: once.
+    pub fn warns(&mut self, now: u64) -> bool {
+        let from = self.until.map(|until| until.saturating_sub(u64::from(self.before_s)));
+        let due = self.before == NMI && from.is_some_and(|from| now >= from);
+        due && !std::mem::replace(&mut self.warned, true)
     }
 
     /// Whether it has run out.

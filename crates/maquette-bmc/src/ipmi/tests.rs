@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::crypto::{Keys, Suite};
 use super::packet::{request, wrap_guarded, wrap_plain, wrap_plus};
 use super::*;
-use crate::accounts::{Change, Role};
+use crate::accounts::Change;
 use crate::clock::Clock;
 use crate::machine::{Device, Machine, Power};
 use crate::model::Model;
@@ -274,6 +274,9 @@ fn boot_devices_hold_once_or_for_ever() {
     assert_eq!(bench.ask(&mut client, 0, 9, &[5, 0, 0]).1, [1, 5, 0xe0, 0x14, 0, 0, 0]);
     let first: Vec<_> = bench.model.starts().iter().map(|start| start.first).collect();
     assert_eq!(first, [Some(Device::Pxe), Some(Device::Cd)]);
+    // Ironic has a boot device of that name: the disk in safe mode.
+    assert_eq!(bench.ask(&mut client, 0, 8, &[5, 0xa0, 0x0c, 0, 0, 0]).0, 0);
+    assert_eq!(bench.bmc.state().boot.target, Some(Device::Hdd));
     // A floppy there is not.
     assert_eq!(bench.ask(&mut client, 0, 8, &[5, 0x80, 0x3c, 0, 0, 0]).0, 0xcc);
     assert_eq!(bench.ask(&mut client, 0, 9, &[0x55]).0, 0x80);
@@ -330,6 +333,57 @@ fn a_password_that_is_changed_here_is_changed() {
     assert_eq!(bench.ask(&mut client, 6, 0x47, &[2, 0]).0, 0xcc);
     assert_eq!(bench.ask(&mut client, 6, 0x47, &[3, 0]).0, 0);
     assert!(bench.node.accounts().opens("oper", PASSWORD).is_none());
+}
+
+#[test]
+fn what_cannot_be_taken_from_an_account_is_refused() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    // IPMI off; callback only; what everybody sends.
+    for (bits, expected) in [(0xa1, 0xcc), (0xf1, 0xcc), (0xb1, 0), (0x91, 0), (0x01, 0)] {
+        assert_eq!(bench.ask(&mut client, 6, 0x43, &[bits, 3, 3, 0]).0, expected, "{bits:x}");
+    }
+}
+
+/// `user set name`, `user set password`, `channel setaccess` and `user enable`, in the order of whoever types them.
+#[test]
+fn accounts_are_made_and_removed_here_too() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    let padded = |head: &[u8], text: &[u8], length: usize| {
+        let mut data = head.to_vec();
+        data.extend(text);
+        data.resize(length, 0);
+        data
+    };
+    let name = |id: u8, text: &[u8]| padded(&[id], text, 17);
+    let password = |id: u8, text: &[u8]| padded(&[0x80 | id, 2], text, 22);
+    // A password needs a name.
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &password(5, b"Only-4-trials")).0, 0xcc);
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(5, b"o:ps")).0, 0xcc);
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(5, b"admin")).0, 0xcc);
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(5, b"ops")).0, 0);
+    assert_eq!(bench.ask(&mut client, 6, 0x46, &[5]).1, padded(b"", b"ops", 16));
+    // Nobody is let in before all is said.
+    assert!(bench.node.accounts().named("ops").is_none());
+    assert_eq!(bench.ask(&mut client, 6, 0x43, &[0xb1, 5, 3, 0]).0, 0);
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &password(5, b"short")).0, 0xcc);
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &password(5, b"Only-4-trials")).0, 0);
+    assert!(bench.node.accounts().opens("ops", "Only-4-trials").is_none());
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &[5, 1]).0, 0);
+    let made = bench.node.accounts().opens("ops", "Only-4-trials").cloned().unwrap();
+    assert_eq!((made.id, made.role), (5, Role::Operator));
+    // Who names nothing else may look.
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(9, b"see")).0, 0);
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &[9, 1]).0, 0);
+    assert_eq!(bench.ask(&mut client, 6, 0x47, &password(9, b"Only-4-trials")).0, 0);
+    let role = bench.node.accounts().opens("see", "Only-4-trials").map(|account| account.role);
+    assert_eq!(role, Some(Role::ReadOnly));
+    // Without its name an account is none.
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(5, b"")).0, 0);
+    assert!(bench.node.accounts().get(5).is_none());
+    let own = bench.node.accounts().named("admin").unwrap().id;
+    assert_eq!(bench.ask(&mut client, 6, 0x45, &name(own, b"")).0, 0xcc);
 }
 
 #[test]

@@ -68,7 +68,13 @@ fn pending(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
     let hardware = call.hardware(bmc)?;
     let path = format!("{}/Bios/Settings", paths::system(bmc));
     let mut settings = bmc.settings(hardware.firmware);
-    settings.extend(bmc.state().pending.clone());
+    {
+        let state = bmc.state();
+        if let Some(mode) = state.boot.mode {
+            settings.extend(default_settings(mode).remove_entry(BOOT_MODE));
+        }
+        settings.extend(state.pending.clone());
+    }
     Ok(resource(
         &path,
         "Bios",
@@ -105,6 +111,10 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let mut state = bmc.state();
     for (name, value) in [(BOOT_MODE, mode), (ASSET_TAG, tag)] {
         let Some(value) = value else { continue };
+        if name == BOOT_MODE {
+            // Of two ways to ask for a firmware the last one counts.
+            state.boot.mode = None;
+        }
         if before.get(name).is_some_and(|before| before == value) {
             state.pending.remove(name);
         } else {
@@ -119,6 +129,7 @@ fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let firmware = call.hardware(bmc)?.firmware;
     let before = bmc.settings(firmware);
     let mut state = bmc.state();
+    state.boot.mode = None;
     state.pending = default_settings(firmware);
     state.pending.retain(|name, value| before.get(name) != Some(value));
     Ok(Done::Nothing)

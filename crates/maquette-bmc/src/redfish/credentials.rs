@@ -42,7 +42,7 @@ pub fn claimed(request: &Request) -> Option<String> {
     Some(basic(request).map_or_else(String::new, |(name, _)| name))
 }
 
-/// Counts a password that was shown as right or wrong.
+/// Counts what was shown as right or wrong: a password, or the token of a session, which names nobody.
 pub fn told(service: &Service, peer: &str, name: &str, right: bool) {
     let Ok(peer) = peer.parse::<IpAddr>() else { return };
     if right { service.right(peer, name) } else { service.wrong(peer, "Redfish", name) }
@@ -58,7 +58,11 @@ pub fn identify(service: &Service, request: &Request) -> Result<Option<Identity>
         return Err(Problem::insecure());
     }
     let found = if holds {
-        request.header("x-auth-token").and_then(|token| service.by_token(token))
+        let found = request.header("x-auth-token").and_then(|token| service.by_token(token));
+        if found.is_none() {
+            told(service, &request.peer, "", false);
+        }
+        found
     } else {
         let (name, password) = basic(request).unwrap_or_default();
         let found = service.by_password(&name, &password);

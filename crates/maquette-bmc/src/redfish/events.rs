@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 use super::problem::{Message, Problem};
-use super::resource::{Created, Done, Found, Given, collection, enabled, link, resource};
-use super::{Call, ROOT, logs, media, schema};
+use super::resource::{Done, Found, Given, action, collection, enabled, link, resource};
+use super::subscriptions::{ATTEMPTS, REGISTRIES, RESOURCES, TYPES, shown, subscribe};
+use super::{Call, ROOT, logs, schema};
 use crate::accounts::Privilege;
 use crate::clock::Clock;
-use crate::service::{Notice, Subscription};
+use crate::service::{News, Notice, Service, Subscription};
 
 const BASE: &str = "/redfish/v1/EventService";
 /// Where events are streamed.
@@ -25,17 +26,25 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
                 "Event Service",
                 json!({
                     "ServiceEnabled": true,
-                    "DeliveryRetryAttempts": 3,
+                    "DeliveryRetryAttempts": ATTEMPTS,
                     "DeliveryRetryIntervalSeconds": 5,
                     "EventFormatTypes": ["Event"],
-                    "RegistryPrefixes": ["ResourceEvent"],
-                    "ResourceTypes": ["ComputerSystem"],
+                    "EventTypesForSubscription": TYPES,
+                    "RegistryPrefixes": REGISTRIES,
+                    "ResourceTypes": RESOURCES,
+                    "SubordinateResourcesSupported": true,
+                    "IncludeOriginOfConditionSupported": false,
                     "ServerSentEventUri": STREAM,
                     "Status": enabled(),
                     "Subscriptions": link(format!("{BASE}/Subscriptions")),
+                    "Actions": {"#EventService.SubmitTestEvent":
+                        action(BASE, "EventService", "SubmitTestEvent", None)},
                 }),
             ))
         }),
+        ["Actions", "EventService.SubmitTestEvent"] => {
+            Found::action(move |given| trial(call, given)).needs(Privilege::ConfigureManager)
+        }
         ["Subscriptions"] => Found::read(move || {
             let path = format!("{BASE}/Subscriptions");
             let all = service.subscriptions().iter().map(|s| format!("{path}/{}", s.id)).collect();
@@ -49,7 +58,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
         ["Subscriptions", id] => {
             let id: u32 = id.parse().ok().filter(|n: &u32| n.to_string() == id)?;
             let subscription = service.subscriptions().iter().find(|s| s.id == id)?.clone();
-            Found::read(move || Ok(shown(&subscription)))
+            Found::read(move || Ok(shown(call, &subscription)))
                 .delete(move || {
                     service.unsubscribe(id);
                     Ok(Done::Nothing)
@@ -60,75 +69,90 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
     })
 }
 
-fn shown(subscription: &Subscription) -> Value {
-    let path = format!("{BASE}/Subscriptions/{}", subscription.id);
-    let kind = if subscription.destination.is_some() { "RedfishEvent" } else { "SSE" };
-    resource(
-        &path,
-        "EventDestination",
-        "Event Subscription",
-        json!({
-            "Destination": subscription.destination,
-            "Context": subscription.context,
-            "Protocol": "Redfish",
-            "SubscriptionType": kind,
-            "EventFormatType": "Event",
-            "DeliveryRetryPolicy": "RetryForever",
-            "VerifyCertificate": subscription.verify,
-            "Status": enabled(),
-        }),
-    )
-}
-
-/// Longest words that a subscriber may have repeated.
-const CONTEXT: usize = 256;
-
-fn subscribe(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
-    let mut fields = Fields::new(given);
-    let destination = fields.required_text("Destination");
-    if let Some(text) = destination.filter(|text| media::parse(text).is_none()) {
-        fields.wrong(Message::bad_format("Destination", &super::fields::shown(&json!(text))));
+/// Has whoever has subscribed get an event as somebody has written it.
+fn trial(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
+    let mut fields = Fields::action(given, "EventService.SubmitTestEvent");
+    let mut event = json!({"MemberId": "0", "EventType": "Alert", "Severity": "OK"});
+    let texts = [
+        "EventId",
+        "EventTimestamp",
+        "EventType",
+        "Message",
+        "MessageSeverity",
+        "OriginOfCondition",
+        "Severity",
+    ];
+    event["MessageId"] = json!(fields.required_text("MessageId"));
+    for name in texts {
+        let Some(text) = fields.optional_text(name).flatten() else { continue };
+        if text.len() > LONGEST {
+            fields.wrong(Message::bad_format(name, &super::fields::shown(&json!(text))));
+        }
+        event[name] = match name {
+            "OriginOfCondition" => link(text),
+            _ => json!(text),
+        };
     }
-    fields.choice("Protocol", &[("Redfish", ())]);
-    if given.get("Protocol").is_none() {
-        fields.wrong(Message::missing("Protocol"));
+    let known = |value: &str| TYPES.contains(&value) || ["MetricReport", "Other"].contains(&value);
+    if !event["EventType"].as_str().is_some_and(known) {
+        let value = super::fields::shown(&event["EventType"]);
+        fields.wrong(Message::not_in_list("EventType", &value));
     }
-    let context = fields.text("Context").unwrap_or_default();
-    if context.len() > CONTEXT {
-        fields.wrong(Message::bad_format("Context", &super::fields::shown(&json!(context))));
-    }
-    fields.choice("SubscriptionType", &[("RedfishEvent", ())]);
-    fields.choice("EventFormatType", &[("Event", ())]);
-    fields.choice("DeliveryRetryPolicy", &[("RetryForever", ())]);
-    // Whoever does not say otherwise means the server of that name, and no other.
-    let verify = fields.flag("VerifyCertificate").unwrap_or(true);
+    event["MessageArgs"] = json!(fields.list("MessageArgs", |value| {
+        let text = value.as_str().filter(|text| text.len() <= LONGEST);
+        text.ok_or_else(|| Message::bad_format("MessageArgs", &super::fields::shown(value)))
+    }));
+    fields.any("EventGroupId");
     fields.finish()?;
-    let destination = destination.ok_or_else(Problem::malformed)?;
-    media::reachable(call, "Destination", destination)?;
-    let id = call.service.subscribe(destination, context, verify).ok_or_else(Problem::full)?;
-    let subscription = call.service.subscriptions().iter().find(|s| s.id == id).cloned();
-    let body = subscription.as_ref().map(shown).unwrap_or_default();
-    Ok(Done::Created(Created { path: format!("{BASE}/Subscriptions/{id}"), body, token: None }))
+    call.service.tell(News::Trial(event));
+    Ok(Done::Nothing)
 }
+
+/// Longest words of an event that somebody tries.
+const LONGEST: usize = 1024;
 
 /// What happened, as it is told to a subscriber.
 pub fn event(notice: &Notice, context: &str) -> Value {
-    let (entry, id) = (&notice.entry, notice.id.to_string());
-    json!({
-        "@odata.type": schema::odata_type("Event"),
-        "Id": id,
-        "Name": "Event",
-        "Context": context,
-        "Events": [{
+    let id = notice.id.to_string();
+    let event = match &notice.news {
+        News::Of(system, entry) => json!({
             "MemberId": "0",
             "EventId": id,
-            "EventType": "StatusChange",
+            "EventType": if entry.what.is_warning() { "Alert" } else { "StatusChange" },
             "EventTimestamp": Clock::text(entry.at),
             "Severity": logs::severity(entry),
             "Message": entry.what.text(),
             "MessageId": logs::MESSAGE,
             "MessageArgs": [],
-            "OriginOfCondition": link(format!("{ROOT}/Systems/{}", notice.system)),
-        }],
+            "OriginOfCondition": link(format!("{ROOT}/Systems/{system}")),
+        }),
+        News::Trial(event) => event.clone(),
+    };
+    json!({
+        "@odata.type": schema::odata_type("Event"),
+        "Id": id,
+        "Name": "Event",
+        "Context": context,
+        "Events": [event],
     })
+}
+
+/// Whether somebody has asked for what there is to tell.
+pub fn wants(service: &Service, subscription: &Subscription, notice: &Notice) -> bool {
+    let filter = &subscription.filter;
+    let event = &event(notice, "")["Events"][0];
+    let kind = event["EventType"].as_str();
+    if !filter.types.is_empty() && !filter.types.iter().any(|wanted| Some(*wanted) == kind) {
+        return false;
+    }
+    let News::Of(system, _) = &notice.news else { return true };
+    let key = |id: &str| id.rsplit('.').next().map(String::from);
+    let is_message = |wanted: &String| key(wanted) == key(logs::MESSAGE);
+    let is_origin = |wanted: &String| match wanted.strip_prefix(&format!("{ROOT}/Systems/")) {
+        Some(id) => service.bmc(id).is_some_and(|bmc| bmc.uuid == *system),
+        // What systems are below.
+        None => filter.subordinate && format!("{ROOT}/Systems").starts_with(wanted.as_str()),
+    };
+    (filter.messages.is_empty() || filter.messages.iter().any(is_message))
+        && (filter.origins.is_empty() || filter.origins.iter().any(is_origin))
 }

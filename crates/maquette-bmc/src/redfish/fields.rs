@@ -139,6 +139,38 @@ impl<'v> Fields<'v> {
         found
     }
 
+    /// A list, or nothing by `null`: each value in it is read by `read`, which has words for one that it does not take.
+    pub fn list<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&'v Value) -> Result<T, Message>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(name).filter(|value| !value.is_null()) else {
+            return Vec::new();
+        };
+        let Some(all) = value.as_array() else {
+            self.wrong_type(name, value);
+            return Vec::new();
+        };
+        let mut taken = Vec::new();
+        for value in all {
+            match read(value) {
+                Ok(value) => taken.push(value),
+                Err(message) => self.problems.push(message),
+            }
+        }
+        taken
+    }
+
+    /// Some of some values.
+    pub fn choices(&mut self, name: &'static str, all: &[&'static str]) -> Vec<&'static str> {
+        let path = self.path(name);
+        self.list(name, |value| {
+            let found = all.iter().copied().find(|known| value.as_str() == Some(*known));
+            found.ok_or_else(|| Message::not_in_list(&path, &shown(value)))
+        })
+    }
+
     /// A value of any type.
     pub fn any(&mut self, name: &'static str) -> Option<&'v Value> {
         self.take(name)

@@ -56,13 +56,34 @@ pub struct Address<'t> {
     pub path: &'t str,
 }
 
-impl Address<'_> {
+impl<'t> Address<'t> {
     /// The host and its port.
     pub fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// The path as plain text, which libvirt takes and encodes anew, and the query as it is; none if the server would be asked for
+    /// something else then: `%2F` is no `/` and `%3F` no `?`, and what is no text has no plain form.
+    pub fn plain(&self) -> Option<(String, Option<&'t str>)> {
+        let (path, query) = match self.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (self.path, None),
+        };
+        let mut pieces = path.split('%');
+        let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+        for piece in pieces {
+            let (code, rest) = (piece.get(..2)?, piece.get(2..)?);
+            let digits = code.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let byte =
+                u8::from_str_radix(code, 16).ok().filter(|byte| digits && !b"/?".contains(byte));
+            bytes.push(byte?);
+            bytes.extend(rest.as_bytes());
+        }
+        let text = String::from_utf8(bytes).ok()?;
+        (!text.chars().any(char::is_control)).then_some((text, query))
     }
 
     /// Where this server sends somebody, by what its answer says of that (RFC 3986, 4.2); none if that is nothing for images.
@@ -134,8 +155,8 @@ pub fn reachable(call: &Call<'_>, property: &str, text: &str) -> Result<(), Prob
     }
 }
 
-/// An address for who may not insert media: what follows `?` may be a token.
-fn without_query(url: &str) -> String {
+/// An address for who may not choose it: what follows `?` may be a token.
+pub fn without_query(url: &str) -> String {
     url.split_once('?').map_or_else(|| url.to_string(), |(place, _)| format!("{place}?***"))
 }
 
@@ -216,7 +237,7 @@ fn read(fields: &mut Fields<'_>, needs_image: bool) -> Wanted {
         fields.optional_text("Image")
     };
     if let Some(Some(text)) = image
-        && parse(text).is_none()
+        && parse(text).and_then(|address| address.plain()).is_none()
     {
         fields.wrong(Message::bad_format("Image", &shown(&json!(text))));
     }
@@ -245,8 +266,8 @@ fn insert(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let url = wanted.image.flatten().ok_or_else(Problem::malformed)?;
     let image = Image { url, verify: wanted.verify.unwrap_or(false) };
     readable(call, &image)?;
-    bmc.insert(Some(image))?;
-    Ok(Done::Nothing)
+    // Somebody may have been faster while servers were asked.
+    if bmc.exchange(None, Some(image))? { Ok(Done::Nothing) } else { Err(Problem::in_use()) }
 }
 
 fn change(call: &Call<'_>, bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
@@ -269,7 +290,9 @@ fn change(call: &Call<'_>, bmc: &Bmc, current: &Value, given: &Given) -> Result<
         if let Some(image) = &after {
             readable(call, image)?;
         }
-        bmc.insert(after)?;
+        if !bmc.exchange(before.as_ref(), after)? {
+            return Err(Problem::in_use());
+        }
     }
     Ok(Done::Changed)
 }
@@ -295,6 +318,20 @@ mod tests {
             ("//u:p@other/c.iso", None),
         ] {
             assert_eq!(leads("http://h/a/b.iso?y=/2", to).as_deref(), wanted, "{to}");
+        }
+        let plain = |path: &str| {
+            let text = format!("http://h/{path}");
+            let plain = parse(&text).unwrap().plain();
+            plain.map(|(path, query)| (path, query.map(String::from)))
+        };
+        let query = Some("tok=a%2Fb".to_string());
+        assert_eq!(
+            plain("My%20Images/x%2By/%c3%A9:b.iso?tok=a%2Fb"),
+            Some(("My Images/x+y/é:b.iso".into(), query))
+        );
+        assert_eq!(plain("100%25"), Some(("100%".into(), None)));
+        for bad in ["a%2Fb", "a%3fb", "%", "%1", "%zz", "%+1", "%00", "%0a", "%ff"] {
+            assert_eq!(plain(bad), None, "{bad}");
         }
         assert_eq!(leads("https://[fd00::1]", "x").as_deref(), Some("https://[fd00::1]:443/x"));
         for bad in [

@@ -78,14 +78,14 @@ impl Message {
         Self::new("PropertyValueError", text, &[name], hint).about(name)
     }
 
-    /// The server that a property names is the hypervisor itself, or one that only it can reach.
+    /// The server that a property names is the hypervisor itself, or on a network that only it can reach.
     pub fn own_host(name: &str, host: &str) -> Self {
         let text = format!(
-            "The server {host} of the property {name} is the hypervisor itself, or one that nobody \
-            else can reach."
+            "The server {host} of the property {name} is the hypervisor itself, or on a network \
+            that is neither the node's environment's nor the hypervisor's way to the outside."
         );
         let hint =
-            "Name another server, or let the BMC's operator allow the hypervisor's own addresses.";
+            "Name another server, or let the BMC's operator allow all that the hypervisor reaches.";
         Self::new("PropertyValueError", text, &[name], hint).about(name)
     }
 

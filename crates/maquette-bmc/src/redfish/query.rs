@@ -85,6 +85,8 @@ impl Query {
             let value = decoded(raw.unwrap_or_default()).ok_or_else(wrong)?;
             match name.as_str() {
                 "$expand" => query.expand = Some(expand(&value).ok_or_else(wrong)?),
+                // All of it, as without.
+                "$select" if value.trim() == "*" => query.select = None,
                 "$select" => {
                     let all = value.split(',').map(|name| name.trim().to_string());
                     query.select = Some(all.filter(|name| !name.is_empty()).collect());

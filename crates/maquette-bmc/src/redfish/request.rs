@@ -76,6 +76,13 @@ impl Request {
             _ => None,
         }
     }
+
+    /// The values of a header that is a list: its lines are one (RFC 9110, 5.3).
+    pub fn list(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().filter(|(known, _)| known == name);
+        let values: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
 }
 
 /// What is answered.

@@ -6,7 +6,7 @@ use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
 use super::resource::{Done, Found, Given, action, collection, link, links, resource};
 use super::{Call, ROOT, bios, inventory, logs, media, paths, storage};
-use crate::bmc::{ASSET_TAG, Bmc, Boot, Light, Override, Press};
+use crate::bmc::{ASSET_TAG, Bmc, Light, Override, Press, State};
 use crate::machine::{Device, Firmware, Hardware, Power};
 
 /// What is below the systems.
@@ -43,17 +43,21 @@ const ENABLED: [(&str, Override); 3] = [
 const MODES: [(&str, Firmware); 2] = [("Legacy", Firmware::Bios), ("UEFI", Firmware::Uefi)];
 
 /// What may be booted, with the names that Redfish has for it.
-fn targets(hardware: &Hardware) -> Vec<(&'static str, Option<Device>)> {
-    let all = [
-        ("None", None),
-        ("Pxe", Some(Device::Pxe)),
-        ("Hdd", Some(Device::Hdd)),
-        ("Cd", Some(Device::Cd)),
-        ("BiosSetup", Some(Device::Setup)),
-        ("UefiHttp", Some(Device::Http)),
-    ];
-    let has = |device: &Option<Device>| device.is_none_or(|device| hardware.boots_from(device));
-    all.into_iter().filter(|(_, device)| has(device)).collect()
+const TARGETS: [(&str, Option<Device>); 6] = [
+    ("None", None),
+    ("Pxe", Some(Device::Pxe)),
+    ("Hdd", Some(Device::Hdd)),
+    ("Cd", Some(Device::Cd)),
+    ("BiosSetup", Some(Device::Setup)),
+    ("UefiHttp", Some(Device::Http)),
+];
+
+/// What of that a node has which boots with a firmware: a BIOS knows no HTTP.
+fn targets(hardware: &Hardware, firmware: Firmware) -> Vec<(&'static str, Option<Device>)> {
+    let has = |device: Device| {
+        hardware.boots_from(device) && (device != Device::Http || firmware == Firmware::Uefi)
+    };
+    TARGETS.into_iter().filter(|(_, device)| device.is_none_or(has)).collect()
 }
 
 const LIGHTS: [(&str, Light); 3] =
@@ -73,14 +77,15 @@ pub fn power_state(power: Power) -> &'static str {
     }
 }
 
-fn boot(boot: &Boot, hardware: &Hardware) -> Value {
-    let targets = targets(hardware);
+fn boot(state: &State, hardware: &Hardware) -> Value {
+    let boot = &state.boot;
     let names = |all: &[&'static str]| json!(all);
-    let mode = boot.mode.unwrap_or(hardware.firmware);
+    let mode = state.next_firmware().unwrap_or(hardware.firmware);
+    let targets = targets(hardware, mode);
     json!({
         "BootSourceOverrideEnabled": name_of(&ENABLED, &boot.enabled),
         "BootSourceOverrideEnabled@Redfish.AllowableValues": names(&ENABLED.map(|(n, _)| n)),
-        "BootSourceOverrideTarget": name_of(&targets, &boot.target),
+        "BootSourceOverrideTarget": name_of(&TARGETS, &boot.target),
         "BootSourceOverrideTarget@Redfish.AllowableValues":
             names(&targets.iter().map(|(n, _)| *n).collect::<Vec<_>>()),
         "BootSourceOverrideMode": name_of(&MODES, &mode),
@@ -115,7 +120,7 @@ fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
             "LocationIndicatorActive": light != Light::Off,
             "PowerState": power_state(power),
             "Status": {"State": if power.is_on() { "Enabled" } else { "StandbyOffline" }, "Health": health},
-            "Boot": boot(&state.boot, &hardware),
+            "Boot": boot(&state, &hardware),
             "ProcessorSummary": {
                 "Count": hardware.vcpus,
                 "CoreCount": hardware.vcpus,
@@ -177,10 +182,11 @@ struct BootChange {
     mode: Option<Firmware>,
 }
 
-fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware) -> BootChange {
-    let target = fields.choice("BootSourceOverrideTarget", &targets(hardware));
-    let enabled = fields.choice("BootSourceOverrideEnabled", &ENABLED);
+fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware, firmware: Firmware) -> BootChange {
     let mode = fields.choice("BootSourceOverrideMode", &MODES);
+    let possible = targets(hardware, mode.unwrap_or(firmware));
+    let target = fields.choice("BootSourceOverrideTarget", &possible);
+    let enabled = fields.choice("BootSourceOverrideEnabled", &ENABLED);
     // The firmware has it from DHCP; it cannot be told.
     if let Some(http) =
         fields.optional_text("HttpBootUri").flatten().filter(|http| !http.is_empty())
@@ -191,10 +197,11 @@ fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware) -> BootChange {
 }
 
 impl BootChange {
-    fn apply(self, boot: &mut Boot, hardware: &Hardware) {
+    fn apply(self, state: &mut State, hardware: &Hardware) {
         if let Some(mode) = self.mode {
-            boot.mode = Some(mode).filter(|mode| *mode != hardware.firmware);
+            state.choose_mode(mode, hardware.firmware);
         }
+        let boot = &mut state.boot;
         if self.target.is_none() && self.enabled.is_none() {
             return;
         }
@@ -218,7 +225,8 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
     let mut boot = BootChange::default();
-    fields.object("Boot", |fields| boot = read_boot(fields, &hardware));
+    let firmware = bmc.state().next_firmware().unwrap_or(hardware.firmware);
+    fields.object("Boot", |fields| boot = read_boot(fields, &hardware, firmware));
     let light = fields.choice("IndicatorLED", &LIGHTS);
     let active = fields.flag("LocationIndicatorActive");
     let tag = fields.optional_text("AssetTag").map(|tag| tag.unwrap_or_default().to_string());
@@ -232,7 +240,7 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     }
     // Only what was asked for: a start meanwhile has used up what it has.
     let mut state = bmc.state();
-    boot.apply(&mut state.boot, &hardware);
+    boot.apply(&mut state, &hardware);
     if let Some(tag) = tag {
         state.pending.remove(ASSET_TAG);
         state.settings.insert(ASSET_TAG.into(), tag);

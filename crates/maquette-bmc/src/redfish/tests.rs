@@ -442,6 +442,8 @@ fn queries_expand_select_and_filter() {
     assert_eq!(members("$skip=1&$top=5").len(), 1);
     let deep = bench.get(&format!("{ROOT}/?$expand=*($levels=3)"));
     assert_eq!(deep["Systems"]["Members"][0]["Name"], "node-0");
+    let all = format!("{}?$select=*", bench.systems[0]);
+    assert_eq!(bench.get(&all)["Name"], "node-0");
     let one = bench.get(&format!("{}/Storage?only", bench.systems[0]));
     assert_eq!(one["Name"], "Disks");
     for (query, status) in [("$bogus=1", 501), ("only=1", 400), ("$expand=x", 400), ("x=1", 200)] {
@@ -451,32 +453,53 @@ fn queries_expand_select_and_filter() {
 }
 
 #[test]
-fn subscribers_hear_what_happens_in_redfishs_words() {
+fn what_a_body_is_may_be_said_in_capitals() {
     let bench = bench();
-    let mut notices = bench.service.hear();
-    let reset = format!("{}/Actions/ComputerSystem.Reset", bench.systems[1]);
-    assert_eq!(bench.post(&reset, json!({"ResetType": "On"})), 204);
-    let told = event(&notices.try_recv().unwrap(), "mine");
-    assert_eq!(told["Context"], "mine");
-    assert_eq!(told["Events"][0]["OriginOfCondition"]["@odata.id"], bench.systems[1].as_str());
-    let subscriptions = format!("{ROOT}/EventService/Subscriptions");
-    for bad in [
-        json!({"Destination": "https://h/"}),
-        json!({"Protocol": "FTP", "Destination": "https://h/"}),
-        json!({"Protocol": "Redfish", "Destination": "gopher://h/"}),
-    ] {
-        assert_eq!(bench.post(&subscriptions, bad.clone()), 400, "{bad}");
+    for (kind, status) in [("Application/JSON; charset=UTF-8", 200), ("text/plain", 415)] {
+        let mut asked = request(Method::Patch, &bench.systems[0], &json!({"AssetTag": "rack 7"}));
+        asked.headers.push(("content-type".into(), kind.into()));
+        assert_eq!(answer(&bench.service, &asked).status, status, "{kind}");
     }
-    for expected in [201; 16] {
-        let new = json!({"Protocol": "Redfish", "Destination": "https://h/", "Context": "c"});
-        assert_eq!(bench.post(&subscriptions, new), expected);
-    }
-    let more = json!({"Protocol": "Redfish", "Destination": "https://h/"});
-    assert_eq!(bench.post(&subscriptions, more), 400);
 }
 
+#[test]
+fn the_mark_of_something_new_is_that_of_what_is_there() {
+    let bench = bench();
+    for (path, body) in [
+        (
+            "AccountService/Accounts",
+            json!({"UserName": "n", "Password": PASSWORD, "RoleId": "ReadOnly"}),
+        ),
+        ("EventService/Subscriptions", json!({"Protocol": "Redfish", "Destination": "https://h/"})),
+        ("SessionService/Sessions", json!({"UserName": "admin", "Password": PASSWORD})),
+    ] {
+        let made = bench.asks("admin", Method::Post, &format!("{ROOT}/{path}"), body);
+        let at = made.header("Location").unwrap();
+        let there = bench.asks("admin", Method::Get, at, Value::Null);
+        assert_eq!(made.header("ETag"), there.header("ETag"), "{path}");
+    }
+}
+
+#[test]
+fn marks_on_several_lines_are_one_list() {
+    let bench = bench();
+    let system = &bench.systems[0];
+    let now = bench.asks("admin", Method::Get, system, Value::Null);
+    let now = now.header("ETag").unwrap();
+    let asks = |method: Method, name: &str, marks: &[&str]| {
+        let mut asked = request(method, system, &json!({"AssetTag": "rack 7"}));
+        asked.headers.extend(marks.iter().map(|mark| (name.to_string(), mark.to_string())));
+        answer(&bench.service, &asked).status
+    };
+    assert_eq!(asks(Method::Patch, "if-match", &["\"wrong\"", "\"other\""]), 412);
+    assert_eq!(asks(Method::Get, "if-none-match", &["\"wrong\"", now]), 304);
+    assert_eq!(asks(Method::Patch, "if-match", &["\"wrong\"", now]), 200);
+}
+
+mod boots;
 mod guarded;
 mod many;
+mod subscriptions;
 
 mod enemies {
     use proptest::prelude::*;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -18,6 +19,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::tls;
 use crate::redfish::{self, Address};
+use crate::secret::Secret;
 use crate::service::{Service, Subscription};
 
 /// Events that wait for one subscriber; more are lost, which is told.
@@ -48,7 +50,9 @@ pub async fn deliver(service: Arc<Service>) {
         };
         let subscriptions = service.subscriptions().clone();
         queues.retain(|id, _| subscriptions.iter().any(|subscription| subscription.id == *id));
-        for subscription in subscriptions.iter().filter(|s| s.destination.is_some()) {
+        let wants =
+            |s: &&Subscription| s.destination.is_some() && redfish::wants(&service, s, &notice);
+        for subscription in subscriptions.iter().filter(wants) {
             let id = subscription.id;
             let queue = queues.entry(id).or_insert_with(|| {
                 let (events, waiting) = mpsc::channel(WAITING);
@@ -72,21 +76,25 @@ async fn subscriber(
     subscription: Subscription,
     mut events: mpsc::Receiver<String>,
 ) {
-    let Some(destination) = subscription.destination else { return };
     let id = subscription.id;
     let mut told = false;
     while let Some(event) = events.recv().await {
         let mut again = AGAIN.0;
-        loop {
+        for attempt in 1_u32.. {
             if !service.subscriptions().iter().any(|known| known.id == id) {
                 return;
             }
-            let sent = send(&service, &destination, subscription.verify, &event);
+            let sent = send(&service, &subscription, &event);
             let Err(why) = tokio::time::timeout(ATTEMPT, sent).await.unwrap_or(Err("it is silent"))
             else {
                 told = false;
                 break;
             };
+            if subscription.ends && attempt > redfish::ATTEMPTS {
+                service.say(&format!("subscriber {id} has taken no event: its subscription ends"));
+                service.unsubscribe(id);
+                return;
+            }
             if !std::mem::replace(&mut told, true) {
                 let hint = "it is tried again until the subscription is deleted";
                 service.say(&format!("an event cannot be sent to subscriber {id}: {why}; {hint}"));
@@ -118,23 +126,29 @@ pub(super) fn prepare(
 /// Sends one event; why the other side did not take it.
 async fn send(
     service: &Arc<Service>,
-    destination: &str,
-    verify: bool,
+    subscription: &Subscription,
     event: &str,
 ) -> Result<(), &'static str> {
-    let (preparing, text) = (service.clone(), destination.to_string());
+    let destination = subscription.destination.as_deref().unwrap_or_default();
+    let (preparing, text, verify) = (service.clone(), destination.to_string(), subscription.verify);
     let prepared = tokio::task::spawn_blocking(move || prepare(&preparing, &text, verify)).await;
     let (found, connector) = prepared.map_err(|_| "Maquette has made a mistake")??;
     let address = redfish::address(destination).ok_or("its address cannot be read")?;
     let stream = TcpStream::connect(&found[..]).await.map_err(|_| "it cannot be connected to")?;
-    let Some(connector) = connector else { return post(stream, &address, event).await };
+    let headers = &subscription.headers;
+    let Some(connector) = connector else { return post(stream, &address, headers, event).await };
     let name = ServerName::try_from(address.host.to_string()).map_err(|_| "it has no name")?;
     let stream = connector.connect(name, stream).await;
-    post(stream.map_err(|_| "its certificate is not trusted, or it has no TLS")?, &address, event)
-        .await
+    let stream = stream.map_err(|_| "its certificate is not trusted, or it has no TLS")?;
+    post(stream, &address, headers, event).await
 }
 
-async fn post<S>(stream: S, address: &Address<'_>, event: &str) -> Result<(), &'static str>
+async fn post<S>(
+    stream: S,
+    address: &Address<'_>,
+    headers: &[(String, Secret)],
+    event: &str,
+) -> Result<(), &'static str>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -145,8 +159,15 @@ where
     let request = hyper::Request::post(format!("/{}", address.path))
         .header("Host", address.authority())
         .header("Content-Type", "application/json")
-        .body(Full::new(Bytes::from(event.to_string())))
-        .map_err(|_| "its address cannot be read")?;
+        .body(Full::new(Bytes::from(event.to_string())));
+    let mut request = request.map_err(|_| "its address cannot be read")?;
+    for (name, value) in headers {
+        let wrong = "its headers cannot be sent";
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| wrong)?;
+        let mut value = HeaderValue::try_from(value.reveal()).map_err(|_| wrong)?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(name, value);
+    }
     let response = sender.send_request(request).await.map_err(|_| MUTE)?;
     let taken = response.status().is_success();
     // What it says is of no interest, and not read to its end.

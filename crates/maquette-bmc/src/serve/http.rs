@@ -257,7 +257,11 @@ async fn stream(visit: Arc<Visit>, begun: Stream, pieces: mpsc::Sender<Bytes>) {
                     let event = redfish::event(&notice, "");
                     format!("id: {}\ndata: {event}\n\n", notice.id)
                 }
-                Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                Err(broadcast::error::RecvError::Lagged(count)) => {
+                    let what = format!("{count} events were not sent to stream {}", begun.id);
+                    visit.service.say(&format!("{what}: too many at once"));
+                    continue;
+                }
                 Err(broadcast::error::RecvError::Closed) => break,
             },
         };

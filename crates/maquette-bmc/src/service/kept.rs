@@ -1,12 +1,14 @@
 //! What a service keeps over a restart of its own: accounts, and a document of each BMC.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Service, held};
 use crate::accounts::{Account, Accounts};
+use crate::bmc::Keeper;
 use crate::secret::hex;
 use crate::store::Store;
 
@@ -52,25 +54,36 @@ impl Service {
                     bmc.name
                 ));
             }
-            let (service, store) = (Arc::downgrade(self), store.clone());
-            bmc.keep_by(Arc::new(move |bmc, document| {
-                let Err(error) = store.save(&name, document) else { return };
-                if let Some(service) = service.upgrade() {
-                    service.say(&format!(
-                        "what the BMC of `{}` knows cannot be kept: {error}",
-                        bmc.name
-                    ));
-                }
-            }));
+            bmc.keep_by(self.keeper(store.clone(), name));
         }
         self.keep_accounts();
+    }
+
+    /// Keeps a BMC's documents in a store. That they cannot be kept is said once, until they are again.
+    fn keeper(self: &Arc<Self>, store: Arc<dyn Store>, name: String) -> Keeper {
+        let (service, is_told) = (Arc::downgrade(self), AtomicBool::new(false));
+        Arc::new(move |bmc, document| {
+            let Err(error) = store.save(&name, document) else {
+                is_told.store(false, Ordering::Relaxed);
+                return true;
+            };
+            if !is_told.swap(true, Ordering::Relaxed)
+                && let Some(service) = service.upgrade()
+            {
+                let what = format!("what the BMC of `{}` knows cannot be kept", bmc.name);
+                service.say(&format!("{what}, which is tried again: {error}"));
+            }
+            false
+        })
     }
 
     fn remember_accounts(&self, store: &dyn Store, given: &str) {
         let kept = match store.load(&self.accounts_name()) {
             Ok(None) => return,
             Ok(Some(document)) => {
-                serde_json::from_slice::<Kept>(&document).map_err(|error| error.to_string())
+                let kept = serde_json::from_slice::<Kept>(&document);
+                *held(&self.kept) = Some(document);
+                kept.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
@@ -94,19 +107,31 @@ impl Service {
         let mut kept = held(&self.kept);
         let accounts: Vec<Account> = self.accounts().iter().cloned().collect();
         let Ok(document) = serde_json::to_vec(&Kept { given, accounts }) else { return };
-        if *kept == document {
+        if kept.as_ref() == Some(&document) {
             return;
         }
         match store.save(&self.accounts_name(), &document) {
-            Ok(()) => *kept = document,
-            Err(error) => self.say(&format!("accounts cannot be kept: {error}")),
+            Ok(()) => *kept = Some(document),
+            Err(error) => {
+                // Once, until they are again.
+                if kept.take().is_some() {
+                    self.say(&format!("accounts cannot be kept, which is tried again: {error}"));
+                }
+            }
         }
+    }
+
+    /// Whether accounts were to be kept, and could not be.
+    pub fn lacks_keeping(&self) -> bool {
+        // Whoever holds it keeps them at this moment, which may take a disk some time.
+        held(&self.store).is_some() && self.kept.try_lock().is_ok_and(|kept| kept.is_none())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use uuid::Uuid;
 
@@ -120,7 +145,11 @@ mod tests {
 
     type Said = Arc<Mutex<Vec<String>>>;
 
-    fn service(model: &Arc<Model>, password: &str, shelf: &Arc<Shelf>) -> (Arc<Service>, Said) {
+    fn service<S: Store + 'static>(
+        model: &Arc<Model>,
+        password: &str,
+        shelf: &Arc<S>,
+    ) -> (Arc<Service>, Said) {
         let clock = Clock::from(|| 1_700_000_000);
         let bmc = Bmc::new("node-0", Uuid::from_u128(7), model.clone(), clock.clone());
         let mut accounts = Accounts::default();
@@ -165,6 +194,56 @@ mod tests {
         assert!(service.by_password("admin", "password-1").is_some());
         assert_eq!(said.lock().unwrap().len(), 2);
         assert!(!said.lock().unwrap().join(" ").contains("password-1"));
+    }
+
+    /// A shelf that is full for a while, and counts what is put there.
+    #[derive(Default)]
+    struct Full(Shelf, AtomicBool, AtomicUsize);
+
+    impl Store for Full {
+        fn load(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+            self.0.load(name)
+        }
+
+        fn save(&self, name: &str, document: &[u8]) -> std::io::Result<()> {
+            self.2.fetch_add(1, Ordering::Relaxed);
+            match self.1.load(Ordering::Relaxed) {
+                true => Err(std::io::ErrorKind::StorageFull.into()),
+                false => self.0.save(name, document),
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_kept_later_and_told_once() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Full::default()));
+        let (first, said) = service(&model, "password-1", &shelf);
+        let bmc = first.bmc("node-0").unwrap();
+        shelf.1.store(true, Ordering::Relaxed);
+        {
+            let mut state = bmc.state();
+            (state.boot.target, state.boot.enabled) = (Some(Device::Pxe), Override::Once);
+        }
+        bmc.keep();
+        let change = Change { password: Some(Secret::new("changed-1")), ..Change::default() };
+        first.change_account(2, change, None).unwrap();
+        first.keep_accounts();
+        // Somebody looks after both.
+        assert!(bmc.waits() && first.lacks_keeping());
+        bmc.tick().unwrap();
+        first.keep_accounts();
+        assert_eq!(said.lock().unwrap().len(), 2, "{said:?}");
+        shelf.1.store(false, Ordering::Relaxed);
+        bmc.tick().unwrap();
+        first.keep_accounts();
+        assert!(!bmc.waits() && !first.lacks_keeping());
+        let before = shelf.2.load(Ordering::Relaxed);
+        // What is known already is not written once more.
+        let (second, _) = service(&model, "password-1", &shelf);
+        assert_eq!(shelf.2.load(Ordering::Relaxed), before);
+        assert!(second.by_password("admin", "changed-1").is_some());
+        second.bmc("node-0").unwrap().press(Press::On).unwrap();
+        assert_eq!(model.starts()[0].first, Some(Device::Pxe));
     }
 
     #[test]

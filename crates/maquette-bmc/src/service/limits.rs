@@ -67,7 +67,8 @@ pub struct Options {
     pub https_port: u16,
     /// The port of IPMI; none if there is none. A node's own, if it has one, goes before it.
     pub ipmi_port: Option<u16>,
-    /// Whether images may be read from, and events sent to, the hypervisor itself: its own addresses, loopback and link-local.
+    /// Whether images may be read from, and events sent to, the hypervisor itself (its own addresses, loopback and link-local),
+    /// and networks that are neither the environment's nor its way to the outside.
     pub own_addresses: bool,
 }
 

@@ -3,9 +3,23 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::{Identity, Service, held};
+use crate::secret::Secret;
+
+/// Which events somebody wants to hear of: all that are not excluded by one of these.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Types of events, in Redfish's words; all if there are none.
+    pub types: Vec<&'static str>,
+    /// Identifiers of messages, without their registry and its version; all if there are none.
+    pub messages: Vec<String>,
+    /// Resources that events come from, by their paths; all if there are none.
+    pub origins: Vec<String>,
+    /// Whether what is below those counts, too.
+    pub subordinate: bool,
+}
 
 /// Somebody who wants to hear of events.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Subscription {
     /// Its number.
     pub id: u32,
@@ -15,8 +29,14 @@ pub struct Subscription {
     pub context: String,
     /// Whether the certificate of a subscriber is checked.
     pub verify: bool,
+    /// What is sent.
+    pub filter: Filter,
+    /// Headers that are sent with it, which tell the subscriber who sends.
+    pub headers: Vec<(String, Secret)>,
+    /// Whether the subscription ends with a subscriber that does not take an event.
+    pub ends: bool,
     /// Whose stream it is.
-    account: Option<u8>,
+    pub account: Option<u8>,
 }
 
 /// A stream of events, which ends when it is dropped.
@@ -51,15 +71,14 @@ impl Service {
         u32::try_from(self.next()).unwrap_or(u32::MAX)
     }
 
-    /// Remembers a subscription; none if there are too many.
-    pub fn subscribe(&self, destination: &str, context: &str, verify: bool) -> Option<u32> {
+    /// Remembers a subscription, under a number of its own; none if there are too many.
+    pub fn subscribe(&self, subscription: Subscription) -> Option<u32> {
         let id = self.number();
         let mut all = self.subscriptions();
         if all.iter().filter(|s| s.account.is_none()).count() >= self.options.limits.subscriptions {
             return None;
         }
-        let (destination, context) = (Some(destination.to_string()), context.to_string());
-        all.push(Subscription { id, destination, context, verify, account: None });
+        all.push(Subscription { id, account: None, ..subscription });
         Some(id)
     }
 
@@ -74,8 +93,7 @@ impl Service {
         if count >= limits.streams || own >= limits.streams_each {
             return None;
         }
-        let (destination, context, account) = (None, String::new(), Some(who.account));
-        all.push(Subscription { id, destination, context, verify: false, account });
+        all.push(Subscription { id, account: Some(who.account), ..Subscription::default() });
         Some(Stream { service: self.clone(), who: who.clone(), id })
     }
 

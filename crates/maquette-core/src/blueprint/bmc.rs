@@ -1,6 +1,7 @@
 //! A node's BMC: what it speaks, and where.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 
 use uuid::Uuid;
 
@@ -21,20 +22,28 @@ pub struct Bmc {
     /// Whether the address is its alone; else it is the hypervisor's, and BMCs differ by their ports.
     pub own_address: bool,
     /// TCP port of Redfish, whether it speaks that or not.
-    pub redfish_port: u16,
+    pub redfish_port: NonZeroU16,
     /// UDP port of IPMI, likewise.
-    pub ipmi_port: u16,
+    pub ipmi_port: NonZeroU16,
     /// The NIC that its node is provisioned on, if that was chosen; files for enrolling nodes tell it.
     pub provisioning: Option<MacAddr>,
 }
 
+/// A port that is known beforehand; none has the number 0.
+pub(crate) const fn port(number: u16) -> NonZeroU16 {
+    match NonZeroU16::new(number) {
+        Some(port) => port,
+        None => NonZeroU16::MIN,
+    }
+}
+
 impl Bmc {
     /// The ports of BMCs that have an address of their own.
-    pub const STANDARD_PORTS: (u16, u16) = (443, 623);
+    pub const STANDARD_PORTS: (NonZeroU16, NonZeroU16) = (port(443), port(623));
 
     /// Where it is reached over Redfish.
     pub fn redfish(&self) -> Option<SocketAddr> {
-        let reached = SocketAddr::new(self.address, self.redfish_port);
+        let reached = SocketAddr::new(self.address, self.redfish_port.get());
         self.protocol.has_redfish().then_some(reached)
     }
 
@@ -49,7 +58,7 @@ impl Bmc {
 
     /// Where it is reached over IPMI.
     pub fn ipmi(&self) -> Option<SocketAddr> {
-        self.protocol.has_ipmi().then(|| SocketAddr::new(self.address, self.ipmi_port))
+        self.protocol.has_ipmi().then(|| SocketAddr::new(self.address, self.ipmi_port.get()))
     }
 
     /// Where it is reached, for people.
@@ -70,6 +79,8 @@ pub struct BmcNode {
     pub bmc: Bmc,
     /// The bridge that has the BMC's own address; none if that is the hypervisor's.
     pub bridge: Option<InterfaceName>,
+    /// Interfaces on the hypervisor of the environment's networks, where its users may send it, sorted.
+    pub networks: Vec<InterfaceName>,
     /// Whether it takes images from, and sends events to, addresses of the hypervisor itself.
     pub hypervisor_urls: bool,
     /// Its account.
@@ -87,12 +98,25 @@ impl BmcNode {
         let network = blueprint.networks.iter().find(|network| network.name == bmc.network);
         let bridge = network.map(|n| n.bridge.clone()).filter(|_| bmc.own_address);
         let hypervisor_urls = blueprint.bmc_hypervisor_urls;
+        let mut networks: Vec<_> = blueprint.networks.iter().map(|n| n.bridge.clone()).collect();
+        networks.sort();
         let (name, uuid) = (node.name.clone(), node.uuid);
         // Who serves it is not told that.
         let served = Bmc { provisioning: None, ..bmc.clone() };
-        let parts = format!("{served:?} {bridge:?} {name} {uuid} {hypervisor_urls} {tag}");
+        let parts =
+            format!("{served:?} {bridge:?} {name} {uuid} {hypervisor_urls} {networks:?} {tag}");
         let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, parts.as_bytes()).simple().to_string();
         let (credentials, asked) = (blueprint.bmc_credentials.clone(), blueprint.bmcs_asked);
-        Some(Self { name, uuid, bmc, bridge, hypervisor_urls, credentials, asked, digest })
+        Some(Self {
+            name,
+            uuid,
+            bmc,
+            bridge,
+            networks,
+            hypervisor_urls,
+            credentials,
+            asked,
+            digest,
+        })
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use ipnet::Ipv4Net;
 
-use crate::blueprint::{Bmc, Network, Node};
+use crate::blueprint::{Bmc, Network, Node, port};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::EnvName;
 use crate::observed::Observed;
-use crate::topology::{BmcProtocol, Topology};
+use crate::topology::{BmcProtocol, Topology, Vbmc};
 use crate::units::MacAddr;
 use crate::values::{BmcCredentials, Name, NetworkName, Secret};
 
@@ -30,19 +31,20 @@ pub(super) fn are_asked(topology: &Topology) -> bool {
     settings.bmc.is_some()
         || settings.bmc_network.is_some()
         || settings.bmc_credentials != BmcCredentials::Node
+        || topology.vbmc != Vbmc::default()
         || used.any(|role| role.bmc.is_some_and(|choice| choice.protocol().is_some()))
 }
 
 /// The first ports of BMCs that share an address: Redfish has none of its own, IPMI those of InfraRed's.
-const FIRST_PORTS: (u16, u16) = (8443, 6230);
+const FIRST_PORTS: (NonZeroU16, NonZeroU16) = (port(8443), port(6230));
 
 /// The network whose address on the hypervisor BMCs have, if it is there; InfraRed's are at that.
 const USUAL: &str = "management";
 
 /// Where BMCs are.
 enum Place<'a> {
-    /// At the hypervisor's address on a network.
-    Shared(&'a Network, IpAddr),
+    /// At the hypervisor's address on a network, with IPMI's ports from the lowest on, if somebody has chosen that.
+    Shared(&'a Network, IpAddr, Option<NonZeroU16>),
     /// Each at one of its own.
     Own(&'a Network, Ipv4Net),
 }
@@ -50,14 +52,19 @@ enum Place<'a> {
 impl Place<'_> {
     fn network(&self) -> &Network {
         match self {
-            Self::Shared(network, _) | Self::Own(network, _) => network,
+            Self::Shared(network, ..) | Self::Own(network, _) => network,
         }
     }
 
     /// Whether a BMC may stay where it is: nodes, whose addresses are chosen first, may have got its own by now.
     fn keeps(&self, bmc: &Bmc, held: &BTreeSet<Ipv4Addr>) -> bool {
         let fits = match (self, bmc.address) {
-            (Self::Shared(_, address), own) => !bmc.own_address && own == *address,
+            (Self::Shared(_, address, first), own) => {
+                let number = bmc.redfish_port.get().checked_sub(FIRST_PORTS.0.get());
+                let follows =
+                    |first: NonZeroU16| bmc.ipmi_port.get().checked_sub(first.get()) == number;
+                !bmc.own_address && own == *address && first.is_none_or(follows)
+            }
             (Self::Own(network, net), IpAddr::V4(own)) => {
                 let free = !held.contains(&own) && !is_leased(network, own);
                 bmc.own_address && net.contains(&own) && free
@@ -154,13 +161,27 @@ fn place<'a>(
         }
         return own;
     }
+    let Vbmc { start_port, address: wanted } = &topology.vbmc;
+    let first = start_port.as_ref().map(|port| port.value);
     let shared = |network: &'a Network| {
         let v6 = network.ipv6.filter(|_| network.carrier.is_served());
-        let address = network.ipv4.map(|net| net.addr().into()).or(v6.map(|net| net.addr().into()));
-        address.map(|address| Place::Shared(network, address))
+        let has = network.ipv4.map(|net| net.addr().into()).into_iter();
+        let mut has = has.chain(v6.map(|net| net.addr().into()));
+        let address =
+            has.find(|address| wanted.as_ref().is_none_or(|wanted| wanted.value == *address));
+        address.map(|address| Place::Shared(network, address, first))
     };
     let usual = find(environment, USUAL, networks).and_then(shared);
     let found = usual.or_else(|| networks.iter().find_map(shared));
+    if let (None, Some(wanted)) = (&found, wanted) {
+        let message = format!(
+            "`vbmc_management_address` is {}, which the hypervisor has on no network of the environment",
+            wanted.value
+        );
+        let help = "BMCs are at one of its addresses there; without the variable that is the one on `management`, or else the first";
+        diags.push(Diagnostic::error("bmc::vbmc", message).at(wanted.span, "").help(help));
+        return None;
+    }
     if found.is_none() {
         let message = "BMCs have no address: the hypervisor has none on any network";
         let help = "give a network a `subnet`, or leave out `bmc`";
@@ -205,12 +226,15 @@ fn free(
         Bmc { protocol, network, address, own_address, redfish_port, ipmi_port, provisioning }
     };
     match place {
-        Place::Shared(_, address) => {
-            let used: BTreeSet<u16> = taken.iter().map(|bmc| bmc.redfish_port).collect();
-            let (first, ipmi) = FIRST_PORTS;
-            let numbers = (0..1000).filter(|number| !used.contains(&(first + number)));
-            let mut all =
-                numbers.map(|number| at(*address, false, (first + number, ipmi + number)));
+        Place::Shared(_, address, start) => {
+            // Those that are there may have begun elsewhere.
+            let is_used = |redfish: NonZeroU16, ipmi: NonZeroU16| {
+                taken.iter().any(|bmc| bmc.redfish_port == redfish || bmc.ipmi_port == ipmi)
+            };
+            let (first, start) = (FIRST_PORTS.0, start.unwrap_or(FIRST_PORTS.1));
+            let both = |number: u16| Some((first.checked_add(number)?, start.checked_add(number)?));
+            let ports = (0..1000).map_while(both).filter(|(a, b)| !is_used(*a, *b));
+            let mut all = ports.map(|ports| at(*address, false, ports));
             all.find(|bmc| !is_taken(observed, bmc)).ok_or(Lacks::Port)
         }
         Place::Own(network, net) => {

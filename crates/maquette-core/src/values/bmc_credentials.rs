@@ -25,6 +25,21 @@ impl BmcCredentials {
     /// Its name where nobody has chosen one.
     pub const USER: &str = "admin";
 
+    /// An account of this name and password; what is wrong with it does not repeat what is secret.
+    pub fn chosen(user: &str, password: &str) -> Result<Self, &'static str> {
+        // What Redfish and IPMI both take, and no file of others has to quote.
+        let plain = |text: &str, signs: &str| {
+            text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
+        };
+        if !(1..=16).contains(&user.len()) || !plain(user, "-._") {
+            return Err("a user's name has 1 to 16 letters, digits, and signs of `-._`");
+        }
+        if !(8..=20).contains(&password.len()) || !plain(password, "-._+,/:=@^~!") {
+            return Err("a password has 8 to 20 letters, digits, and signs of `-._+,/:=@^~!`");
+        }
+        Ok(Self::Chosen { user: user.into(), password: Secret::new(password) })
+    }
+
     /// As it is written, with its secret.
     pub fn text(&self) -> Secret {
         match self {
@@ -45,16 +60,6 @@ impl FromStr for BmcCredentials {
             "environment" => return Ok(Self::Environment),
             _ => text.split_once(':').ok_or("they are `node`, `environment`, or USER:PASSWORD")?,
         };
-        // What Redfish and IPMI both take, and no file of others has to quote.
-        let plain = |text: &str, signs: &str| {
-            text.chars().all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
-        };
-        if !(1..=16).contains(&user.len()) || !plain(user, "-._") {
-            return Err("a user's name has 1 to 16 letters, digits, and signs of `-._`");
-        }
-        if !(8..=20).contains(&password.len()) || !plain(password, "-._+,/:=@^~!") {
-            return Err("a password has 8 to 20 letters, digits, and signs of `-._+,/:=@^~!`");
-        }
-        Ok(Self::Chosen { user: user.into(), password: Secret::new(password) })
+        Self::chosen(user, password)
     }
 }

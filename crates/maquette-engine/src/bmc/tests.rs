@@ -247,6 +247,19 @@ fn an_address_that_cannot_be_had_is_said_and_the_others_are_served() {
     assert!(place.seen().ends_with("a-0 "), "{}", place.seen());
 }
 
+#[test]
+fn a_bridge_that_is_away_keeps_no_other_bmc_from_being_served() {
+    let place = Place::new();
+    place.program("lab");
+    place.told("lab", &["a-0", "a-1"]);
+    let addresses = "192.0.2.9/32 mqt-is-away a-0\n";
+    fs::write(place.at("environment.lab/addresses.new"), addresses).unwrap();
+    let output = place.call("serve", "lab", &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(Place::runs(&place.pid("lab").unwrap()));
+    assert_eq!(fs::read_to_string(place.at("environment.lab/addresses")).unwrap(), addresses);
+}
+
 /// It is of another architecture, for instance. Nothing is left of it, passwords least of all.
 #[test]
 fn a_program_that_does_not_run_there_is_told_apart_and_leaves_nothing() {
@@ -259,6 +272,27 @@ fn a_program_that_does_not_run_there_is_told_apart_and_leaves_nothing() {
     assert!(said.starts_with("the program that serves them does not run"), "{said}");
     assert!(!Path::new(&place.at("environment.lab")).exists());
     assert!(!place.program_of("lab").exists());
+}
+
+/// A newer one may need a C library that is not there: the one that serves goes on, and others can be forgotten.
+#[test]
+fn a_program_is_tried_before_it_takes_the_place_of_the_one_that_serves() {
+    let place = Place::new();
+    place.program("lab");
+    assert!(place.serve("lab", &["a-0", "a-1"]).status.success());
+    let pid = place.pid("lab").unwrap();
+    let newer = "#!/no/such/loader\n";
+    let digest = format!("{:x}", Sha256::digest(newer));
+    assert_eq!(place.done("program", "lab", &[&digest]), "");
+    fs::write(place.at("environment.lab/maquette.new"), newer).unwrap();
+    let output = place.call("install", "lab", &[&digest]);
+    assert_eq!(output.status.code(), Some(i32::from(UNFIT_AND_SERVED)), "{output:?}");
+    assert!(Place::runs(&pid));
+    assert_eq!(fs::read_to_string(place.program_of("lab")).unwrap(), STAND_IN);
+    assert_eq!(fs::read_dir(place.program_of("lab").parent().unwrap()).unwrap().count(), 2);
+    place.done("forget", "lab", &["a-1"]);
+    assert!(place.seen().ends_with("a-0 "), "{}", place.seen());
+    assert!(Place::runs(&place.pid("lab").unwrap()));
 }
 
 /// A hypervisor on which the program does not run.
@@ -393,11 +427,12 @@ fn node(address: &str) -> BmcNode {
             network: "lab-front".parse().unwrap(),
             address: address.parse().unwrap(),
             own_address: false,
-            redfish_port: 8443,
-            ipmi_port: 6230,
+            redfish_port: 8443.try_into().unwrap(),
+            ipmi_port: 6230.try_into().unwrap(),
             provisioning: None,
         },
         bridge: None,
+        networks: Vec::new(),
         hypervisor_urls: false,
         credentials: BmcCredentials::Node,
         asked: false,

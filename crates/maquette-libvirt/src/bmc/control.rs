@@ -57,11 +57,12 @@ pub(super) fn listen(directory: &Path, bmcs: &[Arc<Bmc>]) -> std::io::Result<()>
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let bmcs = bmcs.to_vec();
+    let bmcs: Arc<[Arc<Bmc>]> = bmcs.into();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Whoever has gone wants no answer.
-            let _ = serve(stream, &bmcs);
+            let bmcs = bmcs.clone();
+            // Nobody waits for a node that does not answer another one. Whoever has gone wants no answer.
+            let _ = std::thread::Builder::new().spawn(move || serve(stream, &bmcs));
         }
     });
     Ok(())
@@ -125,7 +126,7 @@ fn choose(
         let mut state = bmc.state();
         (state.boot.target, state.boot.enabled) = (target, enabled);
         if let Some(firmware) = firmware {
-            state.boot.mode = Some(firmware).filter(|wanted| *wanted != hardware.firmware);
+            state.choose_mode(firmware, hardware.firmware);
         }
     }
     bmc.keep();
@@ -195,5 +196,8 @@ mod tests {
         assert_eq!(say("lab-2 show"), Err("`lab-2` has no BMC here".into()));
         assert_eq!(say("lab-0 power up"), Err("`up` is not known".into()));
         assert!(say("lab-0").is_err() && say("").is_err());
+        // Somebody who is there and asks nothing.
+        let _silent = UnixStream::connect(directory.path().join(SOCKET)).unwrap();
+        assert!(say("lab-0 show").is_ok());
     }
 }

@@ -153,16 +153,10 @@ pub fn serve(directory: &Path, uri: &str, journal: &Journal) -> Result<(), Serve
 fn follow_for_ever(connection: &Connection, bmcs: &[Arc<Bmc>], journal: &Journal) {
     loop {
         match connection.client() {
-            Ok(client) => {
-                for bmc in bmcs {
-                    // Whatever cannot be asked now is asked by whoever looks next.
-                    let _ = bmc.power();
-                }
-                match follow(&client, bmcs) {
-                    Ok(()) => journal("libvirt ended the connection; it is opened anew"),
-                    Err(error) => journal(&format!("libvirt's events are not heard: {error}")),
-                }
-            }
+            Ok(client) => match follow(&client, bmcs) {
+                Ok(()) => journal("libvirt ended the connection; it is opened anew"),
+                Err(error) => journal(&format!("libvirt's events are not heard: {error}")),
+            },
             Err(fault) => journal(&format!("libvirt does not answer: {fault}")),
         }
         std::thread::sleep(std::time::Duration::from_secs(1));
@@ -227,6 +221,7 @@ impl Place {
         };
         let uuid = service_uuid(node);
         let service = Service::new(uuid, clock, vec![bmc.clone()], accounts(node)?, options);
+        service.reach_into(node.networks.clone());
         let (journal, name) = (self.journal.clone(), node.node.clone());
         service.report_to(Box::new(move |line| journal(&format!("{name}: {line}"))));
         service.keep_in(self.store.clone());

@@ -108,7 +108,8 @@ fn device(number: u8) -> Result<Option<Device>, u8> {
     Ok(Some(match number {
         0 => return Ok(None),
         1 => Device::Pxe,
-        2 | 0x0b => Device::Hdd,
+        // Also in safe mode, and with diagnostics: nodes have one way to boot from a disk.
+        2 | 3 | 4 | 0x0b => Device::Hdd,
         5 | 8 | 9 => Device::Cd,
         6 => Device::Setup,
         _ => return Err(code::FIELD),
@@ -140,8 +141,7 @@ fn set_flags(call: &mut Call<'_>, first: u8, second: u8) -> Answer {
         Some(_) => Override::Once,
     };
     if first & EFI != 0 && first & VALID != 0 {
-        let wanted = Firmware::Uefi;
-        state.boot.mode = (hardware.firmware != wanted).then_some(wanted);
+        state.choose_mode(Firmware::Uefi, hardware.firmware);
     }
     Ok(Vec::new())
 }
@@ -164,7 +164,7 @@ fn get_boot(call: &mut Call<'_>) -> Answer {
             if boot.enabled == Override::Continuous {
                 first |= PERSISTENT;
             }
-            if boot.mode.unwrap_or(firmware) == Firmware::Uefi {
+            if state.next_firmware().unwrap_or(firmware) == Firmware::Uefi {
                 first |= EFI;
             }
             data.extend([first, number(boot.target) << 2, 0, 0, 0]);

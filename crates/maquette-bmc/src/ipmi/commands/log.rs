@@ -111,6 +111,8 @@ fn event(what: What) -> [u8; 4] {
         What::Crashed => [0x20, 0, 0x6f, 0x01],
         What::MediaInserted => [0x21, 0, 0x6f, 0x02],
         What::MediaEjected => [0x21, 0, 0xef, 0x02],
+        // A fault of the slot.
+        What::MediaUnread => [0x21, 0, 0x6f, 0x00],
         What::WatchdogExpired => [0x23, 4, 0x6f, 0x00],
         What::LogCleared | What::Written(_) => [0x10, 0, 0x6f, 0x02],
     }

@@ -1,11 +1,11 @@
-//! Accounts, which are Redfish's, too. New ones are made there.
+//! Accounts, which are Redfish's, too. A new one has a name first, and is there once it has a password.
 
 use std::sync::PoisonError;
 
-use super::super::Effect;
+use super::super::{Effect, Unfinished};
 use super::app::channel;
 use super::{Answer, Call, Row, code, level};
-use crate::accounts::{Change, MOST};
+use crate::accounts::{Change, MOST, Role};
 use crate::ipmi::session::role;
 use crate::secret::Secret;
 
@@ -41,8 +41,10 @@ fn access(call: &mut Call<'_>) -> Answer {
 
 fn name(call: &mut Call<'_>) -> Answer {
     let id = user(call)?;
-    let accounts = call.node.accounts();
-    let mut data = accounts.get(id).map_or_else(Vec::new, |a| a.name.clone().into_bytes());
+    let name = call.node.accounts().get(id).map(|account| account.name.clone());
+    let unfinished = call.node.memory.unfinished.get(&id);
+    let name = name.or_else(|| unfinished.map(|account| account.name.clone()));
+    let mut data = name.unwrap_or_default().into_bytes();
     data.resize(16, 0);
     Ok(data)
 }
@@ -54,6 +56,9 @@ fn text(bytes: &[u8]) -> Result<&str, u8> {
 }
 
 fn change(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
+    if call.node.accounts().get(id).is_none() {
+        return change_unfinished(call, id, change);
+    }
     let accounts = call.node.accounts.clone();
     let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
     accounts.change(id, change).map_err(|_| code::FIELD)?;
@@ -65,14 +70,63 @@ fn change(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
     Ok(Vec::new())
 }
 
-fn set_name(call: &mut Call<'_>) -> Answer {
-    let (id, bytes) = (user(call)?, call.array::<16>()?);
-    let name = Some(text(&bytes)?.to_string());
-    change(call, id, Change { name, ..Change::default() })
+/// An account of which something is said before it is there. With a password it is; who has not said whether it is enabled
+/// enables it later, and who has not said what it may do has it look.
+fn change_unfinished(call: &mut Call<'_>, id: u8, change: Change) -> Answer {
+    // 1 is the account without a name.
+    if id < 2 {
+        return Err(code::FIELD);
+    }
+    if let Some(name) = change.name {
+        call.node.accounts().takes_name(&name).map_err(|_| code::FIELD)?;
+        let new = Unfinished { name, role: Role::ReadOnly, enabled: false };
+        call.node.memory.unfinished.insert(id, new);
+        return Ok(Vec::new());
+    }
+    let account = call.node.memory.unfinished.get_mut(&id).ok_or(code::FIELD)?;
+    account.role = change.role.unwrap_or(account.role);
+    account.enabled = change.enabled.unwrap_or(account.enabled);
+    let Some(password) = change.password else { return Ok(Vec::new()) };
+    let (name, role, enabled) = (account.name.clone(), account.role, account.enabled);
+    {
+        let (mut accounts, enabled) = (call.node.accounts(), Some(enabled));
+        let made = accounts.add_at(Some(id), &name, password, role);
+        let more = Change { enabled, ..Change::default() };
+        made.and_then(|id| accounts.change(id, more)).map_err(|_| code::FIELD)?;
+    }
+    call.node.memory.unfinished.remove(&id);
+    call.node.effects.push(Effect::Accounts);
+    Ok(Vec::new())
 }
 
+/// An account without a name is none.
+fn set_name(call: &mut Call<'_>) -> Answer {
+    let (id, bytes) = (user(call)?, call.array::<16>()?);
+    let name = text(&bytes)?.to_string();
+    if !name.is_empty() {
+        return change(call, id, Change { name: Some(name), ..Change::default() });
+    }
+    call.node.memory.unfinished.remove(&id);
+    if call.node.accounts().get(id).is_some() {
+        call.node.accounts().remove(id).map_err(|_| code::FIELD)?;
+        call.node.effects.push(Effect::Accounts);
+    }
+    Ok(Vec::new())
+}
+
+/// Bits of Set User Access (22.26): whether the others are to be changed, and whether they ask for what no account here has:
+/// use by callback only, or none by IPMI.
+const CHANGES: u8 = 0x80;
+const CALLBACK: u8 = 0x40;
+const MESSAGING: u8 = 0x10;
+
 fn set_access(call: &mut Call<'_>) -> Answer {
+    let bits = *call.data.0.first().ok_or(code::LENGTH)?;
     channel(call)?;
+    // Somebody who takes IPMI from an account is not to believe that it is gone.
+    if bits & CHANGES != 0 && (bits & CALLBACK != 0 || bits & MESSAGING == 0) {
+        return Err(code::FIELD);
+    }
     let (id, level) = (user(call)?, call.byte()? & 0x0f);
     // 15 is no access at all.
     if level == 0x0f {

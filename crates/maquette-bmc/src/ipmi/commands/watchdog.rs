@@ -1,7 +1,7 @@
 //! The watchdog timer.
 
 use super::{Answer, Call, Row, code, level};
-use crate::bmc::Timeout;
+use crate::bmc::{NMI, Timeout};
 
 /// The commands.
 pub const ROWS: &[Row] = &[
@@ -24,7 +24,10 @@ fn set(call: &mut Call<'_>) -> Answer {
     let [user, actions, before_s, clear] = call.array()?;
     let countdown = call.u16()?;
     let timeout = Timeout::from_number(actions & 7).ok_or(code::FIELD)?;
-    if !(1..=5).contains(&(user & 7)) {
+    let before = (actions >> 4) & 7;
+    // Of what may happen before there is nothing and an NMI; it cannot be longer before the end than all lasts (27.6).
+    let too_early = before != 0 && u16::from(before_s) * 10 > countdown;
+    if !(1..=5).contains(&(user & 7)) || ![0, NMI].contains(&before) || too_early {
         return Err(code::FIELD);
     }
     let now = call.node.bmc.steady();
@@ -34,7 +37,7 @@ fn set(call: &mut Call<'_>) -> Answer {
     timer.is_set = true;
     timer.user = user & 7;
     timer.dont_log = user & 0x80 != 0;
-    (timer.timeout, timer.before, timer.before_s) = (timeout, (actions >> 4) & 7, before_s);
+    (timer.timeout, timer.before, timer.before_s) = (timeout, before, before_s);
     (timer.expired, timer.countdown) = (expired, countdown);
     // Setting it stops it, unless that is not wanted.
     if runs && user & 0x40 != 0 {

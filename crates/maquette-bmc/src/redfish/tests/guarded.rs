@@ -1,5 +1,7 @@
 //! What clients cannot do to a service and to each other.
 
+use std::sync::{Arc, Mutex};
+
 use super::*;
 
 /// A login of `look`: its token, and its session's path.
@@ -79,6 +81,20 @@ fn a_bmc_that_is_reset_ends_sessions_and_leaves_its_node_alone() {
 }
 
 #[test]
+fn a_wrong_token_is_told_as_wrong_credentials_are() {
+    let bench = bench();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let journal = said.clone();
+    bench.service.report_to(Box::new(move |line| journal.lock().unwrap().push(line.to_string())));
+    let system = &bench.systems[0];
+    let reads = |token: &str| bench.with_token(token, Method::Get, system, &Value::Null).status;
+    assert_eq!(reads("0123456789abcdef"), 401);
+    let said = said.lock().unwrap().join(" ");
+    assert!(said.starts_with("wrong credentials over Redfish from "), "{said}");
+    assert!(!said.contains("0123456789abcdef"), "{said}");
+}
+
+#[test]
 fn a_stream_ends_when_its_session_or_its_account_does() {
     let bench = bench();
     let begun = login(&bench, "look", PASSWORD);
@@ -137,7 +153,55 @@ fn the_hypervisor_is_sent_to_nobody_whom_only_it_can_reach() {
         assert_eq!(bench.post(&subscriptions, new), 400, "{host}");
     }
     assert_eq!(bench.models[0].image(), None);
-    assert_eq!(bench.post(&insert, json!({"Image": "http://198.51.100.1/boot.iso"})), 204);
+    // What libvirt would have QEMU ask for is something else.
+    assert_eq!(bench.post(&insert, json!({"Image": "http://198.51.100.1/a%2Fb.iso"})), 400);
+    assert_eq!(bench.post(&insert, json!({"Image": "http://198.51.100.1/a%20b.iso"})), 204);
+}
+
+#[test]
+fn whoever_may_only_look_does_not_see_what_a_subscriber_is_known_by() {
+    let bench = bench();
+    let subscriptions = format!("{ROOT}/EventService/Subscriptions");
+    let new = json!({"Protocol": "Redfish", "Destination": "http://h/hook?token=canary",
+        "Context": "canary"});
+    let made = bench.asks("admin", Method::Post, &subscriptions, new);
+    let at = made.header("Location").unwrap();
+    for path in [at, &format!("{subscriptions}?$expand=*")] {
+        let seen = |user| {
+            let answer = bench.asks(user, Method::Get, path, Value::Null);
+            assert_eq!(answer.status, 200);
+            answer.json().unwrap().to_string()
+        };
+        assert_eq!(seen("admin").matches("canary").count(), 2);
+        for user in ["look", "oper"] {
+            assert!(!seen(user).contains("canary") && seen(user).contains("http://h/hook"));
+        }
+    }
+}
+
+/// Servers are asked before anything is inserted, which takes some time.
+#[test]
+fn of_two_who_insert_an_image_at_once_one_is_told_that_there_is_one() {
+    let bench = bench();
+    let drive = format!("{}/VirtualMedia/Cd", bench.systems[0]);
+    let insert = format!("{drive}/Actions/VirtualMedia.InsertMedia");
+    let image = |name: &str| json!({"Image": format!("http://198.51.100.1/{name}")});
+    let bmc = bench.service.bmcs().next().unwrap().clone();
+    let other = crate::machine::Image { url: "http://198.51.100.2/other".into(), verify: false };
+    let meanwhile = other.clone();
+    bench.service.probe_with(Arc::new(move |_, _| {
+        bmc.insert(Some(meanwhile.clone())).unwrap();
+        Vec::new()
+    }));
+    assert_eq!(bench.post(&insert, image("mine")), 409);
+    assert_eq!(bench.models[0].image(), Some(other.clone()));
+    let bmc = bench.service.bmcs().next().unwrap().clone();
+    bench.service.probe_with(Arc::new(move |_, _| {
+        bmc.insert(None).unwrap();
+        Vec::new()
+    }));
+    assert_eq!(bench.patch(&drive, image("mine")), 409);
+    assert_eq!(bench.models[0].image(), None);
 }
 
 #[test]
@@ -192,7 +256,7 @@ fn a_node_that_hangs_keeps_no_lock_of_others() {
     let bench = bench();
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let (begun, hangs) = std::sync::mpsc::channel();
-    let wait = std::sync::Mutex::new((begun, wait));
+    let wait = Mutex::new((begun, wait));
     bench.models[0].hook(move |call| {
         if call == "insert" {
             let both = wait.lock().unwrap();

@@ -1,5 +1,6 @@
 //! What is served of a directory, without anybody who asks.
 
+use std::num::NonZeroU16;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
@@ -32,17 +33,19 @@ fn node(number: u32, ipmi: u16) -> Served {
         network: "lab-front".parse().unwrap(),
         address: "127.0.0.1".parse().unwrap(),
         own_address: false,
-        redfish_port: 0,
-        ipmi_port: ipmi,
+        redfish_port: NonZeroU16::MIN,
+        ipmi_port: NonZeroU16::MIN,
         provisioning: None,
     };
-    let (redfish, ipmi) = (bmc.redfish(), bmc.ipmi());
+    let at = |port| Some(SocketAddr::new(bmc.address, port));
+    let (redfish, ipmi) = (at(0), at(ipmi));
     let (name, hypervisor_urls) = (name.parse().unwrap(), false);
     let of = BmcNode {
         name,
         uuid,
         bmc,
         bridge: None,
+        networks: Vec::new(),
         hypervisor_urls,
         credentials: BmcCredentials::Node,
         asked: true,
@@ -61,6 +64,7 @@ fn node(number: u32, ipmi: u16) -> Served {
         password: "password-1".into(),
         certificates,
         key: key.reveal().into(),
+        networks: Vec::new(),
         hypervisor_urls,
     }
 }

@@ -44,6 +44,15 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
     // Before there are threads, which would keep what they have.
     rights::give_away().map_err(|e| Failure::because("cannot give rights away", e))?;
+    // With `--check` that of the file.
+    let own = if args.check { args.directory.parent() } else { Some(args.directory.as_path()) };
+    let confined = own.map_or(Ok(true), rights::confine);
+    match confined.map_err(|e| Failure::because("cannot keep away from files of others", e))? {
+        true => {}
+        false => world.terminal.talk(
+            "this kernel cannot keep the process from files of others (Landlock, Linux 5.13)",
+        ),
+    }
     let failed = |error| Failure::because("cannot serve BMCs", error);
     if args.check {
         return match maquette_libvirt::check_bmcs(&args.directory, &uri) {

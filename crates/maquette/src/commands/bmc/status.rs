@@ -12,6 +12,9 @@ use crate::session::nodes;
 use crate::workspace::outputs;
 use crate::world::World;
 
+/// Of a BMC whose address has gone with its network.
+const GONE: &str = "address gone";
+
 /// Arguments of `bmc status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -57,7 +60,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         let at = |at: Option<String>| at.unwrap_or_else(|| "-".into());
         vec![
             domain.name.to_string(),
-            state(domain, &observed).to_string(),
+            state(domain, bmc, &observed).to_string(),
             power(domain).to_string(),
             at(bmc.redfish_url()),
             at(bmc.ipmi().map(|at| at.to_string())),
@@ -65,6 +68,10 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     });
     let table = render::columns(&["NODE", "BMC", "POWER", "REDFISH", "IPMI"], rows);
     world.terminal.result(&table);
+    if found.iter().any(|(domain, bmc)| state(domain, bmc, &observed) == GONE) {
+        let why = "an address of a BMC goes when its network stops; `maquette up` gives it back";
+        world.terminal.talk(why);
+    }
     world.terminal.result(&match secrets {
         Some(file) => format!("\ncredentials: {file}"),
         None => "\ncredentials: only in the workspace that built the environment".into(),
@@ -76,18 +83,21 @@ fn power(domain: &Domain) -> &'static str {
     if domain.active { "on" } else { "off" }
 }
 
-/// Whether a BMC is served.
-fn state(domain: &Domain, observed: &Observed) -> &'static str {
-    match observed.bmcs.as_ref().is_some_and(|bmcs| bmcs.serve(&domain.name)) {
-        true => "served",
-        false => "not served",
+/// Whether a BMC is served: an address of its own goes with its network, and comes back with the next `up`.
+fn state(domain: &Domain, bmc: &Bmc, observed: &Observed) -> &'static str {
+    let is_served = observed.bmcs.as_ref().is_some_and(|bmcs| bmcs.serve(&domain.name));
+    let is_there = !bmc.own_address || observed.host.addresses.contains(&bmc.address);
+    match (is_served, is_there) {
+        (true, true) => "served",
+        (true, false) => GONE,
+        (false, _) => "not served",
     }
 }
 
 fn value(domain: &Domain, bmc: &Bmc, observed: &Observed) -> Value {
     json!({
         "node": domain.name.as_str(),
-        "served": state(domain, observed) == "served",
+        "served": state(domain, bmc, observed) == "served",
         "power": power(domain),
         "protocol": bmc.protocol.as_str(),
         "address": bmc.address.to_string(),

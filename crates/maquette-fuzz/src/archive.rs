@@ -1,6 +1,6 @@
 //! Archives of workspaces, which come from strangers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -43,7 +43,8 @@ pub fn archive(data: &[u8]) {
             again(&workspace, &home.join("again"));
         }
         Err(why) => {
-            check::no_controls("why an archive is refused", &why);
+            // Tabs stay in what people read.
+            check::no_controls("why an archive is refused", &why.replace('\t', " "));
             assert!(made.is_empty(), "an archive that is refused leaves {made:?}");
         }
     }
@@ -202,6 +203,129 @@ fn inside(workspace: &Path) {
             for mark in ["{{", "{%", "{#"] {
                 assert!(!plain.contains(mark), "an imported inventory: {text}");
             }
+            if !name.ends_with(".pub") {
+                runs_nothing(&text);
+            }
+        }
+    }
+}
+
+/// Groups that this machine may be in.
+const OWN_GROUPS: [&str; 4] = ["all", "hypervisor", "local", "ungrouped"];
+
+/// An inventory as Ansible's `ini` plug-in reads it: no host but `localhost` and `hypervisor` is this machine, and they are in
+/// no group of others; of Ansible's variables there are those of InfraRed's files; no value becomes a template.
+fn runs_nothing(text: &str) {
+    let (mut group, mut kind) = ("ungrouped", "");
+    let (mut local, mut members) = (BTreeSet::from(["localhost".to_string()]), BTreeSet::new());
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(head) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            (group, kind) = head.split_once(':').unwrap_or((head, ""));
+            continue;
+        }
+        match kind {
+            "vars" => {
+                let (name, value) = line.split_once('=').expect("a variable has a value");
+                variable(name.trim(), literal(value));
+                assert!(name.trim() != "ansible_connection" || value.trim() != "local", "{text}");
+            }
+            "children" => assert!(!OWN_GROUPS.contains(&line), "{line} is in {group}: {text}"),
+            "" => {
+                let words = shlex::split(line).expect("what is written can be read");
+                let (word, vars) = words.split_first().expect("the line is not empty");
+                // A number behind the last colon is a port, unless there are several.
+                let host = match word.rsplit_once(':') {
+                    Some((host, port)) if !host.contains(':') && port.parse::<u64>().is_ok() => {
+                        host
+                    }
+                    _ => word,
+                };
+                assert!(
+                    !["127.0.0.1", "::1"].contains(&host),
+                    "another name of this machine: {text}"
+                );
+                for (name, value) in vars.iter().filter_map(|var| var.split_once('=')) {
+                    variable(name, value.to_string());
+                    if name == "ansible_connection" && value == "local" {
+                        local.insert(host.to_string());
+                    }
+                }
+                members.insert((host.to_string(), group));
+            }
+            other => panic!("Ansible knows no section of the kind {other}: {text}"),
+        }
+    }
+    for host in &local {
+        assert!(["localhost", "hypervisor"].contains(&host.as_str()), "{host} is here: {text}");
+    }
+    for (host, group) in members.iter().filter(|(host, _)| local.contains(host)) {
+        assert!(OWN_GROUPS.contains(group), "{host} is in {group}: {text}");
+    }
+}
+
+/// What Python makes of a value in quotes, as far as that is a text.
+fn literal(value: &str) -> String {
+    let value = value.trim();
+    let inner = ['\'', '"'].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
+    inner.unwrap_or(value).to_string()
+}
+
+fn variable(name: &str, value: String) {
+    let lower = name.to_ascii_lowercase();
+    let taken = [
+        "ansible_become",
+        "ansible_become_method",
+        "ansible_become_user",
+        "ansible_connection",
+        "ansible_host",
+        "ansible_port",
+        "ansible_private_key_file",
+        "ansible_python_interpreter",
+        "ansible_ssh_common_args",
+        "ansible_ssh_extra_args",
+        "ansible_ssh_host",
+        "ansible_ssh_port",
+        "ansible_ssh_private_key_file",
+        "ansible_ssh_user",
+        "ansible_user",
+    ];
+    assert!(!lower.starts_with("ansible") || taken.contains(&name), "{name} is taken");
+    // Escapes, and strings beside each other, are something else to Python than to whoever looks for marks.
+    assert!(!value.contains('\\'), "{name}={value} has an escape");
+    if value != "{{ ansible_playbook_python }}" {
+        let joined = value.replace(['"', '\'', ' ', '(', ')', 'u', 'r', 'b'], "");
+        let mark = ["{{", "{%", "{#"].into_iter().find(|mark| joined.contains(mark));
+        assert!(!value.contains('"') || mark.is_none(), "{name}={value} is a template");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inventory_that_runs_something_here_does_not_pass() {
+        let passes = |text: &str| std::panic::catch_unwind(|| runs_nothing(text)).is_ok();
+        for text in [
+            "localhost ansible_connection=local\n[local]\nlocalhost\n[web]\na ansible_host=fd00::1 x=[1]\n",
+            "localhost ansible_python_interpreter='{{ ansible_playbook_python }}'\n[web:vars]\nx='a b'\n",
+            "[web]\nfd00::22\n[all:children]\nweb\n",
+        ] {
+            assert!(passes(text), "{text}");
+        }
+        for text in [
+            "[tester]\nlocalhost:22\n",
+            "hypervisor ansible_connection=local\n[tester]\nhypervisor\n",
+            "[tester]\nhypervisor:22 ansible_connection=local\n",
+            "a ansible_connection=ssh ansible_connection=local\n",
+            "[tester]\n127.0.0.1\n",
+            "[tester:children]\nlocal\n",
+            "[tester:]\nlocalhost\n",
+            "a ansible_ssh_executable=/tmp/x\n",
+            "a x='\"{\" \"{ y }\" \"}\"'\n",
+            "[a:vars]\nx='\\x7b\\x7b y }}'\n",
+        ] {
+            assert!(!passes(text), "{text}");
         }
     }
 }

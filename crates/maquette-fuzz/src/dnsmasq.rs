@@ -96,7 +96,10 @@ pub fn configuration(xml: &str) -> Option<String> {
         }
         for range in children(dhcp, "range") {
             let get = |key| range.attribute(key).unwrap_or_default();
-            line(format!("dhcp-range={},{}", get("start"), get("end")));
+            let ip = dhcp.parent_element().filter(|ip| ip.attribute("family") == Some("ipv6"));
+            let length = ip.and_then(|ip| ip.attribute("prefix"));
+            let length = length.map(|length| format!(",{length}")).unwrap_or_default();
+            line(format!("dhcp-range={},{}{length}", get("start"), get("end")));
         }
         for host in children(dhcp, "host") {
             let get = |key| host.attribute(key).unwrap_or_default();
@@ -126,7 +129,7 @@ fn checked(line: &str) {
     let most = match option {
         "dhcp-boot" => 4,
         "dhcp-option" => 3,
-        "dhcp-host" | "srv-host" | "dhcp-match" | "dhcp-option-force" => 2,
+        "dhcp-range" | "dhcp-host" | "srv-host" | "dhcp-match" | "dhcp-option-force" => 2,
         "tftp-root" => 0,
         _ => 1,
     };

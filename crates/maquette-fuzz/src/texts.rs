@@ -1,5 +1,6 @@
 //! Smaller readers: what a probe, a record, an inventory, a guest, an image's first bytes say.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -45,9 +46,17 @@ pub fn record(data: &[u8]) {
 /// Inventories of the user's own, or that came with an archive.
 pub fn inventory(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for (name, _, groups) in fuzzing::inventory(&text) {
+    let hosts = fuzzing::inventory(&text);
+    let mut names = BTreeSet::new();
+    for (name, _, groups) in &hosts {
+        assert!(names.insert(name), "{name} is there twice");
         assert!(!groups.is_empty(), "{name}");
+        for group in groups.iter().filter(|group| *group != "ungrouped") {
+            assert!(text.contains(&format!("[{group}]")), "{name} is in {group}");
+        }
     }
+    // What is said twice is said.
+    assert_eq!(fuzzing::inventory(&format!("{text}\n[ungrouped]\n{text}")), hosts);
 }
 
 /// What a guest writes to its port, in whatever pieces it comes; or, after a line `%% guests`, what is found out about

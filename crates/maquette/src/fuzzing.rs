@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -11,6 +12,7 @@ use maquette_core::diagnostic::Diagnostics;
 use maquette_core::plan::Plan;
 use maquette_core::syntax::{Sources, written};
 use maquette_core::topology::Request;
+use maquette_core::values::{KnownHost, PlainPath, SshCommand, SshPath, SshWord};
 use maquette_engine::host::ssh::{Effective, Target};
 
 use crate::cli::Wanted;
@@ -147,7 +149,7 @@ impl Way {
     fn remote(self) -> Result<Option<Remote>, String> {
         let (address, key) = match self {
             Self::Local => return Ok(None),
-            Self::Key => ("fe80::1%eth0", Some("/home/me/key".into())),
+            Self::Key => ("fe80::1%eth0", Some(PlainPath::known("/home/me/key"))),
             Self::Jump | Self::Program => ("hyper.example", None),
         };
         let refused = |error: maquette_core::values::ValueError| error.to_string();
@@ -158,15 +160,15 @@ impl Way {
         };
         let effective = Effective {
             user: "me".into(),
-            hostname: address.into(),
-            port: "2222".into(),
-            host_key_alias: Some("hyper".into()),
-            proxy_jump: (self == Self::Jump).then(|| "me@gate.example".into()),
-            proxy_command: (self == Self::Program).then(|| "nc -X 5 %h %p".into()),
-            identity_files: vec!["~/.ssh/id_ed25519".into()],
-            ..Effective::default()
+            port: NonZeroU16::new(2222),
+            host_key_alias: Some(SshWord::known("hyper")),
+            proxy_jump: (self == Self::Jump).then(|| SshWord::known("me@gate.example")),
+            proxy_command: (self == Self::Program).then(|| SshCommand::known("nc -X 5 %h %p")),
+            identity_files: vec![SshPath::known("~/.ssh/id_ed25519")],
+            ..Effective::plain(target.address.clone())
         };
-        Ok(Some(Remote { target, effective, host_keys: vec!["hyper ssh-ed25519 AAAA".into()] }))
+        let host_keys = vec![KnownHost::known("hyper ssh-ed25519 AAAA")];
+        Ok(Some(Remote { target, effective, host_keys }))
     }
 }
 

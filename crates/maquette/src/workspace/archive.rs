@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::values::printable;
 use maquette_engine::StepError;
 use maquette_engine::private_file;
@@ -245,19 +246,26 @@ fn is_rewritten(name: &Path) -> bool {
 
 /// Makes a workspace of an archive: whole, or not at all. Returns what of it is not taken, in words.
 pub fn import(archive: &Path, workspace: &Workspace) -> Result<Vec<String>, Failure> {
-    let unpacked = File::open(archive)
-        .map_err(|e| e.to_string())
-        .and_then(|file| unpack(file, &workspace.path));
-    unpacked.map_err(|why| {
-        Failure::Failed(StepError::new(format!("cannot use archive {}: {why}", archive.display())))
-    })
+    let tree =
+        File::open(archive).map_err(|e| e.to_string()).and_then(understood).map_err(|why| {
+            let message = format!("cannot use archive {}: {why}", archive.display());
+            Failure::input(Diagnostic::error("archive::unusable", message))
+        })?;
+    make(tree, &workspace.path).map_err(|why| Failure::Failed(StepError::new(why)))
 }
 
 /// Makes `directory`, which must not exist, from an archive. What Maquette, `ssh` or Ansible would
 /// interpret is written anew from checked values; what is not taken is returned, in words.
 pub fn unpack(archive: impl Read, directory: &Path) -> Result<Vec<String>, String> {
-    // Libraries' errors quote what they have read.
-    let tree = contents::read(archive).map_err(|why| printable(&why).replace('\n', " "))?;
+    make(understood(archive)?, directory)
+}
+
+/// What is in an archive. Libraries' errors quote what they have read.
+fn understood(archive: impl Read) -> Result<contents::Tree, String> {
+    contents::read(archive).map_err(|why| printable(&why).replace('\n', " "))
+}
+
+fn make(tree: contents::Tree, directory: &Path) -> Result<Vec<String>, String> {
     let (mut tree, left_out) = checked::check(tree, &directory.display().to_string());
     if tree.get(REGISTRY).is_none() {
         tree.set(REGISTRY, contents::Node::File(Vec::new()));

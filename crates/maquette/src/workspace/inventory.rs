@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use maquette_core::values::is_unprintable;
+
 /// A host with its variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
@@ -27,6 +29,14 @@ impl Host {
     }
 }
 
+/// What a line says that begins a section, as Ansible's `ini` plug-in reads it: what is in brackets, and the comment behind
+/// them. A line that goes on otherwise is a host's: `[1:3] ansible_host=…` are three.
+pub fn section(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.trim().strip_prefix('[')?.split_once(']')?;
+    let rest = rest.trim();
+    (rest.is_empty() || rest.starts_with('#')).then_some((name, rest))
+}
+
 /// An inventory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -48,7 +58,7 @@ impl Inventory {
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
-            if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            if let Some((name, _)) = section(line) {
                 group = (!name.contains(':')).then(|| name.to_string());
                 continue;
             }
@@ -67,6 +77,35 @@ impl Inventory {
             }
         }
         inventory
+    }
+
+    /// The first line that no inventory has, by its number, and what is wrong with it. In YAML only its characters count.
+    pub fn mistake(text: &str, is_yaml: bool) -> Option<(usize, &'static str)> {
+        let mut of_hosts = true;
+        text.lines().zip(1..).find_map(|(line, number)| {
+            let is_tab = |c: char| c == '\t';
+            if line.chars().any(|c| is_unprintable(c) && !is_tab(c)) {
+                return Some((number, "has a character that is not text"));
+            }
+            let line = line.trim();
+            if is_yaml || line.is_empty() || line.starts_with(['#', ';']) {
+                return None;
+            }
+            match line.starts_with('[') {
+                true => match section(line) {
+                    None => Some((number, "begins a section and does not end it")),
+                    Some((name, _)) => {
+                        // What is behind `=` in a section of variables is the value as it stands.
+                        of_hosts = !name.contains(':');
+                        None
+                    }
+                },
+                false if of_hosts && shlex::split(line).is_none() => {
+                    Some((number, "opens a quote and does not close it"))
+                }
+                _ => None,
+            }
+        })
     }
 
     fn host(&mut self, name: &str) -> &mut Host {
@@ -94,9 +133,54 @@ impl Inventory {
     }
 }
 
+/// A value as the reader of inventories takes words apart.
+pub fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+,%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.into();
+    }
+    if !value.contains('\'') {
+        return format!("'{value}'");
+    }
+    // Within double quotes a backslash stands before what ends or escapes.
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `virsh --inventory` took whatever bytes there are.
+    #[test]
+    fn the_first_line_that_no_inventory_has_is_told() {
+        for (text, wrong) in [
+            ("a ansible_host=1\n[web]\na\n\n# it's mine\n; so's this\n", None),
+            ("[web\na\n", Some(1)),
+            ("[web]\na x='1\n", Some(2)),
+            ("[web:vars]\nnote=it's mine\n[web]\na\n", None),
+            ("[web:vars]\nnote=it's mine\n[web]\na x='1\n", Some(4)),
+            ("a\nb\u{1b}[2J\n", Some(2)),
+            ("a\tx=1\n\0", Some(2)),
+        ] {
+            assert_eq!(Inventory::mistake(text, false).map(|(line, _)| line), wrong, "{text:?}");
+        }
+        assert_eq!(Inventory::mistake("all:\n  hosts: {a: {x: \"it's\n\"}}\n[", true), None);
+        assert!(Inventory::mistake("all: \u{7}\n", true).is_some());
+    }
+
+    #[test]
+    fn a_section_may_have_a_comment_behind_it() {
+        let of = |line| section(line).map(|(name, _)| name);
+        for line in ["[web]", " [web] ", "[web] # the first ones", "[web]# ours"] {
+            assert_eq!(of(line), Some("web"), "{line}");
+        }
+        assert_eq!(section("[all:vars] # ours"), Some(("all:vars", "# ours")));
+        for line in ["web", "[1:3] ansible_host=10.0.0.1", "[web", "[web] db", "[web] ; no"] {
+            assert_eq!(of(line), None, "{line}");
+        }
+        let read = Inventory::parse("[web] # ours\na-0\n");
+        assert_eq!(read.find("a-0").unwrap().groups, ["web"]);
+    }
 
     #[test]
     fn hosts_variables_and_groups_are_read() {

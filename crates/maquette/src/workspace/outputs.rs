@@ -222,27 +222,14 @@ pub fn write_local(workspace: &Workspace) -> io::Result<()> {
     }
 }
 
-/// Has the workspace's inventory be a copy of the user's own.
-pub fn adopt(workspace: &Workspace, file: &Path) -> io::Result<()> {
-    let name = file.file_name().and_then(|n| n.to_str()).unwrap_or("hosts-own");
-    let taken = [
-        INVENTORY,
-        BASE,
-        SSH_CONFIG,
-        KNOWN_HOSTS,
-        VNC_PASSWORD,
-        CREDENTIALS,
-        EVENTS,
-        LIFETIME,
-        SAVED,
-        KEY_FILE,
-        KEY_LINK,
-        SECRET_FILE,
-    ];
-    let name = if taken.contains(&name) || name.ends_with(".pub") { "hosts-own" } else { name };
+/// The user's own inventory in a workspace: whatever its file was called, it takes the place of no other.
+const OWN: &str = "hosts-own";
+
+/// Has the workspace's inventory be the user's own.
+pub fn adopt(workspace: &Workspace, text: &str) -> io::Result<()> {
     workspace.create()?;
-    write_private(&workspace.file(name), &crate::reading::bytes(file)?)?;
-    relink(name, &workspace.file(INVENTORY))
+    write_private(&workspace.file(OWN), text.as_bytes())?;
+    relink(OWN, &workspace.file(INVENTORY))
 }
 
 /// Whether the inventory of a workspace is an environment's; one that was never anybody's may become it.

@@ -40,7 +40,11 @@ fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree 
         let shown = format!("{at}{name}");
         let lower = name.to_lowercase();
         let run = RUN.contains(&lower.as_str()) || lower.ends_with("_plugins");
-        if run || (name.starts_with('.') && name != ".registry") {
+        // A file system may take `hoſts` for `hosts`: what is interpreted has a plain name, and is here.
+        let odd = at.is_empty() && !name.is_ascii();
+        // It would be how long an environment lasts that is another one here.
+        let told = at.is_empty() && super::LEFT_OUT.contains(&lower.as_str());
+        if run || odd || told || (name.starts_with('.') && name != ".registry") {
             left_out.push(shown);
             continue;
         }
@@ -193,7 +197,8 @@ fn saved(text: &str) -> Option<String> {
         && fits(key.as_deref(), words::is_path)
         && fits(saved.pool_name.as_deref(), words::is_word)
         && fits(saved.pool_path.as_deref(), words::is_path);
-    taken.then(|| saved.text())
+    // Whose project file that was says nothing here.
+    taken.then(|| Saved { project: None, imported: true, ..saved }.text())
 }
 
 /// The ssh config of the hosts of an archive that has one: what its inventory says of them.

@@ -12,6 +12,8 @@ use tar::{Archive, Entry, EntryType};
 
 /// Most bytes that an archive may unpack to, headers included; keys and texts take a few kilobytes.
 pub const LARGEST: u64 = 256 << 20;
+/// A block of zeros is the end of an archive, in bytes.
+const BLOCK: usize = 512;
 /// Most members of an archive.
 const MEMBERS: usize = 20_000;
 /// Longest name of a file, in bytes (Linux's `NAME_MAX`).
@@ -81,7 +83,7 @@ impl Tree {
 
 /// Reads a gzipped tar archive. The error is a sentence's end: why it is not taken.
 pub fn read(archive: impl Read) -> Result<Tree, String> {
-    let limited = Limited { inner: GzDecoder::new(archive), left: LARGEST };
+    let limited = Limited { inner: GzDecoder::new(archive), left: LARGEST, zeros: 0 };
     let mut tar = Archive::new(limited);
     let mut tree = Tree::default();
     let text = |e: io::Error| e.to_string();
@@ -90,6 +92,12 @@ pub fn read(archive: impl Read) -> Result<Tree, String> {
             return Err(format!("it has more than {MEMBERS} members"));
         }
         add(&mut tree, entry.map_err(text)?)?;
+    }
+    // What is behind the last member says that it was the last one, and that nothing was damaged.
+    let mut rest = tar.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(text)?;
+    if rest.zeros < BLOCK {
+        return Err("its end is missing".into());
     }
     Ok(tree)
 }
@@ -180,11 +188,16 @@ fn link(target: &[u8]) -> Option<String> {
 struct Limited<R> {
     inner: R,
     left: u64,
+    /// How many zeros it ends with so far, or a block's.
+    zeros: usize,
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
+        let read = buffer.get(..count).unwrap_or_default();
+        let zeros = read.iter().rev().take(BLOCK).take_while(|byte| **byte == 0).count();
+        self.zeros = if zeros == count { (self.zeros + zeros).min(BLOCK) } else { zeros };
         match self.left.checked_sub(count as u64) {
             Some(left) => self.left = left,
             None => {

@@ -3,12 +3,15 @@
 //! Ansible evaluates templates in it, runs what its connection variables name, and runs tasks on this
 //! machine for hosts with a local connection. So: only `localhost` and `hypervisor` may be this machine,
 //! and they are in no other groups than `local` and `hypervisor`; of Ansible's own variables only
-//! those are taken that InfraRed and Maquette write; nothing is a template.
+//! those are taken that InfraRed and Maquette write; nothing is a template. What a host is called and where
+//! it is are judged as Ansible reads them, and not as they are spelt.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::net::Ipv6Addr;
 
 use super::{arguments, words};
+use crate::workspace::inventory::{quoted, section};
 
 /// What is taken of a host, besides its line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,29 +38,10 @@ const OWN_PYTHON: &str = "{{ ansible_playbook_python }}";
 
 /// Reads the INI form and writes it anew; what is left out is added to `left_out`.
 pub fn rewrite(text: &str, left_out: &mut Vec<String>) -> (String, Vec<Host>) {
-    let mut reading = Reading {
-        section: Section::Hosts(None),
-        out: String::new(),
-        hosts: Vec::new(),
-        own: own(text),
-        left_out,
-    };
-    for line in text.lines() {
-        reading.line(line);
-    }
+    // Which of them are this machine may be said further down than where they are put into a group.
+    let own = Reading::of(text, BTreeSet::new(), &mut Vec::new()).local;
+    let reading = Reading::of(text, own, left_out);
     (reading.out, reading.hosts)
-}
-
-/// Which of the hosts that may be this machine are it, wherever the inventory says so.
-fn own(text: &str) -> BTreeSet<String> {
-    let says = |line: &str, name: &str| {
-        shlex::split(line).is_some_and(|words| {
-            words.first().is_some_and(|w| w == name)
-                && words.iter().any(|w| w == "ansible_connection=local")
-        })
-    };
-    let named = |name: &&str| *name == "localhost" || text.lines().any(|l| says(l, name));
-    OWN.into_iter().filter(named).map(String::from).collect()
 }
 
 enum Section {
@@ -71,11 +55,29 @@ struct Reading<'a> {
     section: Section,
     out: String,
     hosts: Vec<Host>,
+    /// Hosts that are this machine, which is known from a reading before.
     own: BTreeSet<String>,
+    /// Hosts that this reading has found to be this machine.
+    local: BTreeSet<String>,
     left_out: &'a mut Vec<String>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn of(text: &str, own: BTreeSet<String>, left_out: &'a mut Vec<String>) -> Self {
+        let mut reading = Self {
+            section: Section::Hosts(None),
+            out: String::new(),
+            hosts: Vec::new(),
+            own,
+            local: BTreeSet::from(["localhost".to_string()]),
+            left_out,
+        };
+        for line in text.lines() {
+            reading.line(line);
+        }
+        reading
+    }
+
     fn line(&mut self, line: &str) {
         let trimmed = line.trim();
         if trimmed.is_empty() {
@@ -85,8 +87,8 @@ impl Reading<'_> {
         if trimmed.starts_with(['#', ';']) {
             return;
         }
-        if let Some(head) = trimmed.strip_prefix('[') {
-            return self.head(head, trimmed);
+        if trimmed.starts_with('[') {
+            return self.head(trimmed);
         }
         match &self.section {
             Section::Hosts(group) => {
@@ -106,22 +108,20 @@ impl Reading<'_> {
         }
     }
 
-    fn head(&mut self, head: &str, line: &str) {
-        let (name, kind) = match head.strip_suffix(']') {
-            Some(head) => head.split_once(':').unwrap_or((head, "")),
-            None => ("", ""),
-        };
+    fn head(&mut self, line: &str) {
+        let head = section(line).map_or("", |(head, _)| head);
+        let (name, kind) = head.split_once(':').map_or((head, None), |(n, kind)| (n, Some(kind)));
         self.section = match kind {
             _ if !words::is_word(name) => Section::Other,
-            "" => Section::Hosts(Some(name.into())),
-            "vars" => Section::Vars,
-            "children" => Section::Children,
-            _ => Section::Other,
+            None => Section::Hosts(Some(name.into())),
+            Some("vars") => Section::Vars,
+            Some("children") => Section::Children,
+            Some(_) => Section::Other,
         };
         match self.section {
             Section::Other => self.leave(line),
             _ => {
-                let _ = writeln!(self.out, "{line}");
+                let _ = writeln!(self.out, "[{head}]");
             }
         }
     }
@@ -130,7 +130,7 @@ impl Reading<'_> {
         let line = line.trim();
         let Some((name, vars)) = shlex::split(line).and_then(|words| {
             let (name, vars) = words.split_first()?;
-            words::is_host(name).then(|| (name.clone(), vars.to_vec()))
+            is_name(name).then(|| (name.clone(), vars.to_vec()))
         }) else {
             return self.leave(line);
         };
@@ -141,7 +141,13 @@ impl Reading<'_> {
                 None => self.leave(&format!("{} {word}", host.name)),
             }
         }
-        let local = host.var("ansible_connection") == Some("local");
+        // Ansible takes the last of several.
+        let says_local =
+            |(name, value): &(String, String)| name == "ansible_connection" && value == "local";
+        let local = host.vars.iter().any(says_local);
+        if local && OWN.contains(&host.name.as_str()) {
+            self.local.insert(host.name.clone());
+        }
         if local && !OWN.contains(&host.name.as_str()) {
             // It would be this machine to every playbook. It was one to nobody but the exporter.
             self.leave(&format!("{} ansible_connection=local", host.name));
@@ -172,6 +178,21 @@ impl Reading<'_> {
 
 fn is_own_group(name: &str) -> bool {
     OWN_GROUPS.contains(&name) || name == "all"
+}
+
+/// Whether Ansible takes a word for a host of just that name: a colon in it begins a port, unless the whole is an IPv6
+/// address, and a bracket a range or a section. Names by which Ansible knows this machine besides `localhost` are nobody's.
+fn is_name(word: &str) -> bool {
+    words::is_host(word)
+        && !word.starts_with('[')
+        && (!word.contains(':') || word.parse::<Ipv6Addr>().is_ok())
+        && !["127.0.0.1", "::1"].contains(&word)
+}
+
+/// Whether a value is what it looks like. Ansible reads one that is a literal of Python's as Python does: strings beside each
+/// other become one there, and escapes are characters, so that either can be a template that is not one yet.
+fn is_plain(value: &str) -> bool {
+    !(value.contains('\\') || value.contains('"') && value.contains('{'))
 }
 
 /// `NAME=VALUE`, if it is taken.
@@ -210,7 +231,7 @@ fn variable(host: &str, text: &str, left_out: &mut Vec<String>) -> Option<(Strin
             left_out.extend(rest.into_iter().map(|r| format!("{host} {name}: {r}")));
             !value.is_empty()
         }
-        _ => !name.to_ascii_lowercase().starts_with("ansible"),
+        _ => !name.to_ascii_lowercase().starts_with("ansible") && is_plain(&value),
     };
     taken.then(|| (name.into(), value))
 }
@@ -224,15 +245,6 @@ fn is_python(value: &str) -> bool {
     let program = directories.iter().find_map(|d| value.strip_prefix(d)).unwrap_or(value);
     let version = program.strip_prefix("platform-").unwrap_or(program).strip_prefix("python");
     version.is_some_and(|v| v.chars().all(|c| c.is_ascii_digit() || c == '.'))
-}
-
-/// A value with blanks or quotes is put in single quotes.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+%".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        return value.into();
-    }
-    format!("'{value}'")
 }
 
 #[cfg(test)]
@@ -278,16 +290,46 @@ mod tests {
             "[x y]\nz",
             "hypervisor ansible_connection=local\n[tester]\nhypervisor",
             "[tester]\nhypervisor\n[hypervisor]\nhypervisor ansible_connection=local",
+            "hypervisor 'ansible_connection= local'\n[tester]\nhypervisor",
+            "hypervisor ansible_connection=ssh ansible_connection=local\n[tester]\nhypervisor",
+            "[tester]\nlocalhost:22",
+            "[tester]\nhypervisor:22\n[hypervisor]\nhypervisor ansible_connection=local",
+            "[tester]\n[localhost]:22",
+            "[tester]\n127.0.0.1\n",
+            "[tester]\n::1",
+            "[tester:]\nlocalhost",
+            "a ansible_connection=ssh ansible_connection=local",
+            "a ansible_connection=local ansible_connection=ssh",
+            r#"a x='"\x7b\x7b y }}"'"#,
+            r#"a x='"{" "{ y }" "}"'"#,
+            r"a x='[\x7b\x7b y }}]'",
+            r"[a:vars]
+x='\x7b\x7b y }}'",
         ] {
             let (text, left_out) = taken(line);
             assert!(!left_out.is_empty(), "{line}");
-            for bad in ["/tmp/x", "{{", "{%", "$(", "..", "ProxyCommand"] {
+            for bad in ["/tmp/x", "{{", "{%", "$(", "..", "ProxyCommand", r"\x7b", ":22", "x='"] {
                 assert!(!text.contains(bad), "{line}: {text}");
             }
             let own = line.contains("hypervisor ");
             assert!(own || !text.contains("=local"), "{line}: {text}");
             assert!(!text.contains("[tester]\nlocalhost\n"));
             assert!(!text.contains("[tester]\nhypervisor\n"));
+            assert!(!text.contains("127.0.0.1") && !text.contains("::1"), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_it_and_is_not_is_taken() {
+        for line in [
+            "fd00::1 ansible_host=fd00::1",
+            "a x=[1,2]",
+            "a x='[\"b\", \"c\"]'",
+            "a x='{1: 2}'",
+            "[hypervisor]\nhypervisor ansible_connection=local",
+            "[tester]\nhypervisor ansible_connection=ssh",
+        ] {
+            assert_eq!(taken(line), (format!("{line}\n"), Vec::new()));
         }
     }
 }

@@ -54,6 +54,45 @@ fn archive(members: &[Member]) -> Vec<u8> {
     tar.into_inner().unwrap().finish().unwrap()
 }
 
+/// It was taken up to where it broke off, or with the wrong bytes in it.
+#[test]
+fn an_archive_that_is_damaged_or_cut_off_is_refused() {
+    use std::io::Write;
+    let whole = archive(&[
+        member("id_rsa", EntryType::Regular, "a key\n"),
+        member("id_dsa", EntryType::Regular, "another\n"),
+    ]);
+    assert_eq!(contents::read(whole.as_slice()).unwrap().iter().count(), 2);
+    let mut tar = Vec::new();
+    flate2::read::GzDecoder::new(whole.as_slice()).read_to_end(&mut tar).unwrap();
+    for end in [0, 1024, 2048] {
+        let mut cut = GzEncoder::new(Vec::new(), Compression::fast());
+        cut.write_all(&tar[..end]).unwrap();
+        let error = contents::read(cut.finish().unwrap().as_slice()).unwrap_err();
+        assert_eq!(error, "its end is missing", "{end}");
+    }
+    // The checksum comes behind all that is unpacked.
+    let mut damaged = whole.clone();
+    let at = whole.len() - 8;
+    damaged[at] ^= 1;
+    assert!(contents::read(damaged.as_slice()).is_err());
+}
+
+#[test]
+fn names_that_pass_for_others_and_what_is_of_another_environment_are_left_out() {
+    let names = ["ho\u{17f}ts", "known_ho\u{17f}ts", "group_var\u{17f}", "ho\u{200c}sts"];
+    let mut names: Vec<&str> = names.into_iter().chain(LEFT_OUT).collect();
+    let mut members: Vec<Member> =
+        names.iter().map(|name| member(name, EntryType::Regular, "x")).collect();
+    members.push(member("notes/gr\u{f6}\u{df}e", EntryType::Regular, "x"));
+    let tree = contents::read(archive(&members).as_slice()).unwrap();
+    let (taken, mut left_out) = checked::check(tree, "/w");
+    assert_eq!(taken.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["notes"]);
+    names.sort_unstable();
+    left_out.sort_unstable();
+    assert_eq!(left_out, names);
+}
+
 /// A home with a workspace's place, and things that a stranger would like to change.
 struct Canary {
     home: tempfile::TempDir,

@@ -10,6 +10,7 @@ use maquette_engine::bmc::BmcSecrets;
 use serde_json::{Map, Value, json};
 
 use super::{Files, ssh_config};
+use crate::workspace::inventory::quoted;
 
 /// Whom an inventory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,16 +105,6 @@ pub fn dynamic(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> Value {
     Value::Object(out)
 }
 
-/// A value with blanks is put in single quotes. None has such a quote in it: they are made of checked
-/// values.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        return value.into();
-    }
-    format!("'{value}'")
-}
-
 fn hosts(nodes: &[&Node], files: &Files<'_>, scope: Scope) -> Vec<Host> {
     let mut all = match scope {
         Scope::Nodes => Vec::new(),
@@ -142,7 +133,7 @@ fn machines(files: &Files<'_>) -> Vec<Host> {
                 ("ansible_user", target.user.to_string()),
             ];
             if let Some(key) = &target.key {
-                vars.push(("ansible_ssh_private_key_file", key.display().to_string()));
+                vars.push(("ansible_ssh_private_key_file", key.to_string()));
             }
             vars.push(("ansible_python_interpreter", "auto_silent".into()));
             Host { name: "hypervisor".into(), vars }
@@ -221,7 +212,7 @@ fn common_args(node: &Node, files: &Files<'_>) -> String {
         known = files.known_hosts,
     );
     if let Some(target) = files.jump().filter(|_| !node.access.direct) {
-        let key = target.key.as_ref().map_or(String::new(), |k| format!("-i {} ", k.display()));
+        let key = target.key.as_ref().map_or(String::new(), |k| format!("-i {k} "));
         let _ = write!(
             args,
             " -o ProxyCommand=\"ssh -o BatchMode=yes -o StrictHostKeyChecking=yes \
@@ -304,8 +295,8 @@ mod tests {
             network: "lab-front".parse().unwrap(),
             address: "10.9.0.1".parse().unwrap(),
             own_address: false,
-            redfish_port: 8443,
-            ipmi_port: 6230,
+            redfish_port: 8443.try_into().unwrap(),
+            ipmi_port: 6230.try_into().unwrap(),
             provisioning: None,
         };
         let blank = Node { deploy_os: false, bmc: Some(bmc), ..node("blank-0", "blank", &["x"]) };
@@ -332,8 +323,8 @@ mod tests {
             network: "lab-front".parse().unwrap(),
             address: std::net::Ipv4Addr::new(10, 9, 0, last).into(),
             own_address,
-            redfish_port: 8443 + number,
-            ipmi_port: 6230 + number,
+            redfish_port: (8443 + number).try_into().unwrap(),
+            ipmi_port: (6230 + number).try_into().unwrap(),
             provisioning: None,
         };
         let files = Files::new(&Workspace::at(Path::new("/w")), None, None).unwrap();

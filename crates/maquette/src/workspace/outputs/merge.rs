@@ -7,6 +7,8 @@ mod shared;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::workspace::inventory::{quoted, section};
+
 /// A variable by which other plug-ins remember how Maquette calls a host.
 const ORIGINAL_NAME: &str = "original_name";
 /// The variable that names the workspace's own known_hosts.
@@ -39,6 +41,8 @@ struct Host {
 struct Group {
     name: String,
     members: Vec<String>,
+    /// Lines of hosts in it whose very name cannot be taken apart, as they are.
+    unread: Vec<String>,
     /// Comments above it and in it.
     comments: String,
 }
@@ -55,16 +59,17 @@ impl Host {
         }
     }
 
-    /// Whether it is what Maquette calls `name`.
-    fn is(&self, name: &str) -> bool {
-        self.name == name || self.var(ORIGINAL_NAME) == Some(name)
+    /// Whether it is what Maquette calls `name`. One that is called as one of `ours` is that one, whatever it says it was.
+    fn is(&self, name: &str, ours: &Text) -> bool {
+        let was = || self.var(ORIGINAL_NAME) == Some(name) && ours.find(&self.name).is_none();
+        self.name == name || was()
     }
 }
 
 impl Text {
     fn read(text: &str) -> Self {
         let mut read = Self::default();
-        let mut section: Option<String> = None;
+        let mut section_of: Option<String> = None;
         let mut is_rest = false;
         let mut comments = String::new();
         for line in text.lines() {
@@ -72,21 +77,24 @@ impl Text {
             if words.is_empty() {
                 continue;
             }
-            if let Some(name) = words.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            if let Some((name, behind)) = section(line) {
                 is_rest = name.contains(':');
-                let comments = std::mem::take(&mut comments);
+                let mut comments = std::mem::take(&mut comments);
                 if is_rest {
                     let _ = write!(read.rest, "\n{comments}{line}\n");
                 } else {
+                    if !behind.is_empty() {
+                        let _ = writeln!(comments, "{behind}");
+                    }
                     read.group(name).comments.push_str(&comments);
-                    section = Some(name.into());
+                    section_of = Some(name.into());
                 }
             } else if words.starts_with(['#', ';']) {
                 let _ = writeln!(comments, "{line}");
             } else if is_rest {
                 let _ = writeln!(read.rest, "{}{line}", std::mem::take(&mut comments));
             } else {
-                read.member(line, section.as_deref(), &std::mem::take(&mut comments));
+                read.member(line, section_of.as_deref(), &std::mem::take(&mut comments));
             }
         }
         read.rest.push_str(&comments);
@@ -99,6 +107,13 @@ impl Text {
         let words = shlex::split(line).filter(|words| !words.is_empty());
         let is_whole = |word: &String| word.contains('=');
         let words = words.filter(|words| words.iter().skip(1).all(is_whole));
+        let words = words.filter(|words| words.first().is_some_and(|name| name == first));
+        let words = words.filter(|words| words.iter().all(|word| is_read_again(word)));
+        if let (None, Some(section), false) = (&words, section, is_read_again(first)) {
+            let group = self.group(section);
+            group.comments.push_str(comments);
+            return add_once(&mut group.unread, line);
+        }
         let name = words.as_ref().and_then(|words| words.first()).map_or(first, String::as_str);
         let host = self.host(name);
         match &words {
@@ -107,7 +122,7 @@ impl Text {
                     host.set(name, value);
                 }
             }
-            None => host.unread.push(line.into()),
+            None => add_once(&mut host.unread, line),
         }
         let Some(section) = section else { return host.comments.push_str(comments) };
         let group = self.group(section);
@@ -137,6 +152,12 @@ impl Text {
         self.hosts.iter().find(|h| h.name == name)
     }
 
+    /// Which host stands for one of ours: the one of its name, before one that says it was called so.
+    fn stands_for(&self, name: &str, ours: &Self) -> Option<usize> {
+        let named = self.hosts.iter().position(|h| h.name == name);
+        named.or_else(|| self.hosts.iter().position(|h| h.is(name, ours)))
+    }
+
     fn has_member(&self, group: &str, host: &str) -> bool {
         self.groups.iter().any(|g| g.name == group && g.members.iter().any(|m| m == host))
     }
@@ -162,28 +183,41 @@ impl Text {
             }
             out.push('\n');
         }
-        for Group { name, members, comments } in &self.groups {
+        for Group { name, members, unread, comments } in &self.groups {
             let _ = write!(out, "\n{comments}[{name}]\n");
-            members.iter().for_each(|member| {
-                let _ = writeln!(out, "{member}");
-            });
+            for member in members {
+                // `[1:3]` alone would begin a section; with a variable it is three hosts.
+                let vars = self.find(member).map_or(&[][..], |host| &host.vars);
+                match (section(member), vars.first()) {
+                    (None, _) => writeln!(out, "{member}"),
+                    (Some(_), Some((name, value))) => {
+                        writeln!(out, "{member} {name}={}", quoted(value))
+                    }
+                    (Some(_), None) => Ok(()),
+                }
+                .unwrap_or_default();
+            }
+            unread.iter().for_each(|line| out.extend([line, "\n"]));
         }
         out.push_str(&self.rest);
         out
     }
 }
 
-/// A value as the reader of inventories takes words apart.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:[]@+,".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        return value.into();
+fn add_once(lines: &mut Vec<String>, line: &str) {
+    if !lines.iter().any(|known| known == line) {
+        lines.push(line.into());
     }
-    if !value.contains('\'') {
-        return format!("'{value}'");
-    }
-    // Within double quotes a backslash stands before what ends or escapes.
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Whether a name, or a variable with its value, is read again as it is written here: one in quotes, or with any in its
+/// variable's name, is not.
+fn is_read_again(word: &str) -> bool {
+    let written = match word.split_once('=') {
+        Some((name, value)) => format!("{name}={}", quoted(value)),
+        None => word.to_string(),
+    };
+    shlex::split(&written).is_some_and(|read| read == [word])
 }
 
 /// An inventory with what is ours as it is now, and all that others have added or changed. Of hosts in `anew` nothing
@@ -199,7 +233,7 @@ pub fn merged_first(theirs: &str, ours: &str, anew: &BTreeSet<String>, mark: &st
     let mut base = Text::default();
     for host in &theirs.hosts {
         let is_marked = host.var(SSH_ARGUMENTS).is_some_and(|args| args.contains(mark));
-        match ours.hosts.iter().find(|now| host.is(&now.name)) {
+        match ours.hosts.iter().find(|now| host.is(&now.name, &ours)) {
             None if is_marked => base.hosts.push(host.clone()),
             None => {}
             Some(now) if host.name != now.name => base.hosts.push(now.clone()),
@@ -216,20 +250,20 @@ pub fn merged_first(theirs: &str, ours: &str, anew: &BTreeSet<String>, mark: &st
 fn merge(base: &Text, theirs: Text, ours: &Text, anew: &BTreeSet<String>) -> String {
     let mut merged = theirs;
     let left: Vec<&Host> = base.hosts.iter().filter(|h| ours.find(&h.name).is_none()).collect();
-    let gone = |host: &Host| left.iter().any(|known| host.is(&known.name));
+    let gone = |host: &Host| left.iter().any(|known| host.is(&known.name, ours));
     let removed: Vec<String> =
         merged.hosts.iter().filter(|h| gone(h)).map(|h| h.name.clone()).collect();
     merged.hosts.retain(|host| !removed.contains(&host.name));
     let (mut renamed, mut added) = (Vec::new(), BTreeSet::new());
     for host in &ours.hosts {
-        let known = merged.hosts.iter_mut().find(|h| h.is(&host.name));
+        let known = merged.stands_for(&host.name, ours).and_then(|at| merged.hosts.get_mut(at));
         let is_kept = |known: &&mut Host| known.unread.is_empty() && !anew.contains(&host.name);
         match known.filter(is_kept) {
             Some(known) => update(known, base.find(&host.name), host),
             None => {
-                let others = merged.hosts.iter().filter(|h| h.is(&host.name));
+                let others = merged.hosts.iter().filter(|h| h.is(&host.name, ours));
                 renamed.extend(others.map(|h| h.name.clone()).filter(|name| *name != host.name));
-                merged.hosts.retain(|h| !h.is(&host.name));
+                merged.hosts.retain(|h| !h.is(&host.name, ours));
                 merged.hosts.push(host.clone());
                 added.insert(host.name.clone());
             }
@@ -240,7 +274,8 @@ fn merge(base: &Text, theirs: Text, ours: &Text, anew: &BTreeSet<String>) -> Str
     }
     for Group { name: group, members, .. } in &ours.groups {
         for member in members.iter().filter(|m| !base.has_member(group, m) || added.contains(*m)) {
-            let called = merged.hosts.iter().find(|h| h.is(member)).map(|h| h.name.clone());
+            let called = merged.stands_for(member, ours).and_then(|at| merged.hosts.get(at));
+            let called = called.map(|host| host.name.clone());
             let members = &mut merged.group(group).members;
             if let Some(called) = called.filter(|name| !members.contains(name)) {
                 members.push(called);
@@ -250,7 +285,8 @@ fn merge(base: &Text, theirs: Text, ours: &Text, anew: &BTreeSet<String>) -> Str
     merged.rest = shared::merged(&base.rest, &merged.rest, &ours.rest);
     // A group of ours that nobody is in any more is not in an inventory of ours, either.
     let is_ours = |name: &str| base.groups.iter().any(|known| known.name == name);
-    merged.groups.retain(|group| !group.members.is_empty() || !is_ours(&group.name));
+    let is_empty = |group: &Group| group.members.is_empty() && group.unread.is_empty();
+    merged.groups.retain(|group| !is_empty(group) || !is_ours(&group.name));
     merged.write()
 }
 
@@ -356,6 +392,74 @@ mod tests {
         assert_eq!(merged(ours, &theirs, ours, &none()), theirs);
         let base = format!("{ours}odd-0  ansible_host=10.9.9.9\n\n[ceph]\nodd-0\n");
         assert!(!merged(&base, &theirs, ours, &none()).contains("odd-0"), "a node that is gone");
+    }
+
+    /// A comment behind a section's name made a host of the section, and all its hosts were lost to the next one.
+    #[test]
+    fn sections_with_a_comment_and_ranges_of_hosts_are_what_ansible_reads() {
+        let ours = "\na-0  ansible_host=10.0.0.2\n\n[web]\na-0\n";
+        let theirs = "\na-0  ansible_host=10.0.0.2\n\n[web] # the first ones\na-0\nmine\n\n[all:vars] # of all\nx=y\n";
+        let wanted = "\na-0  ansible_host=10.0.0.2\nmine \n\n# the first ones\n[web]\na-0\nmine\n\n[all:vars] # of all\nx=y\n";
+        assert_eq!(merged(ours, theirs, ours, &none()), wanted);
+        let theirs =
+            "\na-0  ansible_host=10.0.0.2\n\n[web]\na-0\n\n[mine]\n[1:3] ansible_user=me\na-0\n";
+        let text = merged(ours, theirs, ours, &none());
+        assert!(text.contains("\n[1:3]  ansible_user=me\n"), "{text}");
+        assert!(text.ends_with("\n[mine]\n[1:3] ansible_user=me\na-0\n"), "{text}");
+        assert_eq!(merged(ours, &text, ours, &none()), text);
+    }
+
+    /// It had the place of the node that it says it is, and was read as another host the next time.
+    #[test]
+    fn a_host_with_a_name_in_quotes_stays_and_is_nobody_else() {
+        let ours = "\na-0  ansible_host=10.0.0.2\n\n[web]\na-0\n";
+        let theirs = "\n\"my host\" original_name=a-0\n";
+        let text = merged(ours, theirs, ours, &none());
+        assert!(text.starts_with(theirs) && text.contains("\na-0  ansible_host="), "{text}");
+        assert_eq!(merged(ours, &text, ours, &none()), text);
+        // Nor is what has a variable with quotes in its name.
+        let odd = "odd x\\\"y=1";
+        let text = merged(ours, &format!("{odd}\n"), ours, &none());
+        assert!(text.contains(&format!("\n{odd}\n")) && text.contains("\na-0  ansible"), "{text}");
+    }
+
+    #[test]
+    fn a_host_with_a_name_in_quotes_stays_in_its_group_whatever_the_number_of_runs() {
+        let ours = "\na-0  ansible_host=10.0.0.2\n\n[a]\na-0\n";
+        for odd in ["\"my host\" ansible_host=10.0.0.9", "'web-9' ansible_host=10.0.0.9"] {
+            let theirs = format!("\n[mine]\n# odd\n{odd}\n\n[a]\n{odd}\n");
+            let once = merged(ours, &theirs, ours, &none());
+            assert!(once.contains(&format!("\n# odd\n[mine]\n{odd}\n")), "{once}");
+            assert_eq!(once.matches(odd).count(), 2, "{once}");
+            assert_eq!(once.matches(&odd[..4]).count(), 2, "{once}");
+            assert_eq!(merged(ours, &once, ours, &none()), once);
+        }
+    }
+
+    #[test]
+    fn the_host_of_its_name_is_ours_before_one_that_was_called_so() {
+        let before = "\na-0  ansible_host=10.0.0.2\n\n[a]\na-0\n";
+        let ours = before.replace("0.0.2", "0.0.3");
+        let theirs = format!("\nfoo original_name=a-0  ansible_host=10.0.0.2{before}");
+        let text = merged(before, &theirs, &ours, &none());
+        assert!(text.contains("\na-0  ansible_host=10.0.0.3\n"), "{text}");
+    }
+
+    /// It took the other one away.
+    #[test]
+    fn one_of_ours_that_says_it_was_another_is_itself() {
+        let ours = "\na-0  ansible_host=10.0.0.2\na-1  ansible_host=10.0.0.3\n\n[a]\na-0\na-1\n";
+        let theirs = ours.replace("a-0  ", "b it's original_name=a-1\na-0 original_name=a-1  ");
+        for text in
+            [merged(ours, &theirs, ours, &none()), merged_first(&theirs, ours, &none(), "/w")]
+        {
+            for host in [
+                "\na-0 original_name=a-1  ansible_host=10.0.0.2\n",
+                "\na-1  ansible_host=10.0.0.3\n",
+            ] {
+                assert!(text.contains(host), "{text}");
+            }
+        }
     }
 
     #[test]

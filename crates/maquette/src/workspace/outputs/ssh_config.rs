@@ -74,8 +74,8 @@ fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(out, "  {key} {value}");
     };
-    if !matches!(effective.port.as_str(), "" | "22") {
-        line("Port", &effective.port);
+    if let Some(port) = effective.port {
+        line("Port", &port.to_string());
     }
     if let Some(alias) = &effective.host_key_alias {
         line("HostKeyAlias", alias);
@@ -86,7 +86,7 @@ fn hypervisor(out: &mut String, remote: &Remote, files: &Files<'_>) {
         line("ProxyCommand", command);
     }
     if let Some(key) = &target.key {
-        line("IdentityFile", &format!("\"{}\"", key.display()));
+        line("IdentityFile", &format!("\"{key}\""));
         line("IdentitiesOnly", "yes");
     } else {
         for key in &effective.identity_files {
@@ -145,11 +145,10 @@ mod tests {
         let target =
             Target { address: "HV-1".parse().unwrap(), user: "root".parse().unwrap(), key: None };
         let effective = Effective {
-            hostname: "192.0.2.1".into(),
-            host_key_alias: Some("alias-2".into()),
-            ..Effective::default()
+            host_key_alias: "alias-2".parse().ok(),
+            ..Effective::plain("192.0.2.1".parse().unwrap())
         };
-        let host_keys = vec!["key-3 ssh-ed25519 HHHH".into()];
+        let host_keys = vec!["key-3 ssh-ed25519 HHHH".parse().unwrap()];
         let remote = Remote { target, effective, host_keys };
         let text = known_hosts(&nodes.each_ref(), Some(&remote));
         assert_eq!(text, "key-3 ssh-ed25519 HHHH\nweb-0 ssh-ed25519 BBBB\n");
@@ -165,7 +164,7 @@ mod tests {
             user: "root".parse().unwrap(),
             key: None,
         };
-        let effective = Effective { hostname: "fe80::1%eth0".into(), ..Effective::default() };
+        let effective = Effective::plain(target.address.clone());
         let remote = Remote { target, effective, host_keys: Vec::new() };
         let files = Files::new(&Workspace::at(home.path()), Some(&remote), None).unwrap();
         let text = config(&[], &files);

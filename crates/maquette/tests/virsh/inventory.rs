@@ -1,0 +1,34 @@
+//! `--inventory FILE`: an inventory of the user's own.
+
+use std::fs;
+
+use super::{Home, INVENTORY};
+
+/// An inventory called `local_hosts` took the place of the workspace's own file of that name, and `hosts-prov` made a workspace
+/// of something that was built.
+#[test]
+fn an_inventory_of_the_users_own_takes_the_place_of_no_other_file() {
+    let home = Home::new();
+    for name in
+        ["local_hosts", "hosts-prov", "hosts-nodes", "maquette.json", "id_rsa", "ansible.cfg"]
+    {
+        let file = format!("mine/{name}");
+        fs::create_dir_all(home.path("mine")).unwrap();
+        fs::write(home.path(&file), INVENTORY).unwrap();
+        home.settings(&["--inventory", &file]);
+        let active = home.path("ir/.workspaces/active");
+        assert_eq!(fs::read_to_string(active.join("hosts")).unwrap(), INVENTORY, "{name}");
+        let own = active.join(name);
+        assert!(fs::read_to_string(&own).map_or(true, |text| text != INVENTORY), "{name}");
+    }
+    fs::write(home.path("bad"), "[web\nweb-0\n").unwrap();
+    let args = ["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--inventory"];
+    for (file, why) in [
+        ("bad", "line 1 begins a section"),
+        ("/bin/sh", "cannot use inventory"),
+        ("no", "No such file"),
+    ] {
+        let said = home.fails(2, &[&args[..], &[file, "--dry-run"]].concat());
+        assert!(said.contains(why) && said.contains("nothing was touched"), "{said}");
+    }
+}

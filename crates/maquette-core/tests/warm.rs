@@ -15,7 +15,7 @@ use maquette_core::plan::{self, Action, Step};
 use maquette_core::settings::StartChoice;
 use maquette_core::start_times::{Came, How, Starts};
 use maquette_core::topology::{BootDevice, BootFile, BootMode, Bus, FirstBoot};
-use maquette_core::values::Secret;
+use maquette_core::values::{FileName, Secret};
 use maquette_testkit::{apply, blueprint_of, input};
 use templates::{DB, WEB, counts, plan, warm};
 
@@ -128,10 +128,10 @@ fn a_template_that_is_there_is_believed_of_exactly_its_image() {
     assert_eq!(known(node, "QEMU 1", &seen), Some(made.clone()));
     assert_eq!(known(node, "QEMU 2", &seen), None);
     let mut other = node.clone();
-    other.disks[0].backing.as_mut().unwrap().volume = "maquette-other-0.qcow2".into();
+    other.disks[0].backing.as_mut().unwrap().volume = "maquette-other-0.qcow2".parse().unwrap();
     assert_eq!(known(&other, "QEMU 1", &seen), None);
     // What lacks its memory was not finished, or was removed.
-    seen.volumes.get_mut(pool.name.as_str()).unwrap().remove(&made.memory());
+    seen.volumes.get_mut(pool.name.as_str()).unwrap().remove(made.memory().as_str());
     assert_eq!(known(node, "QEMU 1", &seen), None);
 }
 
@@ -156,7 +156,7 @@ fn a_template_of_another_emulator_is_why_a_node_boots_or_one_is_made() {
         let (node, pool) = (&blueprint.nodes[0], &blueprint.pool);
         if let Some(emulator) = emulator {
             let there = blueprint::template(node, None, pool, &|_| true, emulator).unwrap();
-            let volumes = [there.disk(), there.memory()];
+            let volumes = [there.disk(), there.memory()].map(String::from);
             seen.volumes.insert(pool.name.to_string(), volumes.into());
         }
         let plan = plan(&blueprint, &seen);
@@ -301,8 +301,8 @@ fn a_template_without_memory_is_not_made_while_its_disk_is_there() {
     seen.starts = Starts::parse(&seen.starts.text()).as_of(WHEN + 9 * 24 * 3600);
     // Its disk has gone, too: nothing is in the way.
     assert_eq!(counts(&plan(&blueprint, &seen)), [1, 2, 0]);
-    let there = |seen: &mut Observed, volume: String| {
-        seen.volumes.entry(blueprint.pool.name.to_string()).or_default().insert(volume);
+    let there = |seen: &mut Observed, volume: FileName| {
+        seen.volumes.entry(blueprint.pool.name.to_string()).or_default().insert(volume.into());
     };
     there(&mut seen, template.disk());
     let cold = plan(&blueprint, &seen);

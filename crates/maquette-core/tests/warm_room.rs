@@ -69,7 +69,7 @@ fn an_image_that_is_fetched_in_the_same_plan_takes_room_too() {
         seen.pool_free = Some(sparing(free) + 10);
         let volumes = seen.volumes.entry(blueprint.pool.name.to_string()).or_default();
         volumes.clear();
-        volumes.extend(there.then(|| image.volume.clone()));
+        volumes.extend(there.then(|| image.volume.to_string()));
         assert_eq!(counts(&plan(&blueprint, &seen))[0], made, "{free} {there}");
     }
 }

@@ -15,14 +15,16 @@ const BESIDE: &str = asset!("cloud-init.conf");
 const NOT_YET: &str = asset!("template.conf");
 
 /// What an image gets: where, and its text.
-pub(crate) const FILES: [(&str, &str); 21] = [
+pub(crate) const FILES: [(&str, &str); 23] = [
     ("usr/lib/maquette/maquette-agent", asset!("maquette-agent")),
     ("usr/lib/maquette/maquette_agent.py", asset!("maquette_agent.py")),
     ("usr/lib/maquette/maquette_first_boot.py", asset!("maquette_first_boot.py")),
     ("usr/lib/maquette/maquette_state.py", asset!("maquette_state.py")),
     ("usr/lib/maquette/maquette_grow.py", asset!("maquette_grow.py")),
+    ("usr/lib/maquette/maquette_hold.py", asset!("maquette_hold.py")),
     ("usr/lib/maquette/maquette_netplan.py", asset!("maquette_netplan.py")),
     ("usr/lib/maquette/maquette_native.py", asset!("maquette_native.py")),
+    ("usr/lib/maquette/maquette_swap.py", asset!("maquette_swap.py")),
     ("usr/lib/maquette/maquette_template.py", asset!("maquette_template.py")),
     ("usr/lib/maquette/maquette_wake.py", asset!("maquette_wake.py")),
     ("usr/lib/maquette/maquette_systemd.py", asset!("maquette_systemd.py")),

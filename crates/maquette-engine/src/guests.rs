@@ -51,11 +51,11 @@ pub fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
         console_read: g.log.is_some(),
         ..Evidence::default()
     };
-    let mut all: Vec<Evidence> = guests.iter().map(found).collect();
+    let mut answers: Vec<Evidence> = guests.iter().map(found).collect();
     let mut at = None;
     for line in said.lines() {
         if let Some(text) = line.strip_prefix('|') {
-            let console = at.and_then(|i: usize| all.get_mut(i)?.console.as_mut());
+            let console = at.and_then(|i: usize| answers.get_mut(i)?.console.as_mut());
             if let Some(console) = console {
                 console.text.push_str(text);
                 console.text.push('\n');
@@ -65,7 +65,7 @@ pub fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
         let words: Vec<&str> = line.split(' ').collect();
         let [kind, index, what] = words[..] else { continue };
         let Ok(index) = index.parse::<usize>() else { continue };
-        let Some(evidence) = all.get_mut(index) else { continue };
+        let Some(evidence) = answers.get_mut(index) else { continue };
         match kind {
             "ssh" => evidence.ssh = Some(answer(what)),
             "up" => evidence.uptime_s = what.parse().ok(),
@@ -77,10 +77,10 @@ pub fn read(said: &str, guests: &[Guest]) -> BTreeMap<String, Evidence> {
             _ => {}
         }
     }
-    for console in all.iter_mut().filter_map(|e| e.console.as_mut()) {
+    for console in answers.iter_mut().filter_map(|e| e.console.as_mut()) {
         console.text = console_text(console.text.as_bytes());
     }
-    guests.iter().map(|g| g.name.clone()).zip(all).collect()
+    guests.iter().map(|g| g.name.clone()).zip(answers).collect()
 }
 
 fn answer(word: &str) -> SshAnswer {

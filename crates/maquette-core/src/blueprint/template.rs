@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Checksums, Disk, Guest, Image, Interface, Node, Pool};
 use crate::topology::{BootMode, Bus, FirstBoot, VirtType};
 use crate::units::MacAddr;
-use crate::values::{GuestPath, NodeName, Serial};
+use crate::values::{FileName, GuestPath, NodeName, Serial};
 
 /// What every change of how templates are made or used changes, the words between agent and program included: those of
 /// another version are not used.
@@ -89,18 +89,27 @@ impl Template {
     }
 
     /// Volume of its disk, an overlay of the image.
-    pub fn disk(&self) -> String {
-        TemplatePart::Disk.of(&self.name())
+    pub fn disk(&self) -> FileName {
+        self.part(TemplatePart::Disk)
+    }
+
+    /// Volume of a further disk, which is there in the definition alone: its number is not 1.
+    pub fn further_disk(&self, number: usize) -> FileName {
+        FileName::ending(&self.name(), &format!("-disk{number}.qcow2"))
     }
 
     /// File of its memory image in the pool's directory, in the format of `virsh save`.
-    pub fn memory(&self) -> String {
-        TemplatePart::Memory.of(&self.name())
+    pub fn memory(&self) -> FileName {
+        self.part(TemplatePart::Memory)
     }
 
     /// Volume of its seed while it is made.
-    pub fn seed(&self) -> String {
-        TemplatePart::Seed.of(&self.name())
+    pub fn seed(&self) -> FileName {
+        self.part(TemplatePart::Seed)
+    }
+
+    fn part(&self, part: TemplatePart) -> FileName {
+        FileName::ending(&self.name(), part.suffix())
     }
 }
 
@@ -188,6 +197,8 @@ pub enum ColdReason {
     Machine,
     /// Its disks are in another pool than the one in which images are.
     Pool,
+    /// A disk of it is in the pool of a directory that it names.
+    DiskPool,
     /// There is no room in the pool for memory images.
     NoRoom,
     /// libvirt does not say which QEMU there is.
@@ -224,6 +235,7 @@ impl fmt::Display for ColdReason {
             Self::NoImage => "its first disk does not overlay an image",
             Self::Machine => "its machine type has no generation ID (those after 2.4 have)",
             Self::Pool => "its disks are in another pool",
+            Self::DiskPool => "a disk of it names a directory of its own (`path`)",
             Self::NoRoom => "the pool has no room for its memory",
             Self::NoEmulator => "libvirt does not tell its version and that of QEMU",
             Self::NoAddress => "nothing tells under which address it answers",
@@ -298,6 +310,9 @@ pub fn template(
     }
     if let Some(disk) = node.disks.iter().find(|d| !matches!(d.bus, Bus::Virtio | Bus::Scsi)) {
         return Err(ColdReason::Bus(disk.bus));
+    }
+    if node.disk_pools().next().is_some() {
+        return Err(ColdReason::DiskPool);
     }
     if let Some(nic) = node.interfaces.iter().find(|nic| !is_hot(&nic.model, &node.machine)) {
         return Err(ColdReason::Nic(nic.model.to_string()));
@@ -386,7 +401,7 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool) -> String {
     let mut parts = vec![
         path.to_string(),
         // Its name has a digest of its content.
-        image.volume.clone(),
+        image.volume.to_string(),
         // Its account is made beforehand.
         guest.user.to_string(),
         guest.drive.to_string(),
@@ -405,8 +420,18 @@ fn shape(node: &Node, guest: &Guest, image: &Image, pool: &Pool) -> String {
 }
 
 fn disk_shape(disk: &Disk) -> String {
-    let Disk { volume: _, device, bus, cache, size: _, backing: _, preallocation: _, serial: _ } =
-        disk;
+    let Disk {
+        volume: _,
+        device,
+        bus,
+        cache,
+        size: _,
+        backing: _,
+        preallocation: _,
+        serial: _,
+        // Nodes that have any boot.
+        pool: _,
+    } = disk;
     format!("{device} {} {cache}", bus.as_str())
 }
 
@@ -435,7 +460,7 @@ mod tests {
 
     #[test]
     fn files_are_named_after_the_key() {
-        let image = Image { source: "x".into(), volume: "maquette-x-0.qcow2".into() };
+        let image = Image { source: "x".into(), volume: FileName::known("maquette-x-0.qcow2") };
         let template = Template { key: "ab".into(), image };
         assert_eq!(template.disk(), "maquette-warm-ab.qcow2");
         assert_eq!(template.memory(), "maquette-warm-ab.save");
@@ -488,7 +513,7 @@ mod tests {
         assert!(uuids.iter().all(|uuid| !uuid.as_bytes().iter().any(|b| [0, b'\n'].contains(b))));
         let template = |n: u128| Template {
             key: format!("{n:032x}"),
-            image: Image { source: "x".into(), volume: "maquette-x-0.qcow2".into() },
+            image: Image { source: "x".into(), volume: FileName::known("maquette-x-0.qcow2") },
         };
         let macs: BTreeSet<MacAddr> = (0..100).flat_map(|n| template(n).macs(40)).collect();
         assert_eq!(macs.len(), 4000);

@@ -410,7 +410,8 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
             change(Op::Keep, &template.name(), image, "");
             continue;
         }
-        if !observed.has_volume(pool, &image.volume) && !fetched.contains_key(&image.volume) {
+        if !observed.has_volume(pool, &image.volume) && !fetched.contains_key(image.volume.as_str())
+        {
             let reason = describe::missing_image(blueprint, image);
             change(Op::Create, &image.volume, image, &reason);
             let fetch = Action::FetchImage {
@@ -418,11 +419,11 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
                 pool: pool.clone(),
                 smallest: node.disks.first().and_then(|d| d.size).map(|s| s.0),
             };
-            fetched.insert(image.volume.clone(), builder.add(fetch, [], reason));
+            fetched.insert(image.volume.to_string(), builder.add(fetch, [], reason));
         }
         let reason = reason(template, pool, observed);
         change(Op::Create, &template.name(), image, reason);
-        let after = fetched.get(&image.volume).copied();
+        let after = fetched.get(image.volume.as_str()).copied();
         builder.add(make(template, node, pool, true), after, reason);
     }
     Plan { changes, steps: builder.finish() }

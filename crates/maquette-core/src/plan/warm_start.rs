@@ -20,7 +20,7 @@ impl Planner<'_> {
         let shown = template.image.shown();
         let reason = reason(template, &pool, self.observed);
         self.change(Op::Create, ObjectKind::Image, &template.name(), shown, reason);
-        let fetched = self.fetched.get(&template.image.volume).copied();
+        let fetched = self.fetched.get(template.image.volume.as_str()).copied();
         let required = self.blueprint.start == StartChoice::Warm;
         let made = self.builder.add(make(template, node, &pool, required), fetched, reason);
         self.templates.insert(template.key.clone(), made);
@@ -32,7 +32,7 @@ impl Planner<'_> {
         for (template, node) in beside(self.blueprint, self.observed, &self.warm) {
             let shown = template.image.shown();
             self.change(Op::Create, ObjectKind::Image, &template.name(), shown, LATER);
-            let fetched = self.fetched.get(&template.image.volume).copied();
+            let fetched = self.fetched.get(template.image.volume.as_str()).copied();
             let made = make(template, node, &self.blueprint.pool, false);
             self.builder.add(made, fetched, LATER);
         }

@@ -21,6 +21,7 @@ import maquette_netplan
 import maquette_wake
 import maquette_grow  # noqa: F401: for later
 from maquette_agent import ROOT, STATE, Failed, Identity, read, write
+from maquette_hold import Hold
 from maquette_systemd import NETWORKD, networks, start_hostnamed
 
 # How long whoever makes the template may take to listen, in seconds.
@@ -103,7 +104,7 @@ class Port:
                 return int(found[1]), bytes.fromhex(found[2].decode())
             if found is not None and self.hold is None:
                 # Before it is said, since the memory is saved then.
-                self.hold = maquette_wake.Hold()
+                self.hold = Hold()
                 self.say("still\n", HEARD)
             elif self.hold is not None and self.hold.is_forgotten():
                 print("nobody has said who this is: everything goes on", file=sys.stderr)

@@ -253,7 +253,7 @@ fn a_template_that_cannot_be_prepared_says_so() {
     system.boots_as_template();
     assert!(!system.run("template").status.success());
     let said = system.text(&format!("{PORT}.out"));
-    let errors = crate::ready::errors_of(said.trim_end()).unwrap();
+    let errors = crate::ready::errors_of(&report::Report::of(said.trim_end())).unwrap();
     assert!(errors[0].starts_with("template: IsADirectoryError: "), "{said}");
 }
 

@@ -25,7 +25,7 @@ fn told(template: &Template) -> String {
     until("a result", || template.said().ends_with("}\n"));
     let said = template.said();
     let last = said.lines().last().unwrap();
-    crate::ready::errors_of(last).unwrap().remove(0)
+    crate::ready::errors_of(&report::Report::of(last)).unwrap().remove(0)
 }
 
 fn is_still_template(error: &str) -> bool {
@@ -142,9 +142,9 @@ fn agent_says(script: &str) -> String {
 #[test]
 fn a_kernel_that_does_not_tell_its_limit_has_templates() {
     let said = agent_says(
-        "import maquette_wake\n\
-         maquette_wake.Hold.LIMIT = '/nonexistent'\n\
-         maquette_wake.Hold().end()\n\
+        "import maquette_hold\n\
+         maquette_hold.Hold.LIMIT = '/nonexistent'\n\
+         maquette_hold.Hold().end()\n\
          print('ended')",
     );
     assert_eq!(said, "ended\n");
@@ -154,11 +154,11 @@ fn a_kernel_that_does_not_tell_its_limit_has_templates() {
 #[test]
 fn the_agent_is_on_its_processor_before_others_are_kept_busy() {
     let said = agent_says(
-        "import os, maquette_wake\n\
+        "import os, maquette_hold\n\
          os.sched_getaffinity = lambda _: {0, 1}\n\
          os.sched_setaffinity = lambda _, wanted: print('on', *wanted)\n\
          os.sched_setscheduler = lambda *_: print('first')\n\
-         class Hold(maquette_wake.Hold):\n    \
+         class Hold(maquette_hold.Hold):\n    \
              def set_limit(self, text): print('limit', text)\n    \
              def keep_busy(self, number, processor):\n        \
                  self.over[number] = 1\n        \

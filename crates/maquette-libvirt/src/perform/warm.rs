@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use maquette_core::blueprint::{Disk, Interface, Node, Pool, Template};
+use maquette_core::hex::hex;
 use maquette_core::plan::{LiveChange, Readiness};
-use maquette_core::seed::{SeedFile, report};
+use maquette_core::seed::SeedFile;
+use maquette_core::seed::report::{self, Report};
 use maquette_core::start_times::Came;
 use maquette_core::topology::{Preallocation, SeedDrive};
 use maquette_engine::host::{Command, check};
@@ -258,6 +260,7 @@ impl Libvirt<'_> {
             size: None,
             backing: Some(template.image.clone()),
             preallocation: Preallocation::Off,
+            pool: None,
             ..first.clone()
         };
         volume::create(client, &disk, pool, &|path| image::virtual_size(self.access.host, path))?;
@@ -274,11 +277,11 @@ impl Libvirt<'_> {
         let (sender, receiver) = guest_port::channel();
         let listener = guest_port::listen(client, &name, sender).map_err(failed)?;
         let settled = self
-            .await_template(&name, report::TEMPLATE, &receiver, context)
+            .await_template(&name, &Report::Template, &receiver, context)
             .and_then(|()| self.take_seed(node, template, pool))
             // From here on nothing runs in it but its agent, and so in nodes, until these have heard who they are.
             .and_then(|()| listener.say(&format!("{}\n", report::STILL)).map_err(failed))
-            .and_then(|()| self.await_template(&name, report::STILL, &receiver, context));
+            .and_then(|()| self.await_template(&name, &Report::Still, &receiver, context));
         listener.close();
         settled?;
         (context.progress)("saving its memory".into());
@@ -315,7 +318,7 @@ impl Libvirt<'_> {
     fn await_template(
         &self,
         name: &str,
-        awaited: &str,
+        awaited: &Report,
         signals: &Receiver<Signal>,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
@@ -331,13 +334,13 @@ impl Libvirt<'_> {
                 return Err(StepError::interrupted("it is made anew the next time"));
             }
             match signals.recv_timeout(left.min(LOOK)) {
-                Ok(Signal::Reported(word)) if word == awaited => return Ok(()),
-                Ok(Signal::Reported(word)) if word == report::BEGUN => {
+                Ok(Signal::Reported(said)) if said == *awaited => return Ok(()),
+                Ok(Signal::Reported(Report::Begun)) => {
                     let message = format!("template `{name}` has no agent that waits");
                     return Err(StepError::new(message));
                 }
-                Ok(Signal::Reported(word)) => {
-                    if let Some(errors) = ready::errors_of(&word) {
+                Ok(Signal::Reported(said)) => {
+                    if let Some(errors) = ready::errors_of(&said) {
                         let message = format!("the agent of template `{name}` failed");
                         return Err(StepError::new(message).because(errors.join("; ")));
                     }
@@ -434,9 +437,8 @@ impl Libvirt<'_> {
             return false;
         }
         drop(notes);
-        let files = [template.memory(), template.disk()];
-        let [memory, disk] = files.each_ref().map(String::as_str);
-        template::forget_memory(self.access.host, &pool.path, memory, disk).is_ok()
+        let (memory, disk) = (template.memory(), template.disk());
+        template::forget_memory(self.access.host, &pool.path, &memory, &disk).is_ok()
     }
 
     /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,
@@ -536,7 +538,7 @@ impl Libvirt<'_> {
     /// runs. One that waits for nothing does not read it.
     pub(super) fn wake(&self, listener: Option<&Listener>) -> Result<(), LibvirtError> {
         let Some(listener) = listener else { return Ok(()) };
-        let random: String = random::<64>()?.iter().map(|b| format!("{b:02x}")).collect();
+        let random = hex(random::<64>()?);
         let clock = Clock::of(self.access.host)?;
         listener.tells_time(clock);
         listener.say(&format!("wake {} {random}\n", clock.now()))

@@ -19,7 +19,7 @@ pub fn template(node: &Node, template: &Template, pool: &Pool) -> String {
     for (at, disk) in node.disks.iter_mut().enumerate() {
         disk.volume = match at {
             0 => template.disk(),
-            _ => format!("{}-disk{}.qcow2", template.name(), at + 1),
+            _ => template.further_disk(at + 1),
         };
     }
     if let Some(guest) = &mut node.guest {
@@ -285,23 +285,23 @@ mod tests {
     /// Each NIC's place and what a guest sees of it are those of a node, and its address is nobody's.
     #[test]
     fn nics_of_templates_are_connected_to_nothing() {
-        let nic = |n: u8, model: &str, mtu| Interface {
+        let nic = |n: u8, model: &str, mtu: &str| Interface {
             model: model.parse().unwrap(),
-            mtu,
+            mtu: mtu.parse().ok(),
             ..nodes::interface(&format!("eth{n}"), n, "net")
         };
         let node = Node {
             interfaces: vec![
-                nic(1, "virtio", None),
-                nic(2, "e1000", None),
-                nic(3, "virtio", Some(9000)),
-                nic(4, "virtio", Some(1500)),
+                nic(1, "virtio", ""),
+                nic(2, "e1000", ""),
+                nic(3, "virtio", "9000"),
+                nic(4, "virtio", "1500"),
                 Interface {
                     attachment: Attachment::OtherBridge {
                         portgroup: None,
                         checksums: Checksums::Hypervisor,
                     },
-                    ..nic(5, "virtio", Some(1400))
+                    ..nic(5, "virtio", "1400")
                 },
             ],
             ..nodes::node("n-0")
@@ -310,7 +310,7 @@ mod tests {
             key: "0".repeat(32),
             image: maquette_core::blueprint::Image {
                 source: "x".into(),
-                volume: "maquette-x-0.qcow2".into(),
+                volume: "maquette-x-0.qcow2".parse().unwrap(),
             },
         };
         let pool = Pool {

@@ -1,5 +1,7 @@
 //! What libvirt and QEMU of a hypervisor can do for guests, and which nodes ask for something else.
 
+mod firmware;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blueprint::{Blueprint, Node};
@@ -8,6 +10,7 @@ use crate::hardware::{Bus, VirtType};
 use crate::observed::Observed;
 use crate::topology::Topology;
 use crate::virtopts::VirtOpt;
+pub use firmware::{Firmware, Installed};
 
 /// Modes of a CPU that are no models.
 const MODES: [&str; 3] = ["host-passthrough", "host-model", "maximum"];
@@ -24,6 +27,8 @@ pub struct Abilities {
     pub videos: BTreeSet<String>,
     /// Buses of disks.
     pub buses: BTreeSet<String>,
+    /// Firmware and TPMs.
+    pub firmware: Firmware,
 }
 
 /// What a hypervisor has to be asked about: machine types, and how nodes of them are run.
@@ -49,7 +54,8 @@ pub fn asked(blueprint: &Blueprint, observed: &Observed) -> Asked {
 fn is_changed(node: &Node, observed: &Observed) -> bool {
     observed.domains.get(&node.name).map(|domain| &domain.recorded).is_none_or(|old| {
         let buses = |node: &Node| node.disks.iter().map(|d| d.bus).collect::<Vec<_>>();
-        let of = |node: &Node| (node.vcpus, node.machine.clone(), node.cpu_model.clone());
+        let of =
+            |node: &Node| (node.vcpus, node.machine.clone(), node.cpu_model.clone(), node.firmware);
         of(old) != of(node) || old.virtopts != node.virtopts || buses(old) != buses(node)
     })
 }
@@ -58,9 +64,11 @@ fn is_changed(node: &Node, observed: &Observed) -> bool {
 fn is_special(node: &Node) -> bool {
     const FEW: u32 = 64;
     node.machine.as_str() != "pc"
-        || node.vcpus > FEW
+        || node.vcpus.get() > FEW
         || !MODES.contains(&node.cpu_model.as_str())
         || video(node).is_some()
+        || firmware::is_uefi(node)
+        || firmware::has_tpm(node)
 }
 
 fn video(node: &Node) -> Option<&str> {
@@ -70,10 +78,10 @@ fn video(node: &Node) -> Option<&str> {
     })
 }
 
-/// Reports what nodes ask for and the hypervisor has not.
+/// Reports what nodes ask for and the hypervisor neither has nor is given.
 pub fn check(
     (topology, blueprint, observed): (&Topology, &Blueprint, &Observed),
-    known: &Known,
+    (known, installed): (&Known, Installed),
     diags: &mut Diagnostics,
 ) {
     let mut told = BTreeSet::new();
@@ -81,38 +89,50 @@ pub fn check(
         let key = (node.virt, node.machine.to_string());
         let Some(abilities) = known.abilities.get(&key) else { continue };
         let role = topology.roles.iter().find(|role| role.name.value == node.role);
-        for (code, message, word, right) in lacks(node, &known.machines, abilities) {
+        let mut all = lacks(node, &known.machines, abilities);
+        all.extend(firmware::lacks(node, abilities, installed));
+        for Lack { code, message, word, right, help } in all {
             if !told.insert(message.clone()) {
                 continue;
             }
             let diagnostic = Diagnostic::error(code, message).suggest(word, right);
+            let diagnostic = help.into_iter().fold(diagnostic, Diagnostic::help);
             diags.push(diagnostic.at_known(role.map(|role| role.span)));
         }
     }
 }
 
-/// Code, message, the word that is wrong, and those that would be right.
-type Lack<'a> = (&'static str, String, &'a str, Vec<&'a str>);
+/// Something that a node asks for and a hypervisor has not.
+#[derive(Default)]
+struct Lack<'a> {
+    code: &'static str,
+    message: String,
+    /// The word that is wrong, if there is one, and those that would be right.
+    word: &'a str,
+    right: Vec<&'a str>,
+    help: Option<&'static str>,
+}
 
 fn lacks<'a>(node: &'a Node, machines: &'a Machines, abilities: &'a Abilities) -> Vec<Lack<'a>> {
     let (role, machine, cpu) = (&node.role, node.machine.as_str(), node.cpu_model.as_str());
-    let mut all: Vec<Lack<'a>> = Vec::new();
+    let mut lacks: Vec<Lack<'a>> = Vec::new();
+    let lack = |code, message, word, right| Lack { code, message, word, right, help: None };
     let Some(most) = machines.get(machine) else {
         if !machines.is_empty() {
             let message = format!(
                 "node type `{role}` asks for machine type `{machine}`, which the hypervisor's QEMU does not have"
             );
             let known = machines.keys().map(String::as_str).collect();
-            all.push(("hypervisor::machine", message, machine, known));
+            lacks.push(lack("hypervisor::machine", message, machine, known));
         }
-        return all;
+        return lacks;
     };
-    if let Some(most) = most.filter(|most| node.vcpus > *most) {
+    if let Some(most) = most.filter(|most| node.vcpus.get() > *most) {
         let message = format!(
             "node type `{role}` asks for {} vCPUs, and machine type `{machine}` takes at most {most}",
             node.vcpus
         );
-        all.push(("hypervisor::vcpus", message, "", Vec::new()));
+        lacks.push(lack("hypervisor::vcpus", message, "", Vec::new()));
     }
     let is_model = !MODES.contains(&cpu) && !abilities.cpus.is_empty();
     match abilities.cpus.get(cpu) {
@@ -121,14 +141,14 @@ fn lacks<'a>(node: &'a Node, machines: &'a Machines, abilities: &'a Abilities) -
                 "node type `{role}` asks for CPU model `{cpu}`, which the hypervisor's libvirt does not know"
             );
             let known = abilities.cpus.keys().map(String::as_str).collect();
-            all.push(("hypervisor::cpu", message, cpu, known));
+            lacks.push(lack("hypervisor::cpu", message, cpu, known));
         }
         // The emulator leaves out what it does not have.
         Some(false) if node.virt == VirtType::Kvm => {
             let message = format!(
                 "node type `{role}` asks for CPU model `{cpu}`, and the hypervisor's own CPU lacks some of it"
             );
-            all.push(("hypervisor::cpu", message, "", Vec::new()));
+            lacks.push(lack("hypervisor::cpu", message, "", Vec::new()));
         }
         _ => {}
     }
@@ -136,7 +156,7 @@ fn lacks<'a>(node: &'a Node, machines: &'a Machines, abilities: &'a Abilities) -
     if let Some(model) = video.filter(|model| !abilities.videos.contains(*model)) {
         let message = format!("the hypervisor's QEMU has no video device `{model}` (--virtopts)");
         let known = abilities.videos.iter().map(String::as_str).collect();
-        all.push(("hypervisor::video", message, model, known));
+        lacks.push(lack("hypervisor::video", message, model, known));
     }
     let buses = node.disks.iter().map(|disk| disk.bus).filter(|_| !abilities.buses.is_empty());
     let buses: BTreeSet<&str> = buses.map(Bus::as_str).collect();
@@ -145,7 +165,7 @@ fn lacks<'a>(node: &'a Node, machines: &'a Machines, abilities: &'a Abilities) -
             "node type `{role}` has a disk on bus `{bus}`, which machine type `{machine}` does not have"
         );
         let known = abilities.buses.iter().map(String::as_str).collect();
-        all.push(("hypervisor::bus", message, bus, known));
+        lacks.push(lack("hypervisor::bus", message, bus, known));
     }
-    all
+    lacks
 }

@@ -1,10 +1,10 @@
 //! What the model's libvirt can do.
 
-use maquette_core::abilities::{Abilities, Asked, Known, Machines};
+use maquette_core::abilities::{Abilities, Asked, Firmware, Known, Machines};
 
 /// What it says of machine types.
-pub fn known(asked: &Asked) -> Known {
-    let abilities = asked.iter().map(|key| (key.clone(), of(&key.1)));
+pub fn known(asked: &Asked, lacks_firmware: bool) -> Known {
+    let abilities = asked.iter().map(|key| (key.clone(), of(&key.1, !lacks_firmware)));
     Known { machines: machines(), abilities: abilities.collect() }
 }
 
@@ -13,7 +13,7 @@ fn machines() -> Machines {
     all.into_iter().map(|(name, most)| (name.to_string(), Some(most))).collect()
 }
 
-fn of(machine: &str) -> Abilities {
+fn of(machine: &str, firmware: bool) -> Abilities {
     let cpus = [("Haswell", true), ("Skylake-Client", false), ("qemu64", true)];
     let text = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect();
     Abilities {
@@ -22,6 +22,13 @@ fn of(machine: &str) -> Abilities {
         buses: match machine.contains("q35") {
             true => text(&["virtio", "scsi", "sata", "usb"]),
             false => text(&["virtio", "scsi", "sata", "usb", "ide"]),
+        },
+        firmware: Firmware {
+            uefi: Some(firmware),
+            // As OVMF has it.
+            secure_boot: Some(firmware && machine.contains("q35")),
+            emulated_tpm: Some(firmware),
+            tpms: text(&["tpm-crb", "tpm-tis"]),
         },
     }
 }

@@ -1,8 +1,11 @@
 //! `maquette virsh`: InfraRed's provisioner, option by option. Options become a settings tree,
 //! the tree a request, and from there on everything is as with `maquette up`.
 
+mod abbreviated;
+mod ansible;
 pub mod answers;
 mod facts;
+mod form;
 mod given;
 mod log;
 mod options;
@@ -15,7 +18,7 @@ use std::time::Duration;
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA};
 use maquette_core::image::redact;
-use maquette_core::scrub::is_secret_name;
+use maquette_core::secret_keys;
 use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
 use maquette_core::syntax::{Plain, Sources};
 use maquette_core::topology::is_read;
@@ -27,11 +30,12 @@ use crate::consent::Consent;
 use crate::failure::Failure;
 use crate::load::{self, Extra};
 use crate::playbooks::output::{self, Output};
-use crate::playbooks::stages::Stage;
+use crate::playbooks::stages::{Stage, Stages};
 use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
+use crate::workspace::inventory::Inventory;
 use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
@@ -39,7 +43,7 @@ use crate::{pipeline, reading};
 pub use given::documented as command;
 use given::{Given, Line};
 pub use log::now;
-use options::{Kind, OPTIONS, Support};
+use options::{OPTIONS, Support};
 
 /// How long a first boot may take, in seconds: InfraRed waited 300 for the lease and 300 more
 /// for SSH.
@@ -59,12 +63,14 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         return generate(world, &given, file);
     }
     given.check().map_err(refuse)?;
+    output::check(&world.environment)?;
     let options = given.tree(&world.environment).map_err(refuse)?;
     let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
     let tree = extra.over(&world.environment, &options).map_err(refuse)?;
     let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
-    let extra = extra.with_settings(&tree, known);
-    decided(&tree)?;
+    let extra = extra.with_settings(&options, known);
+    form::decided(&tree).map_err(refuse)?;
+    let inventory = given.inventory.as_deref().map(own_inventory).transpose()?;
 
     match &given.output {
         Some(file) => {
@@ -86,11 +92,8 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     if logged {
         log::command(world, args, &given)?;
     }
-    if let Some(file) = &given.inventory {
-        outputs::adopt(&workspace, file).map_err(|e| {
-            let message = format!("cannot use inventory {}: {e}", file.display());
-            Failure::Failed(StepError::new(message))
-        })?;
+    if let Some(text) = &inventory {
+        outputs::adopt(&workspace, text).map_err(|e| workspace.unwritten(e))?;
     }
     ignored(world, &given, &options, &tree);
     if given.dry_run {
@@ -109,11 +112,6 @@ fn look_only(
     extra: &Extra,
     workspace: Workspace,
 ) -> Result<u8, Failure> {
-    if remove::Removal::is_asked(&tree) {
-        let why = "`--dry-run` does not show what would be removed; `maquette down` shows that before it asks";
-        world.terminal.talk(why);
-        return Ok(0);
-    }
     match build(world, given, tree, extra, workspace) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("the settings are shown only: {}", error.in_one_line()));
@@ -141,7 +139,23 @@ fn generate(world: &World, given: &Given, file: &Path) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Mistakes of InfraRed's own checks have its exit code.
+/// An inventory that the user names, for the workspace: text that Ansible's INI form, or YAML, can be.
+fn own_inventory(file: &Path) -> Result<String, Failure> {
+    let refuse = |why: String| {
+        let message = format!("cannot use inventory {}: {why}", file.display());
+        Failure::input(Diagnostic::error("inventory::unusable", message))
+    };
+    let text = reading::text(file).map_err(|e| refuse(e.to_string()))?;
+    let is_yaml =
+        file.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|y| end == *y));
+    match Inventory::mistake(&text, is_yaml) {
+        Some((line, why)) => Err(refuse(format!("line {line} {why}"))),
+        None => Ok(text),
+    }
+}
+
+/// Mistakes of InfraRed's own checks have its exit code, as those in answers files have: its users' scripts know 1, and 2 of
+/// its own command line.
 fn refuse(mistakes: Vec<String>) -> Failure {
     let mut mistakes = mistakes.into_iter();
     let mut error = StepError::new(mistakes.next().unwrap_or_default());
@@ -151,38 +165,7 @@ fn refuse(mistakes: Vec<String>) -> Failure {
 
 /// The tree as it may be shown.
 fn masked(tree: &Plain) -> Plain {
-    match tree {
-        Plain::Map(map) => Plain::Map(
-            map.iter()
-                .map(|(key, value)| match value {
-                    Plain::Map(_) => (key.clone(), masked(value)),
-                    _ if is_secret_name(key) => (key.clone(), Plain::text("******")),
-                    // An address may have a password or a token in it.
-                    Plain::Text(text) => (key.clone(), Plain::text(redact(text))),
-                    _ => (key.clone(), value.clone()),
-                })
-                .collect(),
-        ),
-        other => other.clone(),
-    }
-}
-
-/// Refuses, by name, settings that `-e` has made something else than they can be.
-fn decided(tree: &Plain) -> Result<(), Failure> {
-    let mut mistakes = Vec::new();
-    for option in OPTIONS.iter().filter(|o| o.kind.words().is_some()) {
-        let keys: Vec<&str> = std::iter::once("provision").chain(option.path()).collect();
-        let shown = match tree.at(&keys) {
-            None | Some(Plain::Null) => continue,
-            Some(Plain::Bool(_)) if option.kind == Kind::Bool => continue,
-            Some(Plain::Text(text)) if text.is_empty() || option.kind.takes(text) => continue,
-            Some(Plain::Text(text)) => format!("`{text}`"),
-            Some(Plain::Int(number)) => format!("`{number}`"),
-            Some(_) => "that".to_string(),
-        };
-        mistakes.push(option.refusal(&format!("--{}", option.name), &shown));
-    }
-    if mistakes.is_empty() { Ok(()) } else { Err(refuse(mistakes)) }
+    secret_keys::masked(tree, "******")
 }
 
 /// Refuses, by name, what is not there yet, whoever has put it into the tree: an option, or an extra variable.
@@ -272,9 +255,12 @@ fn text(tree: &Plain, path: &str) -> Option<String> {
         Plain::Text(text) if text.is_empty() => None,
         Plain::Text(text) => Some(text.clone()),
         Plain::Int(number) => Some(number.to_string()),
+        // With its point, as Ansible writes it.
+        Plain::Float(number) => Some(format!("{number:?}")),
         Plain::Bool(true) => Some("yes".into()),
         Plain::Bool(false) => Some("no".into()),
-        _ => None,
+        // Refused by `form::decided`.
+        Plain::Null | Plain::List(_) | Plain::Map(_) => None,
     }
 }
 
@@ -291,7 +277,9 @@ fn build(
 ) -> Result<u8, Failure> {
     let wanted = wanted(world, given, &tree, &workspace)?;
     if let Some(removal) = remove::Removal::of(&tree, &wanted) {
-        return removal.carry_out(world, given, (&tree, extra), wanted);
+        let code = removal.carry_out(world, given, (&tree, extra), wanted)?;
+        collect_facts(world, given, &tree, &workspace);
+        return Ok(code);
     }
     let nodes = wanted.flags.0.has("topology-nodes");
     let mut loaded = load::wanted_leniently(&world.environment, &wanted, extra);
@@ -299,20 +287,33 @@ fn build(
     unread(given, &mut loaded);
     let selected = tags::select(&world.terminal, &given.ansible_args, nodes);
     let look = tags::look(given)?;
-    // A plan, too, is to find that a playbook is missing.
-    let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?;
-    if let Some(look) = look {
-        // The settings of a dry run are for programs.
-        return look.show(world, &mut loaded, &selected, given.dry_run);
-    }
-    let output = Output::of(&world.environment, &workspace).map_err(|e| workspace.unwritten(e))?;
-    let hooks = hooks.with_infrareds(world, output).only(&selected);
-    if hooks.at(world, Point::Whole, &workspace)? {
-        return Ok(0);
-    }
+    // A plan, too, is to find that a playbook is missing, and to show what is not left to one.
+    let hooks = Hooks::read(world, &loaded.request, &tree, &given.playbook_args())?.only(&selected);
     let stages = selected.without(hooks.replaced());
     // As with InfraRed, whoever leaves the validation out wants no refusal.
     loaded.request.settings.overcommit |= !stages.has(Stage::Validate);
+    if let Some(look) = look {
+        // The settings of a dry run are for programs.
+        return look.show(world, &mut loaded, (&hooks, &stages), given.dry_run);
+    }
+    let output = Output::of(&world.environment, &workspace).map_err(|e| workspace.unwritten(e))?;
+    let hooks = hooks.with_infrareds(world, output);
+    if hooks.at(world, Point::Whole, &workspace)? {
+        collect_facts(world, given, &tree, &workspace);
+        return Ok(0);
+    }
+    carry_out(world, given, (loaded, hooks, &stages), &workspace)?;
+    collect_facts(world, given, &tree, &workspace);
+    Ok(0)
+}
+
+/// Builds what is wanted, with the playbooks in the place of stages.
+fn carry_out(
+    world: &World,
+    given: &Given,
+    (mut loaded, hooks, stages): (load::Loaded, Hooks, &Stages),
+    workspace: &Workspace,
+) -> Result<(), Failure> {
     let requirements =
         pipeline::check(world, &mut loaded).map_err(|failure| match given.inventory {
             Some(_) => {
@@ -328,18 +329,27 @@ fn build(
     let authorities =
         authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
     let mut session = Session::open(world, loaded.located())?;
-    outputs::write_local(&workspace).map_err(|e| workspace.unwritten(e))?;
+    outputs::write_local(workspace).map_err(|e| workspace.unwritten(e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
     let consent = Consent::new(&given.accepted()?)
         .yes(given.yes_on_line)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
     let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
     up::build(world, &loaded, &requirements, &mut session, hooks, &how)?;
-    facts::deployment(world, &mut session, given.locking)?;
-    if truth(&tree, "collect.ansible.facts") == Some(true) && stages.has(Stage::Facts) {
-        facts::collect(world, &workspace);
+    facts::deployment(world, &mut session, given.locking)
+}
+
+/// Collects facts at the end of a run that did something, where they are asked for: as with InfraRed, after a removal, too, but not
+/// after `--cleanup`.
+fn collect_facts(world: &World, given: &Given, tree: &Plain, workspace: &Workspace) {
+    let is_true = |path| truth(tree, path) == Some(true);
+    let shown_only = given.dry_run || given.plan || is_true("cleanup");
+    if is_true("collect.ansible.facts")
+        && !shown_only
+        && tags::chosen(&given.ansible_args, true).has(Stage::Facts)
+    {
+        facts::collect(world, workspace);
     }
-    Ok(0)
 }
 
 /// Words of a list.
@@ -350,6 +360,7 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
             .iter()
             .filter_map(|item| match item {
                 Plain::Text(text) if !text.trim().is_empty() => Some(text.trim().to_string()),
+                Plain::Int(number) => Some(number.to_string()),
                 _ => None,
             })
             .collect(),
@@ -400,6 +411,13 @@ fn wanted(
         wanted.place.flags.0.set_as(name, vec![text.clone()], told.clone());
     }
     if let Some(url) = text(tree, "topology.net.url") {
+        if given.by_user("topology-network") {
+            let (called, wins) =
+                (given.called("topology-network"), given.called("topology-net-url"));
+            world
+                .terminal
+                .talk(&format!("warning: {called} has no effect: {wins} is used instead"));
+        }
         wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);
     }
     Ok(wanted)

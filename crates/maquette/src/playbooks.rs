@@ -8,7 +8,7 @@ use std::process::Command;
 
 use maquette_core::blueprint::Node;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::syntax::{Plain, Sources, Value};
+use maquette_core::syntax::{Plain, Sources, Value, parse_bool};
 use maquette_core::topology::Request;
 use maquette_engine::private_file::write_private;
 use maquette_engine::{Cause, StepError};
@@ -60,6 +60,10 @@ const APPLIANCES: [(&str, &str); 2] = [
 
 /// Playbooks of InfraRed for appliances whose makers alone have their images.
 const PROPRIETARY: [&str; 2] = ["provision_post_veos.yml", "provision_post_vqfx.yml"];
+
+/// What InfraRed's playbooks ask: whether their stage is to run, and whether any is.
+const CONDITION: &str = "_run_condition";
+const MAIN_CONDITION: &str = "_main_run_condition";
 
 /// What runs playbooks.
 const ANSIBLE: &str = "ansible-playbook";
@@ -116,6 +120,29 @@ fn configuration(world: &World) -> Option<PathBuf> {
     Some(Workspaces::of(environment).home.join("ansible.cfg")).filter(|file| file.is_file())
 }
 
+/// Whether InfraRed's stage is to run, by its settings; none where its stages ask that each for themselves. It would make
+/// networks anew for nodes that are added to them.
+fn condition(point: Point, provision: &serde_json::Value) -> Option<bool> {
+    let is = |value: &serde_json::Value| match value {
+        serde_json::Value::Bool(truth) => *truth,
+        serde_json::Value::String(text) => !text.is_empty() && parse_bool(text) != Some(false),
+        serde_json::Value::Object(map) => !map.is_empty(),
+        _ => false,
+    };
+    let topology = &provision["topology"];
+    let (extends, nodes) = (is(&topology["extend"]), is(&topology["nodes"]));
+    match point {
+        Point::Whole => None,
+        Point::Stage(Stage::Pre | Stage::Prepare | Stage::Networks) => Some(!extends),
+        Point::Stage(Stage::Validate) => {
+            Some(nodes && !is(&provision["host"]["memory"]["overcommit"]))
+        }
+        Point::Stage(Stage::Vms) => Some(nodes),
+        Point::Stage(Stage::Timezone) => Some(nodes && is(&topology["timezone"])),
+        Point::Stage(Stage::User | Stage::Post | Stage::Facts) | Point::Cleanup => Some(true),
+    }
+}
+
 /// The playbooks of one run.
 #[derive(Debug, Clone)]
 pub struct Hooks {
@@ -127,6 +154,8 @@ pub struct Hooks {
     args: Vec<String>,
     /// Where goes what they print.
     output: Output,
+    /// Whether they know whether InfraRed would run their stages.
+    has_conditions: bool,
 }
 
 impl Hooks {
@@ -183,7 +212,7 @@ impl Hooks {
         let vars = serde_json::to_value(vars)
             .map_err(|e| Failure::because("cannot write the playbooks' variables", e))?;
         let output = Output::default();
-        Ok(Self { playbooks, replaced, vars, args: args.to_vec(), output })
+        Ok(Self { playbooks, replaced, vars, args: args.to_vec(), output, has_conditions: false })
     }
 
     /// Has the playbooks find what InfraRed's find, and what they print go where its variables say.
@@ -191,10 +220,8 @@ impl Hooks {
     pub fn with_infrareds(mut self, world: &World, output: Output) -> Self {
         self.output = output;
         if let Some(vars) = self.vars.as_object_mut().filter(|_| !self.playbooks.is_empty()) {
-            // Each stage of InfraRed's asks whether it is to run.
-            for name in ["_run_condition", "_main_run_condition"] {
-                vars.entry(name).or_insert(true.into());
-            }
+            vars.entry(MAIN_CONDITION).or_insert(true.into());
+            self.has_conditions = true;
             if let Some(python) = output::python(&world.environment, ANSIBLE) {
                 vars.entry("infrared").or_insert(python);
             }
@@ -221,9 +248,10 @@ impl Hooks {
         }
     }
 
-    /// Whether there is any.
-    pub fn any(&self) -> bool {
-        !self.playbooks.is_empty()
+    /// Whether there is one at any of some stages.
+    pub fn has(&self, stages: &[Stage]) -> bool {
+        let is_at = |(point, _): &(Point, Playbook)| matches!(point, Point::Stage(stage) if stages.contains(stage));
+        self.playbooks.iter().any(is_at)
     }
 
     /// Stages that are replaced.
@@ -234,6 +262,30 @@ impl Hooks {
     /// Whether a stage is replaced.
     pub fn replaces(&self, stage: Stage) -> bool {
         self.replaced.contains(&stage)
+    }
+
+    /// Says which stages of a plan are left to playbooks of the user's.
+    pub fn tell_replaced(&self, world: &World) {
+        let stages: Vec<&str> = self.replaced.iter().map(|stage| stage.tag()).collect();
+        if !stages.is_empty() {
+            let text = "playbooks of yours are in the place of these stages, and what they do is not shown";
+            world.terminal.talk(&format!("{text}: {}", stages.join(", ")));
+        }
+    }
+
+    /// Whether there is a playbook at a point.
+    pub fn is_at(&self, point: Point) -> bool {
+        self.playbooks.iter().any(|(known, _)| *known == point)
+    }
+
+    /// What the playbook at a point sees.
+    fn vars_at(&self, point: Point) -> serde_json::Value {
+        let mut vars = self.vars.clone();
+        let condition = condition(point, &vars["provision"]).filter(|_| self.has_conditions);
+        if let (Some(condition), Some(vars)) = (condition, vars.as_object_mut()) {
+            vars.entry(CONDITION).or_insert(condition.into());
+        }
+        vars
     }
 
     /// Runs the playbook that replaces a stage, if there is one.
@@ -258,7 +310,8 @@ impl Hooks {
         let failed =
             |e: Cause| Failure::because(format!("cannot run playbook {}", playbook.display()), e);
         let vars = workspace.file("extra_vars.json");
-        write_private(&vars, self.vars.to_string().as_bytes()).map_err(|e| failed(e.into()))?;
+        let known = self.vars_at(point).to_string();
+        write_private(&vars, known.as_bytes()).map_err(|e| failed(e.into()))?;
         world.terminal.talk(&format!("playbook {}", playbook.display()));
         let mut command = Command::new(ANSIBLE);
         command
@@ -283,5 +336,37 @@ impl Hooks {
         let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
         let error = StepError::new(format!("playbook {} failed: {status}", playbook.display()));
         Err(Failure::Status(code, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `_run_condition` was always true: a copy of InfraRed's networks ran again on an environment that was extended.
+    #[test]
+    fn a_playbook_in_the_place_of_a_stage_knows_whether_infrared_would_run_it() {
+        let runs = |settings: serde_json::Value| {
+            let stages = Stage::ALL.into_iter();
+            let runs =
+                stages.filter(|stage| condition(Point::Stage(*stage), &settings) == Some(true));
+            runs.map(Stage::tag).collect::<Vec<_>>().join(" ")
+        };
+        let nodes = serde_json::json!({"web.yml": 1});
+        assert_eq!(
+            runs(serde_json::json!({"topology": {"nodes": nodes, "timezone": "Etc/UTC"}})),
+            "pre validations hypervisor networks vms user timezone post collect-ansible-facts"
+        );
+        assert_eq!(
+            runs(serde_json::json!({"topology": {"nodes": nodes, "extend": true, "timezone": ""}})),
+            "validations vms user post collect-ansible-facts"
+        );
+        assert_eq!(
+            runs(
+                serde_json::json!({"host": {"memory": {"overcommit": true}}, "topology": {"timezone": "Etc/UTC"}})
+            ),
+            "pre hypervisor networks user post collect-ansible-facts"
+        );
+        assert_eq!(condition(Point::Whole, &serde_json::Value::Null), None);
     }
 }

@@ -10,19 +10,19 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja
 use super::filters::{plus, there};
 use super::{FUEL, is_expression};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Entry, Node, Plain, Span, Style, Value, parse_bool};
+use crate::syntax::{Entry, Plain, Span, Style, Tree, Value, parse_bool};
 
 /// Variables that name each other in a longer chain surely go on for ever.
 const DEEPEST: usize = 64;
 
 /// Evaluates expressions with a mapping of variables.
 pub struct Ansible<'a> {
-    variables: &'a Node,
+    variables: &'a Tree,
     /// What holds for variables that nobody has set.
     defaults: &'a [(&'a str, &'a str)],
     env: Environment<'static>,
     /// Variables that were asked for, as they are evaluated.
-    known: BTreeMap<String, Node>,
+    known: BTreeMap<String, Tree>,
     /// Those that are being evaluated, the first one first.
     open: Vec<String>,
     asked: BTreeSet<String>,
@@ -30,7 +30,7 @@ pub struct Ansible<'a> {
 
 impl<'a> Ansible<'a> {
     /// `defaults` are texts of variables that are not among `variables`.
-    pub fn new(variables: &'a Node, defaults: &'a [(&'a str, &'a str)]) -> Self {
+    pub fn new(variables: &'a Tree, defaults: &'a [(&'a str, &'a str)]) -> Self {
         let (known, open, asked) = Default::default();
         Self { variables, defaults, env: environment(), known, open, asked }
     }
@@ -41,7 +41,7 @@ impl<'a> Ansible<'a> {
     }
 
     /// A variable without any expressions in it, if it is there; `span` is who asks.
-    pub fn value(&mut self, name: &str, span: Span, diags: &mut Diagnostics) -> Option<Node> {
+    pub fn value(&mut self, name: &str, span: Span, diags: &mut Diagnostics) -> Option<Tree> {
         self.asked.insert(name.into());
         if let Some(known) = self.known.get(name) {
             return Some(known.clone());
@@ -52,7 +52,7 @@ impl<'a> Ansible<'a> {
             (None, Some((_, text))) => {
                 // A home directory alone would be nothing.
                 let style = if text.starts_with('~') { Style::Text } else { Style::Bare };
-                Node { value: Value::Scalar((*text).into(), style), span }
+                Tree { value: Value::Scalar((*text).into(), style), span }
             }
             (None, None) => return None,
         };
@@ -61,7 +61,7 @@ impl<'a> Ansible<'a> {
             let chain = format!("{} → {name}", self.open.join(" → "));
             let diagnostic = Diagnostic::error("expression::circle", message).at(node.span, "");
             diags.push(diagnostic.help(chain));
-            return Some(Node { value: Value::Null, span });
+            return Some(Tree { value: Value::Null, span });
         }
         self.open.push(name.into());
         self.resolve(&mut node, diags);
@@ -71,7 +71,7 @@ impl<'a> Ansible<'a> {
     }
 
     /// Resolves every expression below `node`, in place. One that fails is reported, and becomes nothing.
-    pub fn resolve(&mut self, node: &mut Node, diags: &mut Diagnostics) {
+    pub fn resolve(&mut self, node: &mut Tree, diags: &mut Diagnostics) {
         match &mut node.value {
             Value::Null => {}
             Value::Scalar(text, _) => {
@@ -141,7 +141,7 @@ impl<'a> Ansible<'a> {
 }
 
 /// What is inside of a text that is one expression.
-fn whole(text: &str) -> Option<&str> {
+pub(super) fn whole(text: &str) -> Option<&str> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let one = !inner.contains("{{") && !inner.contains("}}") && !inner.contains("{%");
     one.then(|| inner.trim_matches('-').trim())
@@ -166,12 +166,12 @@ fn located(value: &Jinja, span: Span) -> Value {
         ValueKind::None | ValueKind::Undefined => Value::Null,
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().into_iter().flatten();
-            Value::List(items.map(|item| Node { value: located(&item, span), span }).collect())
+            Value::List(items.map(|item| Tree { value: located(&item, span), span }).collect())
         }
         ValueKind::Map => {
             let keys = value.try_iter().into_iter().flatten();
             let entry = |key: Jinja| Entry {
-                value: Node {
+                value: Tree {
                     value: value.get_item(&key).map_or(Value::Null, |v| located(&v, span)),
                     span,
                 },
@@ -190,6 +190,7 @@ fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
+    env.add_function("range", super::filters::range);
     env.add_filter("bool", truth);
     env.add_filter("int", whole_number);
     env.add_filter("ternary", |is: bool, yes: Jinja, no: Jinja| if is { yes } else { no });

@@ -37,7 +37,24 @@ pub fn add(env: &mut Environment<'_>) {
         rarer::add(env, &name);
         macs::add(env, &name);
     }
+    env.add_function("range", range);
     env.set_unknown_method_callback(method);
+}
+
+/// No list that anybody goes through has such numbers; Jinja's own arithmetic ends in a panic at the largest ones.
+const FARTHEST: isize = 1 << 32;
+
+/// Jinja's `range`.
+pub(super) fn range(
+    lower: isize,
+    upper: Option<isize>,
+    step: Option<isize>,
+) -> Result<Value, Error> {
+    let is_far = |number: isize| !(-FARTHEST..=FARTHEST).contains(&number);
+    match [Some(lower), upper, step].into_iter().flatten().find(|number| is_far(*number)) {
+        Some(number) => Err(failed(format!("`range` does not go to {number}"))),
+        None => minijinja::functions::range(lower, upper, step),
+    }
 }
 
 /// Methods of Python's text that Jinja has as filters.
@@ -118,12 +135,30 @@ fn bool(value: &Value) -> Result<Value, Error> {
     Ok(Value::from(text == "1" || parse_bool(&text) == Some(true)))
 }
 
-fn ternary(value: &Value, yes: Value, no: Value) -> Result<Value, Error> {
-    Ok(if there(value)?.is_true() { yes } else { no })
+/// With a third value, that is what stands for `none`.
+fn ternary(
+    value: &Value,
+    yes: Value,
+    no: Value,
+    none: Option<Value>,
+    named: Kwargs,
+) -> Result<Value, Error> {
+    let none = none.or(named.get("none_val")?);
+    named.assert_all_used()?;
+    Ok(match there(value)? {
+        value if value.is_none() => none.filter(|none| !none.is_none()).unwrap_or(no),
+        value if value.is_true() => yes,
+        _ => no,
+    })
 }
 
-fn mandatory(value: &Value) -> Result<Value, Error> {
-    there(value).cloned()
+fn mandatory(value: &Value, message: Option<String>, named: Kwargs) -> Result<Value, Error> {
+    let message = message.or(named.get("msg")?);
+    named.assert_all_used()?;
+    match message.filter(|_| value.is_undefined()) {
+        Some(message) => Err(failed(message)),
+        None => there(value).cloned(),
+    }
 }
 
 /// An address, and how long the part is that its network has in common; whether that was said.

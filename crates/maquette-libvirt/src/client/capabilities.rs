@@ -14,6 +14,13 @@ impl Client {
         Ok(format!("libvirt {libvirt}, QEMU {qemu}, {}", cpu.collect::<Vec<_>>().join("\n")))
     }
 
+    /// Whether it looks for firmware and swtpm whenever it is asked. Older versions go on saying what they once found, when a
+    /// package may not have been there yet.
+    pub fn looks_for_firmware_again(&self) -> Result<bool> {
+        const SINCE: u32 = 8_000_000;
+        Ok(self.control.lib_version()? >= SINCE)
+    }
+
     /// What the driver can do, as libvirt writes it.
     pub fn capabilities(&self) -> Result<String> {
         Ok(self.control.capabilities()?)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use maquette_core::abilities::{Abilities, Machines};
+use maquette_core::abilities::{Abilities, Firmware, Machines};
 use roxmltree::{Document, Node as Element};
 
 use super::read::ReadError;
@@ -45,18 +45,46 @@ pub fn abilities(xml: &str) -> Result<Abilities, ReadError> {
     };
     Ok(Abilities {
         cpus: custom.flat_map(|mode| named(mode, "model")).filter_map(model).collect(),
-        videos: values(root, "video", "modelType"),
-        buses: values(root, "disk", "bus"),
+        videos: values(root, "video", "modelType").unwrap_or_default(),
+        buses: values(root, "disk", "bus").unwrap_or_default(),
+        firmware: firmware(root),
     })
 }
 
+/// What there is of firmware and TPMs. Lists that libvirt leaves out it does not know yet; an empty one says that there is none.
+fn firmware(root: Element<'_, '_>) -> Firmware {
+    let systems = || named(root, "os");
+    let loaders = || systems().flat_map(|os| named(os, "loader"));
+    let has = |list: Option<BTreeSet<String>>, word: &str| list.map(|list| list.contains(word));
+    let tpms = || named(root, "devices").flat_map(|all| named(all, "tpm"));
+    Firmware {
+        uefi: refused(systems()).or_else(|| has(listed(systems(), "firmware"), "efi")),
+        secure_boot: refused(loaders()).or_else(|| has(listed(loaders(), "secure"), "yes")),
+        emulated_tpm: refused(tpms()).or_else(|| has(listed(tpms(), "backendModel"), "emulator")),
+        tpms: listed(tpms(), "model").unwrap_or_default(),
+    }
+}
+
+/// That something is not supported, if it is said so.
+fn refused<'a, 'd: 'a>(mut parts: impl Iterator<Item = Element<'a, 'd>>) -> Option<bool> {
+    parts.any(|part| part.attribute("supported") == Some("no")).then_some(false)
+}
+
 /// Values of an enumeration of a kind of devices.
-fn values(root: Element<'_, '_>, device: &'static str, name: &str) -> BTreeSet<String> {
-    let devices = named(root, "devices").flat_map(|all| named(all, device));
-    let lists = devices.flat_map(|device| named(device, "enum"));
-    let wanted = lists.filter(|list| list.attribute("name") == Some(name));
+fn values(root: Element<'_, '_>, device: &'static str, name: &str) -> Option<BTreeSet<String>> {
+    listed(named(root, "devices").flat_map(|all| named(all, device)), name)
+}
+
+/// Values of an enumeration of some parts; none where no part has it.
+fn listed<'a, 'd: 'a>(
+    parts: impl Iterator<Item = Element<'a, 'd>>,
+    name: &str,
+) -> Option<BTreeSet<String>> {
+    let lists = parts.flat_map(|part| named(part, "enum"));
+    let mut wanted = lists.filter(|list| list.attribute("name") == Some(name)).peekable();
+    wanted.peek()?;
     let values = wanted.flat_map(|list| named(list, "value")).filter_map(|value| value.text());
-    values.map(|text| text.trim().to_string()).collect()
+    Some(values.map(|text| text.trim().to_string()).collect())
 }
 
 #[cfg(test)]
@@ -91,5 +119,38 @@ mod tests {
         // What says nothing says nothing against anything.
         assert_eq!(abilities("<domainCapabilities/>").unwrap(), Abilities::default());
         assert!(machines("<capabilities/>").unwrap().is_empty());
+    }
+
+    /// As libvirt 9.0 says it, where OVMF is there and swtpm is not.
+    #[test]
+    fn firmware_and_tpms_are_read() {
+        let read = |os: &str, tpm: &str| {
+            let xml =
+                format!("<domainCapabilities>{os}<devices>{tpm}</devices></domainCapabilities>");
+            abilities(&xml).unwrap().firmware
+        };
+        let os = |efi: &str, secure: &str| {
+            format!(
+                "<os supported='yes'><enum name='firmware'>{efi}</enum><loader supported='yes'><value>/usr/share/OVMF/OVMF_CODE.fd</value>\
+                 <enum name='type'><value>rom</value></enum><enum name='secure'>{secure}<value>no</value></enum></loader></os>"
+            )
+        };
+        let tpm = |backends: &str| {
+            format!(
+                "<tpm supported='yes'><enum name='model'><value>tpm-tis</value></enum>\
+                 <enum name='backendModel'><value>passthrough</value>{backends}</enum></tpm>"
+            )
+        };
+        let models = BTreeSet::from(["tpm-tis".to_string()]);
+        let found = read(&os("<value>efi</value>", ""), &tpm(""));
+        let (uefi, secure_boot, emulated_tpm) = (Some(true), Some(false), Some(false));
+        assert_eq!(found, Firmware { uefi, secure_boot, emulated_tpm, tpms: models.clone() });
+        let found = read(&os("", "<value>yes</value>"), &tpm("<value>emulator</value>"));
+        let (uefi, secure_boot, emulated_tpm) = (Some(false), Some(true), Some(true));
+        assert_eq!(found, Firmware { uefi, secure_boot, emulated_tpm, tpms: models });
+        let none = read("<os supported='no'/>", "<tpm supported='no'/>");
+        assert_eq!((none.uefi, none.emulated_tpm), (Some(false), Some(false)));
+        // Older versions have fewer lists.
+        assert_eq!(read("<os supported='yes'/>", "<tpm supported='yes'/>"), Firmware::default());
     }
 }

@@ -13,6 +13,8 @@ pub struct Answer {
     pub name: String,
     /// Its values; one, unless it was written as a list.
     pub values: Vec<String>,
+    /// Whether it was.
+    pub is_list: bool,
     /// Line it is on.
     pub line: usize,
 }
@@ -32,7 +34,8 @@ pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = trimmed.strip_prefix('[').and_then(|t| t.strip_suffix(']'))
+        // Python's `configparser` passes over what is behind the brackets.
+        if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|t| t.rsplit_once(']'))
             && !line.starts_with([' ', '\t'])
         {
             counts = name == SECTION || name == "DEFAULT";
@@ -69,17 +72,21 @@ pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec
     }
     raw.into_iter()
         .map(|(name, value, line)| {
-            let values = values(&value, variable).map_err(|why| format!("line {line}: {why}"))?;
-            Ok(Answer { name, values, line })
+            let wrong = |why| format!("line {line}: {why}");
+            let (values, is_list) = values(&value, variable).map_err(wrong)?;
+            Ok(Answer { name, values, is_list, line })
         })
         .collect()
 }
 
-/// Variables replaced, `%%` a single `%`, and a list taken apart.
-fn values(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+/// Variables replaced, `%%` a single `%`, and a list taken apart; and whether it is one.
+fn values(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Vec<String>, bool), String> {
     let text = expand(&text.replace("%%", "%"), variable)?;
     if !(text.starts_with('[') && text.ends_with(']')) {
-        return Ok(vec![text]);
+        return Ok((vec![text], false));
     }
     // Python's lists of strings are YAML's, too.
     match Plain::read(&text) {
@@ -91,7 +98,8 @@ fn values(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<S
                 Plain::Float(number) => Ok(number.to_string()),
                 other => Err(format!("a list holds texts, not {}", other.yaml().trim())),
             })
-            .collect(),
+            .collect::<Result<_, _>>()
+            .map(|values| (values, true)),
         _ => Err(format!("`{text}` is not a list; write it like ['a', 'b']")),
     }
 }
@@ -177,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_one_section_counts() {
-        let text = "[other]\nprefix = x\n[DEFAULT]\nhost-user = me\n[virsh]\nPrefix: ab\n";
+        let text = "[other]\nprefix = x\n[DEFAULT]\nhost-user = me\n[virsh]  # ours\nPrefix: ab\n";
         assert_eq!(of(text).unwrap(), [one("host-user", "me"), one("prefix", "ab")]);
         assert!(of("[other]\na = b\n").unwrap_err().contains("[virsh]"));
     }

@@ -6,7 +6,7 @@ use maquette_core::names::EnvName;
 use maquette_engine::host::{Command, Host, Local};
 use maquette_engine::private_file::write_private;
 use maquette_engine::{StepError, deployment_facts};
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 use crate::cli::Locking;
 use crate::failure::Failure;
@@ -41,12 +41,12 @@ fn of_machine(workspace: &Workspace, host: &str) -> Result<PathBuf, StepError> {
     let inventory = workspace.file(outputs::INVENTORY).display().to_string();
     // What a machine says of itself may have no end.
     let ansible = Command::new("ansible").arg("-i").arg(inventory);
-    let ansible = ansible.args(["-m", "setup", "--one-line", host]);
+    let ansible = ansible.args(["-m", "setup", host]);
     let output = Local.run(&ansible, &mut |_| {}).map_err(StepError::of)?;
-    let facts = output
+    let facts: Option<Value> = output
         .stdout
         .split_once("=> ")
-        .and_then(|(_, json)| serde_json::from_str::<Value>(json.trim()).ok())
+        .and_then(|(_, json)| Deserializer::from_str(json).into_iter().next()?.ok())
         .filter(|_| output.status == Some(0));
     let Some(facts) = facts else {
         let ended = output.status.map_or("a signal".into(), |status| format!("status {status}"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use maquette_core::diagnostic::slip;
 use maquette_core::names::EnvName;
@@ -10,8 +11,9 @@ use maquette_core::syntax::Plain;
 use maquette_core::syntax::parse_bool;
 use maquette_engine::StepError;
 
-use super::answers;
+use super::ansible::{self, Argument};
 use super::options::{self, Kind, OPTIONS, Opt, REQUIRED_WHEN};
+use super::{abbreviated, answers, refuse};
 use crate::cli::Locking;
 use crate::consent;
 use crate::failure::Failure;
@@ -28,7 +30,7 @@ pub struct Given {
     /// Options of the command line alone.
     line: Vec<(String, Vec<String>)>,
     /// Unknown keys of the answers file with their values, which become settings, and what they are called in messages.
-    settings: Vec<(String, String, String)>,
+    settings: Vec<(String, Plain, String)>,
     /// What is likely not meant.
     pub warnings: Vec<String>,
     /// What to do if somebody else is changing the environment.
@@ -39,7 +41,7 @@ pub struct Given {
     pub output: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
-    /// `--yes`, or `MAQUETTE_YES`: agrees to a clean-up.
+    /// `--yes`, or `MAQUETTE_YES`: agrees to a clean-up, the latter to that of one environment.
     pub yes: bool,
     /// `--yes` alone: agrees to what this very command line loses.
     pub yes_on_line: bool,
@@ -59,7 +61,7 @@ pub struct Given {
     /// `--inventory`.
     pub inventory: Option<PathBuf>,
     /// `--ansible-args`, taken apart.
-    pub ansible_args: Vec<(String, Option<String>)>,
+    pub ansible_args: Vec<Argument>,
     /// `-v`.
     pub verbose: u8,
 }
@@ -123,12 +125,12 @@ fn command() -> Command {
             Arg::new("yes")
                 .long("yes")
                 .action(ArgAction::SetTrue)
-                .help("Do not ask before --cleanup removes everything, or nodes lose their disks"),
+                .help("Do not ask before --cleanup removes everything, nodes lose their disks, or the environment expires sooner"),
         )
         .arg(
             Arg::new("accept")
                 .long("accept")
-                .value_name("lose-disks|bridge-default-nic")
+                .value_name("lose-disks|bridge-default-nic|expire-sooner")
                 .action(ArgAction::Append)
                 .help("Do not ask before just that (or MAQUETTE_ACCEPT); may be given several times"),
         )
@@ -204,8 +206,12 @@ impl Line {
             Some((first, rest)) if first == "plan" => (true, rest),
             _ => (false, args),
         };
-        let line = std::iter::once("maquette virsh".to_string()).chain(args.iter().cloned());
-        Ok(Self { plan, matches: command().try_get_matches_from(line)? })
+        let command = command();
+        let line = abbreviated::whole(&command, args);
+        let line = std::iter::once("maquette virsh".to_string()).chain(line);
+        let matches = command.clone().try_get_matches_from(line);
+        let corrected = |error| abbreviated::corrected(error, &command, plan);
+        Ok(Self { plan, matches: matches.map_err(corrected)? })
     }
 }
 
@@ -247,7 +253,8 @@ impl Given {
             words if words.is_empty() => environment.text("MAQUETTE_ACCEPT").into_iter().collect(),
             words => words,
         };
-        given.strict = matches.get_flag("strict");
+        given.strict = matches.get_flag("strict")
+            || variable(environment, "STRICT").is_some_and(|(_, text)| is_yes(&text));
         given.dry_run = matches.get_flag("dry-run")
             || common("dry-run").iter().any(|t| parse_bool(t) != Some(false));
         given.verbose = match matches.get_count("verbose") {
@@ -258,7 +265,8 @@ impl Given {
                 .unwrap_or(0),
             count => count,
         };
-        given.ansible_args = taken_apart(&common("ansible-args").pop().unwrap_or_default());
+        let args = common("ansible-args").pop().unwrap_or_default();
+        given.ansible_args = ansible::taken_apart(&args).map_err(refuse)?;
         Ok(given)
     }
 
@@ -316,30 +324,42 @@ impl Given {
         };
         let text = crate::reading::text(path).map_err(|e| failed(e.to_string()))?;
         let read = answers::read(&text, &|name| environment.text(name)).map_err(failed)?;
+        let mut wrong = Vec::new();
         for answer in read {
             let name = answer.name.as_str();
-            let one = answer.values.last().cloned().unwrap_or_default();
             let called = format!("`{name}` ({}, line {})", path.display(), answer.line);
+            let mut one = |between: Option<char>| {
+                let several = answer.values.len() > 1 && between.is_none();
+                wrong.extend(several.then(|| format!("{called} takes one value, not a list")));
+                answer.values.join(&between.map(String::from).unwrap_or_default())
+            };
             match options::find(name) {
                 Some(option) if option.kind == Kind::Addresses => {
                     let all = answer.values.iter().flat_map(|v| split(option, v)).collect();
                     self.set(name, all, called);
                 }
-                Some(_) => self.set(name, vec![one], called),
+                Some(option) => {
+                    let listed = matches!(option.kind, Kind::Nodes | Kind::List).then_some(',');
+                    let text = one(listed);
+                    self.set(name, vec![text], called);
+                }
                 None => match COMMON.into_iter().find(|common| *common == name) {
                     Some("extra-vars") => drop(common.insert("extra-vars", answer.values)),
-                    Some(known) => drop(common.insert(known, vec![one])),
+                    Some("ansible-args") => {
+                        drop(common.insert("ansible-args", vec![one(Some(';'))]));
+                    }
+                    Some(known) => drop(common.insert(known, vec![one(None)])),
                     None if ["from-file", "generate-answers-file"].contains(&name) => {
                         self.warnings.push(format!("{called} has no effect in an answers file"));
                     }
                     None => {
                         self.warnings.extend(likely_misspelt(name, &called));
-                        self.settings.push((name.into(), one, called));
+                        self.settings.push((name.into(), typed(&answer), called));
                     }
                 },
             }
         }
-        Ok(())
+        stop(wrong).map_err(refuse)
     }
 
     /// What was agreed to by name.
@@ -422,8 +442,8 @@ impl Given {
             }
         };
         let mut bad = Vec::new();
-        for (name, text, _) in &self.settings {
-            put(name.split('-').collect(), typed(text));
+        for (name, value, _) in &self.settings {
+            put(name.split('-').collect(), value.clone());
         }
         for option in OPTIONS.iter() {
             let values = self.texts(option.name);
@@ -480,12 +500,12 @@ impl Given {
         if self.verbose > 0 {
             args.push(format!("-{}", "v".repeat(self.verbose.min(6).into())));
         }
-        for (name, value) in &self.ansible_args {
-            if matches!(name.as_str(), "tags" | "skip-tags") {
+        for argument in &self.ansible_args {
+            if matches!(argument.name, "tags" | "skip-tags") {
                 continue;
             }
-            args.push(format!("--{name}"));
-            args.extend(value.clone());
+            args.push(format!("--{}", argument.name));
+            args.extend(argument.value.clone());
         }
         args
     }
@@ -496,14 +516,9 @@ fn all(matches: &ArgMatches, name: &str) -> Vec<String> {
     matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
 }
 
-/// `--ansible-args`: parts between `;`, each a name, or a name and its value.
-fn taken_apart(text: &str) -> Vec<(String, Option<String>)> {
-    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
-    let apart = parts.map(|part| match part.split_once('=') {
-        Some((name, value)) => (name.trim().into(), Some(value.trim().into())),
-        None => (part.into(), None),
-    });
-    apart.collect()
+/// Whether a variable of a flag turns that on: as clap reads those of other verbs.
+fn is_yes(text: &str) -> bool {
+    FalseyValueParser::new().parse_ref(&Command::new("virsh"), None, text.as_ref()).unwrap_or(true)
 }
 
 /// Nothing wrong, or everything that is.
@@ -512,11 +527,14 @@ fn stop(wrong: Vec<String>) -> Result<(), Vec<String>> {
 }
 
 /// An unknown key's value: only the two words that InfraRed took for booleans become some.
-fn typed(text: &str) -> Plain {
-    match text {
-        "True" => Plain::Bool(true),
-        "False" => Plain::Bool(false),
-        other => Plain::text(other),
+fn typed(answer: &answers::Answer) -> Plain {
+    match answer.values.as_slice() {
+        [one] if !answer.is_list => match one.as_str() {
+            "True" => Plain::Bool(true),
+            "False" => Plain::Bool(false),
+            other => Plain::text(other),
+        },
+        all => Plain::List(all.iter().map(Plain::text).collect()),
     }
 }
 

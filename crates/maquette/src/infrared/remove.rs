@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::load::{self, Extra, Loaded, Located};
 use crate::playbooks::output::Output;
 use crate::playbooks::{Hooks, Point};
-use crate::session::nodes::Meaning;
+use crate::session::nodes::{self, Meaning};
 use crate::session::{self, Session};
 use crate::workspace::outputs::Secrets;
 use crate::workspace::{Owner, outputs};
@@ -42,12 +43,6 @@ pub(super) enum Removal {
 }
 
 impl Removal {
-    /// Whether the settings ask for a removal.
-    pub(super) fn is_asked(tree: &Plain) -> bool {
-        let is_true = |path| truth(tree, path) == Some(true);
-        is_true("kill") || is_true("cleanup") || !names(tree, "remove.nodes").is_empty()
-    }
-
     /// What the settings ask for; none if they do not ask for a removal.
     pub(super) fn of(tree: &Plain, wanted: &cli::Wanted) -> Option<Self> {
         let is_true = |path| truth(tree, path) == Some(true);
@@ -72,6 +67,7 @@ impl Removal {
         mut wanted: cli::Wanted,
     ) -> Result<u8, Failure> {
         refuse_narrowing(given)?;
+        self.refuse_empty_prefix(given, tree)?;
         let is_own = *self != Self::Everything && !wanted.place.flags.0.has("prefix");
         // `--prefix ''` is the environment without one. A variable or a line of an answers file without a value says nothing.
         let says_none = given.line().iter().any(|(name, _)| name == "prefix");
@@ -86,11 +82,68 @@ impl Removal {
             }
         }
         let loaded = load::wanted_leniently(&world.environment, &wanted, extra);
+        if given.dry_run || given.plan {
+            return self.show(world, given, &loaded, tree);
+        }
         match self {
             Self::Everything => cleanup(world, given, &loaded, tree),
             Self::Environment => kill(world, given, &loaded, tree),
             Self::Nodes(names) => remove_nodes(world, given, &loaded, names),
         }
+    }
+
+    /// Refuses to remove everything where a prefix is named that is empty: a variable without a value most likely, in a command
+    /// line that is about one environment.
+    fn refuse_empty_prefix(&self, given: &Given, tree: &Plain) -> Result<(), Failure> {
+        let is_empty = |value: &Plain| matches!(value, Plain::Text(text) if text.trim().is_empty());
+        let is_named = tree.at(&["provision", "prefix"]).is_some_and(is_empty);
+        if *self != Self::Everything || !is_named {
+            return Ok(());
+        }
+        let called = given.called("prefix");
+        let message =
+            format!("{called} is empty, and `--cleanup` without a prefix removes everything");
+        let error = Diagnostic::error("cleanup::empty-prefix", message)
+            .help("`--prefix NAME` names the environment that goes; is a variable unset?")
+            .help("to remove everything on the hypervisor, leave the prefix out")
+            .help("`--kill yes --prefix ''` removes the environment without a prefix");
+        Err(Failure::input(error))
+    }
+
+    /// Shows what would be removed, and removes nothing.
+    fn show(
+        &self,
+        world: &World,
+        given: &Given,
+        loaded: &Loaded,
+        tree: &Plain,
+    ) -> Result<u8, Failure> {
+        let located = &loaded.located();
+        let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
+        if hooks.is_at(Point::Cleanup) && !matches!(self, Self::Nodes(_)) {
+            let text = "a playbook of yours removes it: what that does is not shown";
+            world.terminal.talk(text);
+            return Ok(0);
+        }
+        let mut session = Session::open(world, located.clone())?;
+        let environment = &located.environment;
+        let running = session.running().map(|found| Some(found.observed()));
+        let Some(observed) = session.removed(running)? else { return Ok(0) };
+        let (title, plan) = match self {
+            Self::Everything => (everything(&session), whole(world, &mut session)?.plan()),
+            Self::Environment => (session.title(), plan::destroy(&observed, environment)),
+            Self::Nodes(words) => {
+                let meaning = Meaning::GoneByName;
+                let names = nodes::resolve(world, words, located, &observed, meaning)?;
+                (session.title(), plan::remove_nodes(&observed, environment, &names))
+            }
+        };
+        match given.dry_run {
+            // The settings of a dry run are for programs.
+            true => world.terminal.plan(&plan, &title),
+            false => world.terminal.plan_as_result(&plan, &title),
+        }
+        Ok(0)
     }
 
     /// The workspace holds no environment, and another one is not meant.
@@ -108,6 +161,10 @@ impl Removal {
             let error = StepError::new(format!("{holds}, and so no nodes that could be removed"));
             return Err(Failure::Failed(error.hint(hint)));
         }
+        if given.dry_run || given.plan {
+            world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
+            return Ok(0);
+        }
         let loaded = load::wanted_leniently(&world.environment, wanted, extra);
         unless_played(world, given, &loaded, tree, |_| {
             world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
@@ -120,19 +177,13 @@ impl Removal {
 /// Refuses to remove all where less is asked for.
 fn refuse_narrowing(given: &Given) -> Result<(), Failure> {
     let narrow = tags::narrowing(&given.ansible_args);
-    if given.plan {
-        let error =
-            StepError::new("`virsh plan` shows what would be built, and not what would be removed");
-        let hint = "nothing was removed; `maquette down` shows what goes before it asks";
-        return Err(Failure::Failed(error.hint(hint)));
-    }
     let Some(first) = narrow.first() else { return Ok(()) };
     let message = format!("`{first}` of --ansible-args does not narrow a removal");
     let error = StepError::new(message)
         .hint(
             "nothing was removed; leave it out to remove all, or name nodes with `--remove-nodes`",
         )
-        .hint("`maquette down` shows what goes before it asks");
+        .hint("`virsh plan` with the same options shows what would be removed");
     Err(Failure::Failed(error))
 }
 
@@ -178,7 +229,7 @@ fn remove_nodes(
 /// `--cleanup` without a prefix: removes everything.
 fn cleanup(world: &World, given: &Given, loaded: &Loaded, tree: &Plain) -> Result<u8, Failure> {
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
-        remove_objects(world, located, given.yes, given.locking)
+        remove_objects(world, located, Yes::of(given), given.locking)
     })?;
     empty_of_all(world, &located, &left)
 }
@@ -242,47 +293,36 @@ fn empty_of_all(world: &World, located: &Located, left: &[String]) -> Result<u8,
 fn remove_objects(
     world: &World,
     located: &Located,
-    yes: bool,
+    yes: Yes,
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
     let mut session = Session::open(world, located.clone())?;
     let removed = remove_all_objects(world, &mut session, yes, locking);
-    session.removed(removed)
+    let is_without_libvirt = removed.is_err();
+    let left = session.removed(removed)?;
+    Ok(if is_without_libvirt { down::defined_still(&session, |_| true) } else { left })
 }
 
 fn remove_all_objects(
     world: &World,
     session: &mut Session<'_>,
-    yes: bool,
+    yes: Yes,
     locking: cli::Locking,
 ) -> Result<Vec<String>, Failure> {
     session.prepare_runs(false, Duration::from_secs(60))?;
-    let hypervisor = session.running()?;
-    let mut found = session.libvirt()?.survey().map_err(session::unobserved)?;
-    for object in &found.unreadable {
-        world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
-    }
-    // Of some nothing may be left but that.
-    found.environments.extend(hypervisor.facts.forwarding.keys().cloned());
-    let mut plans = Vec::new();
-    for environment in &found.environments {
-        plans.push((Some(environment), removal(session, environment)?));
-    }
-    let strangers = strangers(&found);
-    let strange = strangers.changes.len();
-    plans.push((None, strangers));
-    let whole = Plan::all(plans.iter().map(|(_, plan)| plan.clone()));
-    let title = format!("everything on {}", session.connection.label);
-    let unread: Vec<String> = found.unread.iter().map(|name| format!("`{name}`")).collect();
-    world.terminal.plan(&whole, &title);
+    let all = whole(world, session)?;
+    let whole = all.plan();
+    let unread: Vec<String> = all.found.unread.iter().map(|name| format!("`{name}`")).collect();
+    world.terminal.plan(&whole, &everything(session));
     if whole.is_empty() {
         return Ok(unread);
     }
-    if !found.domains.is_empty() {
+    if !all.found.domains.is_empty() {
         world.terminal.talk(KEPT_BY_LIBVIRT);
     }
-    confirm(world, (found.environments.len(), strange), yes)?;
-    for (environment, plan) in plans {
+    let yes = yes.means((all.found.environments.len(), all.strange));
+    confirm(world, (all.found.environments.len(), all.strange), yes)?;
+    for (environment, plan) in &all.plans {
         let now = match environment {
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
@@ -293,7 +333,7 @@ fn remove_all_objects(
                 }
                 now
             }
-            None => plan,
+            None => plan.clone(),
         };
         if !now.is_empty() {
             session.run(&now)?;
@@ -304,6 +344,45 @@ fn remove_all_objects(
     }
     world.terminal.talk("base images, pools and disks of domains that are not Maquette's stay");
     Ok(unread)
+}
+
+/// All that is on a hypervisor, and how it goes.
+struct Whole {
+    found: Survey,
+    /// A plan for each environment, and one for what belongs to none.
+    plans: Vec<(Option<EnvName>, Plan)>,
+    /// How many objects belong to none.
+    strange: usize,
+}
+
+impl Whole {
+    fn plan(&self) -> Plan {
+        Plan::all(self.plans.iter().map(|(_, plan)| plan.clone()))
+    }
+}
+
+/// What it is called.
+fn everything(session: &Session<'_>) -> String {
+    format!("everything on {}", session.connection.label)
+}
+
+/// Plans how all of it goes.
+fn whole(world: &World, session: &mut Session<'_>) -> Result<Whole, Failure> {
+    let hypervisor = session.running()?;
+    let mut found = session.libvirt()?.survey().map_err(session::unobserved)?;
+    for object in &found.unreadable {
+        world.terminal.talk(&format!("warning: {object} cannot be read; it stays"));
+    }
+    // Of some nothing may be left but that.
+    found.environments.extend(hypervisor.facts.forwarding.keys().cloned());
+    let mut plans = Vec::new();
+    for environment in &found.environments {
+        plans.push((Some(environment.clone()), removal(session, environment)?));
+    }
+    let strangers = strangers(&found);
+    let strange = strangers.changes.len();
+    plans.push((None, strangers));
+    Ok(Whole { found, plans, strange })
 }
 
 fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
@@ -362,6 +441,37 @@ fn strangers(found: &Survey) -> Plan {
     Plan { changes, steps: builder.finish() }
 }
 
+/// Who has said yes to the removal of everything.
+#[derive(Debug, Clone, Copy)]
+enum Yes {
+    /// The command line, where it is about this.
+    OnLine,
+    /// The environment, where it may have been meant for `down`.
+    InEnvironment,
+    /// Nobody.
+    Unsaid,
+}
+
+impl Yes {
+    fn of(given: &Given) -> Self {
+        match (given.yes_on_line, given.yes) {
+            (true, _) => Self::OnLine,
+            (false, true) => Self::InEnvironment,
+            (false, false) => Self::Unsaid,
+        }
+    }
+
+    /// Whether it is a yes to so many environments and so many objects that are not Maquette's: one environment is the user's
+    /// own, as far as anybody can tell.
+    fn means(self, (environments, strangers): (usize, usize)) -> bool {
+        match self {
+            Self::OnLine => true,
+            Self::InEnvironment => environments <= 1 && strangers == 0,
+            Self::Unsaid => false,
+        }
+    }
+}
+
 /// Asks; without a terminal, `--yes` has to be given.
 fn confirm(
     world: &World,
@@ -374,7 +484,7 @@ fn confirm(
     let what =
         format!("{environments} environment(s), and {strangers} object(s) that are not Maquette's");
     let hints = [
-        "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
+        "say `--yes` if that is what you want; MAQUETTE_YES does not answer for what others may have made".into(),
         "`--cleanup yes --prefix NAME` and `--kill yes` remove one environment".into(),
     ];
     consent::question(world, "cleanup::unconfirmed", &format!("remove {what}"), false, &hints)

@@ -1,5 +1,6 @@
 //! `--ansible-args tags=…`: stages by name.
 
+use super::ansible::Argument;
 use super::given::Given;
 use super::refuse;
 use crate::commands::plan;
@@ -7,6 +8,7 @@ use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::pipeline;
 use crate::playbooks::stages::{Stage, Stages};
+use crate::playbooks::{Hooks, Point};
 use crate::world::{Terminal, World};
 
 /// Tags inside the stage of domains, which is one here.
@@ -15,8 +17,8 @@ const INSIDE_VMS: [&str; 4] = ["images", "disks", "install", "ips"];
 /// Ansible's own words for everything.
 const EVERYTHING: [&str; 3] = ["all", "tagged", "always"];
 
-/// Words with which `ansible-playbook` leaves a part out, or asks before each task.
-const PARTS: [&str; 4] = ["limit", "l", "start-at-task", "step"];
+/// What `ansible-playbook` shows, and nothing here does.
+const NOT_SHOWN: [&str; 3] = ["list-hosts", "help", "version"];
 
 /// What `ansible-playbook` does not do but show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Look {
         match word {
             "list-tags" => Some(Self::Tags),
             "syntax-check" => Some(Self::Syntax),
-            "check" | "C" | "list-tasks" => Some(Self::Plan),
+            "check" | "list-tasks" => Some(Self::Plan),
             _ => None,
         }
     }
@@ -45,7 +47,7 @@ impl Look {
         self,
         world: &World,
         loaded: &mut Loaded,
-        selected: &Stages,
+        (hooks, stages): (&Hooks, &Stages),
         aside: bool,
     ) -> Result<u8, Failure> {
         match self {
@@ -57,12 +59,15 @@ impl Look {
                 pipeline::check(world, loaded)?;
                 world.terminal.talk("no mistakes were found; nothing was done");
             }
+            Self::Plan if hooks.is_at(Point::Whole) => {
+                pipeline::check(world, loaded)?;
+                world.terminal.talk("a playbook of yours does it all: what that does is not shown");
+            }
             Self::Plan => {
-                plan::show(
-                    world,
-                    loaded,
-                    &plan::How { stages: selected, nodes: &[], json: false, aside },
-                )?;
+                let requirements = pipeline::check(world, loaded)?;
+                hooks.tell_replaced(world);
+                let how = plan::How { stages, nodes: &[], json: false, aside };
+                plan::show(world, loaded, &requirements, &how)?;
             }
         }
         Ok(0)
@@ -71,65 +76,75 @@ impl Look {
 
 /// Whether `--ansible-args` asks to show something instead of doing it.
 pub fn look(given: &Given) -> Result<Option<Look>, Failure> {
-    let words = || given.ansible_args.iter().map(|(word, _)| word.as_str());
-    if words().any(|word| word == "list-hosts") {
-        let why =
-            "`list-hosts` of --ansible-args is not supported: `check` shows what would be done";
-        return Err(refuse(vec![why.into()]));
+    let words = || given.ansible_args.iter().map(|argument| argument.name);
+    if let Some(word) = words().find(|word| NOT_SHOWN.contains(word)) {
+        let why = format!(
+            "`{word}` of --ansible-args is not supported: `check` shows what would be done"
+        );
+        return Err(refuse(vec![why]));
     }
     let plan = (given.plan || given.dry_run).then_some(Look::Plan);
     Ok(words().find_map(Look::of).or(plan))
 }
 
-/// What of `--ansible-args` asks to remove less than all, or to show it only: a removal does neither.
-pub fn narrowing(args: &[(String, Option<String>)]) -> Vec<String> {
+/// What of `--ansible-args` asks to remove less than all, to show it only, or for something that is not known to be
+/// harmless: a removal does none of that.
+pub fn narrowing(args: &[Argument]) -> Vec<String> {
     let removed = [Stage::Networks, Stage::Vms];
-    let leaves_out = |name: &str, value: &str| {
+    let leaves_out = |argument: &&Argument| {
         let of = |tag: &str| stages(tag.trim()).unwrap_or_default();
+        let value = argument.value.as_deref().unwrap_or_default();
         let named: Vec<Stage> = value.split(',').flat_map(of).collect();
-        match name {
+        match argument.name {
             "tags" => !removed.iter().all(|stage| named.contains(stage)),
             "skip-tags" => removed.iter().any(|stage| named.contains(stage)),
-            "list-hosts" => true,
-            other => Look::of(other).is_some() || PARTS.contains(&other),
+            _ => !argument.is_harmless(),
         }
     };
-    let written = |(name, value): &(String, Option<String>)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
+    let written = |argument: &Argument| match &argument.value {
+        Some(value) => format!("{}={value}", argument.name),
+        None => argument.name.to_string(),
     };
-    let narrow =
-        args.iter().filter(|(name, value)| leaves_out(name, value.as_deref().unwrap_or_default()));
-    narrow.map(written).collect()
+    args.iter().filter(leaves_out).map(written).collect()
 }
 
 /// Reads `tags` and `skip-tags`; says what else is there that only playbooks of the user's own get.
-pub fn select(terminal: &Terminal, args: &[(String, Option<String>)], nodes: bool) -> Stages {
-    let list = |name: &str| -> Vec<String> {
-        args.iter()
-            .filter(|(n, _)| n == name)
-            .filter_map(|(_, value)| value.as_deref())
-            .flat_map(|value| value.split(','))
-            .map(|tag| tag.trim().to_string())
-            .filter(|tag| !tag.is_empty())
-            .collect()
-    };
+pub fn select(terminal: &Terminal, args: &[Argument], nodes: bool) -> Stages {
     let ours = |name: &str| {
-        matches!(name, "tags" | "skip-tags" | "list-hosts") || Look::of(name).is_some()
+        ["tags", "skip-tags"].contains(&name)
+            || NOT_SHOWN.contains(&name)
+            || Look::of(name).is_some()
     };
-    for (name, _) in args.iter().filter(|(n, _)| !ours(n)) {
+    for Argument { name, .. } in args.iter().filter(|argument| !ours(argument.name)) {
         terminal.talk(&format!(
             "warning: `{name}` of --ansible-args is for your own playbooks only; the rest is not \
              Ansible any more"
         ));
     }
-    let (wanted, unwanted) = (list("tags"), list("skip-tags"));
+    let (wanted, unwanted) = (words(args, "tags"), words(args, "skip-tags"));
     for tag in wanted.iter().chain(&unwanted).filter(|t| stages(t).is_none()) {
         terminal.talk(&format!("warning: there is no stage with tag `{tag}`"));
     }
-    for tag in unwanted.iter().filter_map(|tag| left_in(tag)) {
-        terminal.talk(&format!("warning: {tag}"));
+    for why in unwanted.iter().filter_map(|tag| left_in(tag)).chain(more_than(&wanted)) {
+        terminal.talk(&format!("warning: {why}"));
     }
+    chosen(args, nodes)
+}
+
+/// The words of an argument that may be there several times.
+fn words(args: &[Argument], name: &str) -> Vec<String> {
+    args.iter()
+        .filter(|argument| argument.name == name)
+        .filter_map(|argument| argument.value.as_deref())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().to_string())
+        .filter(|tag| !tag.is_empty())
+        .collect()
+}
+
+/// The stages that `tags` and `skip-tags` leave.
+pub fn chosen(args: &[Argument], nodes: bool) -> Stages {
+    let (wanted, unwanted) = (words(args, "tags"), words(args, "skip-tags"));
     let mut chosen: Vec<Stage> = match wanted.is_empty() {
         true => Stage::ALL.to_vec(),
         false => wanted.iter().filter_map(|t| stages(t)).flatten().collect(),
@@ -163,6 +178,26 @@ fn left_in(tag: &str) -> Option<String> {
     Some(format!("`skip-tags={tag}` {why}"))
 }
 
+/// What is said of tags that are wanted, and mean more than they say, or nothing.
+fn more_than(wanted: &[String]) -> Option<String> {
+    let of = |tag: &String| stages(tag).unwrap_or_default();
+    let inside = |tag: &&String| INSIDE_VMS.contains(&tag.as_str());
+    let (parts, whole): (Vec<&String>, Vec<&String>) = wanted.iter().partition(inside);
+    if let Some(part) = parts.first()
+        && !whole.into_iter().any(|tag| of(tag).contains(&Stage::Vms))
+    {
+        return Some(format!(
+            "`tags={part}` builds whole nodes: image, disks, domain and addresses of a node are made together"
+        ));
+    }
+    let is_user_alone = !wanted.is_empty() && wanted.iter().all(|tag| of(tag) == [Stage::User]);
+    is_user_alone.then(|| {
+        "`tags=user` changes nothing: a node has its user from its first boot on; a playbook of yours in the place \
+         of that stage runs"
+            .to_string()
+    })
+}
+
 /// The stages of a tag; none if nothing has it.
 fn stages(tag: &str) -> Option<Vec<Stage>> {
     if EVERYTHING.contains(&tag) {
@@ -179,18 +214,11 @@ fn stages(tag: &str) -> Option<Vec<Stage>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ansible::taken_apart;
     use super::*;
 
     fn of(text: &str) -> Stages {
-        let args: Vec<(String, Option<String>)> = text
-            .split(';')
-            .filter(|p| !p.is_empty())
-            .map(|p| {
-                let (name, value) = p.split_once('=').unwrap_or((p, ""));
-                (name.to_string(), Some(value.to_string()))
-            })
-            .collect();
-        select(&Terminal::deaf(), &args, true)
+        select(&Terminal::deaf(), &taken_apart(text).unwrap(), true)
     }
 
     #[test]
@@ -203,33 +231,50 @@ mod tests {
         assert!(of("skip-tags=disks").has(Stage::Vms));
     }
 
+    /// `tags=images` built nodes, and `tags=user` did nothing, both without a word.
+    #[test]
+    fn tags_that_mean_more_than_they_say_or_nothing_are_told() {
+        let said = |words: &[&str]| {
+            more_than(&words.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        assert!(said(&["networks", "disks"]).starts_with("`tags=disks` builds whole nodes"));
+        assert!(said(&["user"]).starts_with("`tags=user` changes nothing"));
+        for words in [&[][..], &["images", "vms"], &["ips", "all"], &["user", "vms"], &["networks"]]
+        {
+            assert_eq!(said(words), "", "{words:?}");
+        }
+    }
+
     /// `--kill yes --ansible-args skip-tags=networks` removed the networks, too.
     #[test]
     fn what_would_narrow_a_removal_is_found() {
-        let narrow = |name: &str, value: &str| {
-            let value = (!value.is_empty()).then(|| value.to_string());
-            narrowing(&[(name.to_string(), value)])
-        };
-        for (name, value) in [
-            ("tags", "vms"),
-            ("tags", "pre"),
-            ("skip-tags", "networks"),
-            ("skip-tags", "validations,disks"),
-            ("limit", "compute-0"),
-            ("step", ""),
-            ("check", ""),
-            ("list-tasks", ""),
-            ("syntax-check", ""),
+        let narrow = |text: &str| narrowing(&taken_apart(text).unwrap()).len();
+        for text in [
+            "tags=vms",
+            "--tags=vms",
+            "tag=vms",
+            "tags=pre",
+            "skip-tags=networks",
+            "skip-tags=validations,disks",
+            "limit=compute-0",
+            "step",
+            "check",
+            "chec",
+            "syntax",
+            "list-tasks",
+            "syntax-check",
+            "list-hosts",
+            "version",
+            "inventory=other",
+            "extra-vars=kill=no",
         ] {
-            assert_eq!(narrow(name, value).len(), 1, "{name}={value}");
+            assert_eq!(narrow(text), 1, "{text}");
         }
-        for (name, value) in [
-            ("tags", "all"),
-            ("tags", "networks,vms"),
-            ("skip-tags", "validations,facts"),
-            ("forks", "500"),
-        ] {
-            assert!(narrow(name, value).is_empty(), "{name}={value}");
+        for text in
+            ["tags=all", "tags=networks,vms", "skip-tags=validations,facts", "forks=500", "diff;v"]
+        {
+            assert_eq!(narrow(text), 0, "{text}");
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
 use maquette_core::layers::{self, ExtraVar};
+use maquette_core::secret_keys;
 use maquette_core::settings::{Kind, SETTINGS, Setting};
-use maquette_core::syntax::{Node, Plain, Span, Value, parse_bool};
+use maquette_core::syntax::{Plain, Span, Tree, Value, parse_bool};
 use maquette_core::topology::{Request, is_read};
 
 use super::project::Project;
@@ -15,8 +16,8 @@ use crate::host_args::HostArgs;
 /// Where InfraRed has its settings.
 pub const PROVISION: &str = "provision";
 
-fn tree(list: &[ExtraVar]) -> Option<Node> {
-    let mut vars = Node::empty_map(list.first()?.span);
+fn tree(list: &[ExtraVar]) -> Option<Tree> {
+    let mut vars = Tree::empty_map(list.first()?.span);
     // What is wrong with them is said elsewhere.
     layers::put(&mut vars, list, &mut Diagnostics::default());
     Some(vars)
@@ -52,8 +53,8 @@ pub fn settings(reader: &mut Reader<'_>, list: &[ExtraVar], given: &mut Given) {
 }
 
 /// A setting's value as its flag has it.
-fn text(row: &Setting, node: &Node) -> Option<String> {
-    let scalar = |node: &Node| match &node.value {
+fn text(row: &Setting, node: &Tree) -> Option<String> {
+    let scalar = |node: &Tree| match &node.value {
         Value::Scalar(text, _) => Some(text.clone()),
         _ => None,
     };
@@ -70,7 +71,7 @@ fn text(row: &Setting, node: &Node) -> Option<String> {
 }
 
 /// The settings that are in force, as InfraRed's tree has them: below `provision`, by the words of their names. What has no value
-/// is not in it.
+/// is not in it, nor what is secret: that is for no file of somebody else's.
 pub fn in_tree(
     reader: &Reader<'_>,
     said: (&Given, &Project),
@@ -85,7 +86,7 @@ pub fn in_tree(
             *place = value;
         }
     }
-    tree
+    secret_keys::for_strangers(&tree)
 }
 
 /// What a setting is, in the form that it has in InfraRed's tree.
@@ -215,7 +216,7 @@ pub fn idle(
 /// Paths of values that are neither settings nor part of one.
 fn leaves(
     path: String,
-    node: &Node,
+    node: &Tree,
     span: Span,
     known: &[String],
     found: &mut Vec<(String, Span)>,
@@ -239,5 +240,84 @@ fn leaves(
             }
         }
         _ => found.push((path, span)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_core::topology::{self, Allocation};
+
+    use crate::cli::Wanted;
+    use crate::load;
+    use crate::world::Environment;
+
+    /// All that expressions make of a node type and its network with these settings and extra variables.
+    fn seen(settings: &[(&'static str, &str)], extra: &[&str]) -> String {
+        let environment = &Environment::of_process();
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file.display().to_string()
+        };
+        let node = "{name: web, cpu: 1, memory: 64, deploy_os: yes, disks: {disk1: {size: 1G}}, \
+                    interfaces: [{network: lan}], \
+                    import_url: '{{ provision.image.mirror.url }}/a.img', \
+                    groups: ['g{{ provision.vnc.password | default(0) }}', \
+                    \"m{{ override.web.memory | default('none') }}\", \
+                    \"{{ 'CANARY' if 'CANARY' in (provision | string) else 'clean' }}\"]}";
+        let network = "networks: {lan: {name: lan, forward: nat, \
+                       domain: \"{{ provision.topology.password | default('none') }}\"}}";
+        let nodes = format!("{}:1", write("web.yml", node));
+        let network = write("lan.yml", network);
+        let mut wanted = Wanted::default();
+        wanted.flags.0.set("topology-nodes", vec![nodes]);
+        wanted.flags.0.set("topology-network", vec![network]);
+        for (name, text) in settings {
+            wanted.flags.0.set(name, vec![(*text).to_string()]);
+        }
+        let extra = extra.iter().map(|text| (*text).to_string()).collect();
+        wanted.flags.0.set("extra-vars", extra);
+        wanted.place.workspace = Some(directory.path().join("workspace"));
+        let mut loaded = load::wanted(environment, &wanted);
+        let topology =
+            topology::compile(&loaded.request, Allocation::UNPREFIXED, &mut loaded.diags).unwrap();
+        assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
+        format!("{:?} {:?}", topology.roles, topology.networks)
+    }
+
+    #[test]
+    fn no_expression_of_a_file_sees_the_users_passwords() {
+        let settings = [
+            ("image-url", "https://me:CANARY@h/x.qcow2?sig=CANARY"),
+            ("image-mirror-url", "https://me:CANARY@h/"),
+            ("tls-ca", "https://me:CANARY@h/a,https://me:CANARY@h/b"),
+            ("vnc-external", "yes"),
+            ("vnc-password", "CANARY-1"),
+            ("topology-password", "CANARY-2"),
+        ];
+        let seen_of = seen(&settings, &[]);
+        assert!(!seen_of.contains("CANARY"), "{seen_of}");
+        assert!(seen_of.contains("https://***@h/") && seen_of.contains("g0"), "{seen_of}");
+    }
+
+    /// What replaces values of one node type is nothing that the file of another one may read.
+    #[test]
+    fn no_expression_of_a_file_sees_what_overrides_others() {
+        let seen = seen(&[], &["override.web.memory=4096"]);
+        assert!(seen.contains("mnone") && !seen.contains("m4096"), "{seen}");
+    }
+
+    #[test]
+    fn extra_variables_are_seen_as_they_are() {
+        let extra = [
+            "provision.image.mirror.url=https://me:pass@h",
+            "provision.vnc.password=pass2",
+            "provision.topology.password=pass3",
+        ];
+        let seen = seen(&[("vnc-external", "yes")], &extra);
+        for own in ["https://me:pass@h/a.img", "gpass2", "pass3"] {
+            assert!(seen.contains(own), "{own}: {seen}");
+        }
     }
 }

@@ -9,11 +9,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use maquette_core::syntax::{Plain, parse_bool};
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
+use maquette_core::syntax::{Plain, Sources, parse_bool};
 use maquette_engine::private_file::write_private;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::failure::Failure;
 use crate::signals::Told;
 use crate::workspace::Workspace;
 use crate::world::{Environment, World};
@@ -30,9 +32,40 @@ pub struct Output {
     logs: Option<(PathBuf, bool, bool)>,
 }
 
-/// One of InfraRed's variables that are yes or no.
+/// InfraRed's variables that are yes or no.
+const VARIABLES: [&str; 6] = [LOG, PLAIN, NO_STDOUT, NO_STDERR, VARS, NO_EXTRAS];
+
+const LOG: &str = "IR_ANSIBLE_LOG_OUTPUT";
+const PLAIN: &str = "IR_ANSIBLE_LOG_OUTPUT_NO_ANSI";
+const NO_STDOUT: &str = "IR_ANSIBLE_NO_STDOUT";
+const NO_STDERR: &str = "IR_ANSIBLE_NO_STDERR";
+const VARS: &str = "IR_GEN_VARS_JSON";
+const NO_EXTRAS: &str = "IR_NO_EXTRAS";
+
+/// One of them as Python's `strtobool` reads it.
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "t" | "1" => Some(true),
+        "n" | "f" | "0" | "" => Some(false),
+        other => parse_bool(other),
+    }
+}
+
 fn is_yes(environment: &Environment, name: &str) -> bool {
-    environment.text(name).is_some_and(|text| parse_bool(&text) == Some(true) || text == "1")
+    environment.text(name).and_then(|text| truth(&text)) == Some(true)
+}
+
+/// Refuses one of them that says neither.
+pub fn check(environment: &Environment) -> Result<(), Failure> {
+    let mut diags = Diagnostics::default();
+    for name in VARIABLES {
+        let Some(text) = environment.text(name).filter(|text| truth(text).is_none()) else {
+            continue;
+        };
+        let message = format!("{name} has to be yes or no, not `{text}`");
+        diags.push(Diagnostic::error("environment::value", message));
+    }
+    if diags.has_errors() { Err(Failure::Input(diags, Sources::default())) } else { Ok(()) }
 }
 
 /// The time as it is in InfraRed's names of files: UTC, with microseconds.
@@ -45,14 +78,14 @@ impl Output {
     /// What the variables say. The directories that they mean are made, also if nothing comes into them.
     pub fn of(environment: &Environment, workspace: &Workspace) -> io::Result<Self> {
         let yes = |name| is_yes(environment, name);
-        let (log, plain) = (yes("IR_ANSIBLE_LOG_OUTPUT"), yes("IR_ANSIBLE_LOG_OUTPUT_NO_ANSI"));
+        let (log, plain) = (yes(LOG), yes(PLAIN));
         let directory = workspace.file("ansible_outputs");
         if log || plain {
             std::fs::create_dir_all(&directory)?;
         }
         Ok(Self {
-            hides_stdout: yes("IR_ANSIBLE_NO_STDOUT"),
-            hides_stderr: yes("IR_ANSIBLE_NO_STDERR"),
+            hides_stdout: yes(NO_STDOUT),
+            hides_stderr: yes(NO_STDERR),
             logs: (log || plain).then_some((directory, log, plain)),
         })
     }
@@ -263,7 +296,7 @@ fn without_colours(line: &[u8]) -> Vec<u8> {
 
 /// Writes the settings of a run into the workspace where `IR_GEN_VARS_JSON` asks for that, for their owner only.
 pub fn keep_settings(world: &World, workspace: &Workspace, settings: &Plain) -> io::Result<()> {
-    if !is_yes(&world.environment, "IR_GEN_VARS_JSON") {
+    if !is_yes(&world.environment, VARS) {
         return Ok(());
     }
     let directory = workspace.file("ansible_vars");
@@ -277,7 +310,7 @@ pub fn keep_settings(world: &World, workspace: &Workspace, settings: &Plain) -> 
 
 /// What InfraRed's playbooks know of the Python that runs them; none where `IR_NO_EXTRAS` says so, or where there is none.
 pub fn python(environment: &Environment, program: &str) -> Option<serde_json::Value> {
-    if is_yes(environment, "IR_NO_EXTRAS") {
+    if is_yes(environment, NO_EXTRAS) {
         return None;
     }
     const ASK: &str = "import sys; print(sys.executable); print(*sys.version_info[:3])";
@@ -312,6 +345,20 @@ mod tests {
         assert_eq!(without_colours(b"\x1b[0;32mok: [a]\x1b[0m\n"), b"ok: [a]\n");
         for text in [b"plain \x1b".as_slice(), b"\x1b[Kok: [machine]\n", b"\x1b[1", b"\x1bm"] {
             assert_eq!(without_colours(text), text);
+        }
+    }
+
+    /// `y`, `t` and `1` are yes to InfraRed, too, and it fails at what is neither yes nor no.
+    #[test]
+    fn variables_are_read_as_infrared_reads_them() {
+        for text in ["y", "Y", "yes", "t", "T", "True", "on", "1"] {
+            assert_eq!(truth(text), Some(true), "{text}");
+        }
+        for text in ["n", "No", "f", "FALSE", "off", "0", ""] {
+            assert_eq!(truth(text), Some(false), "{text}");
+        }
+        for text in ["yess", "2", "maybe"] {
+            assert_eq!(truth(text), None, "{text}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The stages of InfraRed, which its users select by tag and replace by playbooks.
 
 use maquette_core::object::ObjectKind;
-use maquette_core::plan::{Action, Plan};
+use maquette_core::plan::{Action, Change, Op, Plan};
 
 /// A stage of InfraRed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +75,8 @@ impl Stage {
             Action::SetTimezone { .. } => Self::Timezone,
             Action::FetchImage { .. }
             | Action::DefineDomain { .. }
+            | Action::MakePool { .. }
+            | Action::RemovePool { .. }
             | Action::CreateVolume { .. }
             | Action::CreateSeed { .. }
             | Action::ResizeVolume { .. }
@@ -141,6 +143,27 @@ impl Stages {
         // Addresses are reserved for nodes; without their stage the ones that are there keep theirs.
         let reserves = |a: &Action| matches!(a, Action::UpdateNetwork { .. });
         let nodes = self.has(Stage::Vms);
-        plan.only(|action| self.has(Stage::of(action)) && (nodes || !reserves(action)), kind)
+        let zoned = if nodes { Vec::new() } else { self.zoned(&plan) };
+        let mut part =
+            plan.only(|action| self.has(Stage::of(action)) && (nodes || !reserves(action)), kind);
+        part.changes.extend(zoned);
+        part
+    }
+
+    /// Guests whose time zone is set, which is all that becomes of their nodes without the stage of these.
+    fn zoned(&self, plan: &Plan) -> Vec<Change> {
+        let zones = plan.steps.iter().filter(|_| self.has(Stage::Timezone));
+        let zones = zones.filter_map(|step| match &step.action {
+            Action::SetTimezone { node, zone, .. } => Some((node.name.to_string(), zone)),
+            _ => None,
+        });
+        let change = |(name, zone)| Change {
+            op: Op::Update,
+            kind: ObjectKind::Domain,
+            name,
+            detail: format!("time zone {zone}"),
+            reason: "its time zone changes".into(),
+        };
+        zones.map(change).collect()
     }
 }

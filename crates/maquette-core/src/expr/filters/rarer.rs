@@ -103,7 +103,9 @@ pub(super) fn rank(net: IpNet, outer: IpNet) -> Result<Value, Error> {
     }
     let first = number(outer.network()).checked_shr(bits).unwrap_or(0);
     let own = number(net.network()).checked_shr(bits).unwrap_or(0);
-    Ok(Value::from((own - first + 1).to_string()))
+    let rank = own.checked_sub(first).and_then(|before| before.checked_add(1));
+    let rank = rank.ok_or_else(|| failed(format!("{} has too many networks", outer.trunc())))?;
+    Ok(Value::from(rank.to_string()))
 }
 
 fn next(value: &Value, offset: &Value) -> Result<Value, Error> {

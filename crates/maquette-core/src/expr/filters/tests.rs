@@ -2,6 +2,8 @@ use super::*;
 
 fn result(expression: &str) -> Result<String, Error> {
     let mut env = Environment::new();
+    // What Jinja's own filters make of large numbers is bounded by it.
+    env.set_fuel(Some(crate::expr::FUEL));
     env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     add(&mut env);
     env.render_str(&format!("{{{{ {expression} }}}}"), ())
@@ -29,6 +31,11 @@ fn filters_mean_what_they_mean_in_ansible() {
         ("'sometimes' | bool", "False"),
         ("1 | bool", "True"),
         ("true | ternary('a', 'b')", "a"),
+        ("none | ternary('a', 'b', 'c')", "c"),
+        ("none | ternary('a', 'b', none_val='c')", "c"),
+        ("none | ternary('a', 'b')", "b"),
+        ("false | ternary('a', 'b', 'c')", "b"),
+        ("'a' | mandatory('say what')", "a"),
         ("nothing | default('z')", "z"),
         ("'' | default('z', true)", "z"),
         ("'' | default('z', boolean=true)", "z"),
@@ -47,6 +54,67 @@ fn filters_mean_what_they_mean_in_ansible() {
         "'x' | int(wrong=1)",
     ] {
         assert!(result(expression).is_err(), "{expression}");
+    }
+}
+
+/// Arithmetic is checked in release builds, too: what is too large is a mistake at its place, and not the end of the program.
+#[test]
+fn the_largest_numbers_end_in_a_mistake_and_not_in_a_panic() {
+    for expression in [
+        "'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff' | ipsubnet('::/0')",
+        "range(9223372036854775807, -5, -1) | list",
+        "range(5, 0, -9223372036854775808) | list",
+        "range(-9223372036854775808, 9223372036854775807) | list",
+        "'::1' | ipmath(9223372036854775807) | ipmath('x')",
+    ] {
+        assert!(result(expression).is_err(), "{expression}");
+    }
+    for expression in ["'abc'[::-9223372036854775808]", "'abc'[::-(2 ** 63)]"] {
+        assert_eq!(result(expression).ok().as_deref(), Some("c"), "{expression}");
+    }
+    // Whatever they are.
+    for number in
+        ["9223372036854775807", "-9223372036854775808", "170141183460469231731687303715884105727"]
+    {
+        for expression in [
+            "X + X",
+            "X - 1",
+            "X * X",
+            "X // -1",
+            "X % -1",
+            "-X",
+            "X ** 2",
+            "X | abs",
+            "X | int + 1",
+            "X | round(-3)",
+            "'::/0' | ipaddr(X)",
+            "'::/0' | nthhost(X)",
+            "'::/0' | ipsubnet(64, X)",
+            "'::/0' | ipsubnet(X)",
+            "'ffff::/16' | ipmath(X)",
+            "'ffff::/16' | next_nth_usable(X)",
+            "'ffff::/16' | previous_nth_usable(X)",
+            "'abc'[X:]",
+            "'abc'[:X]",
+            "'abc'[X]",
+            "'abc'[X:X]",
+            "['a', 'b'][X:]",
+            "['a'] | batch(X) | list",
+            "['a'] | slice(X) | list",
+            "'a' * X",
+            "['a'] * X",
+            "range(X) | list",
+            "range(0, X, X) | list",
+            "'a' | indent(X)",
+            "X | hwaddr",
+            "'fe80::/64' | slaac(X)",
+            "X | ipaddr",
+            "[X, X] | sum",
+        ] {
+            let expression = expression.replace('X', &format!("({number})"));
+            let ended = std::panic::catch_unwind(|| result(&expression).ok());
+            assert!(ended.is_ok(), "{expression}");
+        }
     }
 }
 

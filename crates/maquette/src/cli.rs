@@ -9,6 +9,7 @@ use clap::builder::EnumValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::settings::Seconds;
 
 use crate::consent::Kind;
 use crate::failure::Failure;
@@ -121,12 +122,9 @@ impl FromArgMatches for FlagsOfUp {
     }
 }
 
-/// The longest time that can be asked for, in seconds: a year.
-const MOST_SECONDS: u64 = 366 * 24 * 60 * 60;
-
 /// Reads a number of seconds, from 0 to a year; the error says what was expected.
 pub fn seconds(text: &str) -> Result<u64, String> {
-    let number = text.trim().parse().ok().filter(|n| *n <= MOST_SECONDS);
+    let number = text.trim().parse().ok().filter(|n| *n <= Seconds::MOST);
     number.ok_or_else(|| "expected a number of seconds, a year at most".into())
 }
 

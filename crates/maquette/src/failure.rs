@@ -29,6 +29,10 @@ pub enum Failure {
     },
 }
 
+/// What was done before something was found to be wrong: the hypervisor's preparation.
+pub const PREPARED: &str =
+    "the hypervisor was prepared as shown above, and nothing else was changed";
+
 impl Failure {
     /// One thing wrong with the input, which no text can be shown for.
     pub fn input(diagnostic: Diagnostic) -> Self {

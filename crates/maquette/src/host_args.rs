@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use maquette_core::values::{HostAddress, Login};
+use maquette_core::values::{HostAddress, KnownHost, Login};
 use maquette_engine::host::ssh::{self, Target};
 
 /// Which hypervisor, as the user named it.
@@ -41,15 +41,14 @@ pub struct Remote {
     /// What the user's ssh configuration makes of it.
     pub effective: ssh::Effective,
     /// Its host keys, as lines of known_hosts.
-    pub host_keys: Vec<String>,
+    pub host_keys: Vec<KnownHost>,
 }
 
 impl Remote {
     /// Whether host keys of the hypervisor are looked up under a name: a node of that name would be taken for it.
     pub fn is_called(&self, name: &str) -> bool {
         let Self { target, effective, host_keys } = self;
-        let noted = host_keys.iter().filter_map(|line| line.split(' ').next());
-        let all = noted.flat_map(|names| names.split(',')).chain([
+        let all = host_keys.iter().flat_map(KnownHost::names).chain([
             target.address.as_str(),
             effective.hostname.as_str(),
             effective.host_key_alias.as_deref().unwrap_or_default(),

@@ -26,6 +26,8 @@ mod world;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+
 pub use world::{Clock, Environment, Terminal, World};
 
 /// Runs the program as this process.
@@ -49,7 +51,7 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     let mut cli: commands::Cli = match cli::parsed(&words, &world.environment) {
         Ok(cli) => cli,
         Err(error) => {
-            let error = commands::usage_error::corrected(error, &words, &world.environment);
+            let error = commands::usage_error::corrected(error, &words, world);
             return terminal.of_arguments(&error);
         }
     };
@@ -59,7 +61,10 @@ pub fn run<T: Into<OsString>>(words: impl IntoIterator<Item = T>, world: &World)
     if let commands::Command::Ssh(args) = &mut cli.command {
         args.read_end_of_options(&words);
     }
-    let done = reading::check_environment(&world.environment).and_then(|()| cli.command.run(world));
+    terminal.repeat(render::Again::of(&words, commands::Cli::command));
+    let done = reading::check_environment(&world.environment)
+        .and_then(|()| session::connection::check_uri(&world.environment))
+        .and_then(|()| cli.command.run(world));
     match done.and_then(|code| terminal.heard(code)) {
         Ok(code) => code,
         Err(failure) => {

@@ -10,6 +10,7 @@ mod nodes;
 mod project;
 mod provision;
 mod user_data;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
-use maquette_core::syntax::{Node, Plain, SourceId, Sources, Span, parse};
+use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
 use crate::cli::{Given, Place, Wanted};
@@ -50,6 +51,10 @@ pub struct Loaded {
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
+    /// The project file, by its absolute path.
+    pub project: Option<PathBuf>,
+    /// Its name, if there is nothing in it.
+    empty_project: Option<String>,
     /// Where the environment's image was asked for.
     pub image_place: Option<Span>,
     /// Where the project file names the time zone, if that is what counts.
@@ -79,6 +84,7 @@ impl Loaded {
             pool: self.pool(),
             host: self.host.clone(),
             workspace: self.workspace.clone(),
+            project: self.project.clone(),
         }
     }
 }
@@ -91,7 +97,13 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Loaded {
     if !project && !["topology-nodes", "topology-network", "layout"].into_iter().any(given) {
         diags.push(nothing_asked());
     }
-    read(args, Reader { diags, ..Reader::new(environment) }, None)
+    let mut loaded = read(args, Reader { diags, ..Reader::new(environment) }, None);
+    if let Some(file) = loaded.empty_project.take().filter(|_| !loaded.diags.has_errors())
+        && !["topology-nodes", "topology-network", "layout"].into_iter().any(given)
+    {
+        loaded.diags.push(project::empty(&file));
+    }
+    loaded
 }
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
@@ -175,6 +187,8 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded 
     };
     provision::subnets(&list, &mut given);
     let (host, workspace) = reader.place(&args.place, &given, &project, &mut settings);
+    let name = || args.place.project.as_ref().map_or(PROJECT.into(), |p| p.display().to_string());
+    let empty_project = project.is_empty().then(name);
     // Without nodes, InfraRed's users prepare the hypervisor and its networks, and nodes are left alone.
     let named = ["topology-nodes", "layout"];
     let named = named.into_iter().any(|n| given.has(n) || project.node(n).is_some());
@@ -189,6 +203,9 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded 
         let tree = provision::in_tree(&reader, (&given, &project), (&request, &host));
         provision::show(&mut reader, &tree, &mut request);
     }
+    if extra.is_none() {
+        whole::without_effect(&request, &mut reader.diags);
+    }
     provision::idle(&mut reader, &list, extra.map(|extra| extra.known.as_slice()), &request);
     Loaded {
         sources: reader.sources,
@@ -199,6 +216,8 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded 
         timezone_place,
         host,
         workspace,
+        project: project.file.clone(),
+        empty_project,
         diags: reader.diags,
         origins: origins(&given, &project),
     }
@@ -292,10 +311,14 @@ impl<'a> Reader<'a> {
         match reading::text(&path) {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
-                match parse(&self.sources, id, &mut self.diags) {
+                let mut project = match parse(&self.sources, id, &mut self.diags) {
                     Some(node) => project::decode(&node, settings, &mut self.diags),
                     None => Project::unread(),
-                }
+                };
+                // By whichever way somebody comes to it, it is the same file.
+                let file = path.canonicalize().unwrap_or_else(|_| self.environment.absolute(&path));
+                project.file = Some(file);
+                project
             }
             Err(error) => {
                 self.diags.push(Diagnostic::error(
@@ -315,9 +338,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Adds a flag as a source and reads its text as one scalar.
-    fn flag(&mut self, name: &str, text: &str) -> Node {
+    fn flag(&mut self, name: &str, text: &str) -> Tree {
         let id = self.sources.add(name, text);
-        Node::scalar(text, self.sources.whole(id))
+        Tree::scalar(text, self.sources.whole(id))
     }
 
     /// What flags say, over what the project file has said.
@@ -402,7 +425,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The environment that a prefix names.
-    fn environment_name(&mut self, prefix: &Node) -> Option<EnvName> {
+    fn environment_name(&mut self, prefix: &Tree) -> Option<EnvName> {
         let text = maquette_core::decode::text(prefix, "prefix", &mut self.diags)?;
         let named = EnvName::from_prefix(&text.value);
         named
@@ -480,7 +503,7 @@ impl<'a> Reader<'a> {
         };
         unread |= file.is_none();
         let (network_name, network) =
-            file.unwrap_or_else(|| (String::new(), Node::empty_map(extra.span)));
+            file.unwrap_or_else(|| (String::new(), Tree::empty_map(extra.span)));
         let network_unread = unread;
         let mut request =
             Request { nodes, network, network_name, network_unread, networks, extra, settings };
@@ -489,7 +512,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The network of nodes that are described where no network is.
-    fn only_network(&mut self, nodes: &[NodeRequest]) -> Option<Node> {
+    fn only_network(&mut self, nodes: &[NodeRequest]) -> Option<Tree> {
         let span = nodes.iter().find(|n| n.described).map(|n| n.span)?;
         if nodes.iter().any(|n| !n.described) {
             self.diags.push(networks_left_out(span));
@@ -500,16 +523,16 @@ impl<'a> Reader<'a> {
     /// The network file with its name: the layout's, the one that is named, or the default.
     fn network_file(
         &mut self,
-        network: Option<&Node>,
-        networks: Option<&Node>,
+        network: Option<&Tree>,
+        networks: Option<&Tree>,
         layout: Option<(Layout, Span)>,
-    ) -> Option<(String, Node)> {
+    ) -> Option<(String, Tree)> {
         match (network, networks, layout) {
             (network, _, Some((layout, span))) => {
                 self.diags.extend(layout::one_of(network, span));
                 Some(("layout".into(), layout.network))
             }
-            (None, Some(networks), None) => Some((PROJECT.into(), Node::empty_map(networks.span))),
+            (None, Some(networks), None) => Some((PROJECT.into(), Tree::empty_map(networks.span))),
             (Some(network), _, None) => lookup::network(self, network),
             (None, None, None) => {
                 let default = settings::find("topology-network").and_then(|row| row.default);
@@ -530,9 +553,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The project's overrides and then each `-e` from left to right; and these alone.
-    fn extra(&mut self, list: &[ExtraVar], project: &Project) -> (Node, Plain) {
+    fn extra(&mut self, list: &[ExtraVar], project: &Project) -> (Tree, Plain) {
         let id = self.sources.add("-e", "");
-        let mut vars = Node::empty_map(self.sources.whole(id));
+        let mut vars = Tree::empty_map(self.sources.whole(id));
         let mut all = vars.clone();
         let overrides = project.node("extra-vars").map(|overrides| ExtraVar {
             path: vec!["override".into()],

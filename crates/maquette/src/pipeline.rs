@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::tz::TimeZoneDatabase;
-use maquette_core::abilities;
+use maquette_core::abilities::{self, Installed};
 use maquette_core::blueprint::{self, Blueprint, Image, ImageOrigin};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -377,6 +377,7 @@ fn in_the_way(
     hypervisor: &Hypervisor,
     diags: &mut Diagnostics,
 ) -> Result<(), Failure> {
+    starts::seeds_on_disks(what.1, what.2, diags);
     scope.conflicts(what.0, what.1, what.2, diags);
     plan::replaced_in_use(what.1, what.2, diags);
     let asked = abilities::asked(what.1, what.2);
@@ -385,7 +386,11 @@ fn in_the_way(
     };
     let failed = |e: LibvirtError| Failure::Failed(e.failed("cannot ask libvirt what it can do"));
     let known = server.abilities(&asked).map_err(failed)?;
-    abilities::check(what, &known, diags);
+    // What is missing, and required, has been or will be installed before.
+    let facts = &hypervisor.facts;
+    let installed =
+        Installed { uefi: !facts.missing_uefi.is_empty(), tpm: !facts.missing_tpm.is_empty() };
+    abilities::check(what, (&known, installed), diags);
     Ok(())
 }
 
@@ -521,8 +526,7 @@ fn narrow(
 
 /// The environment's key, new or kept: the one that its nodes were made with.
 fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Failure> {
-    let key = EnvironmentKey::read(&workspace.path)
-        .and_then(|key| key.map_or_else(EnvironmentKey::generate, Ok))
+    let key = EnvironmentKey::of_workspace(&workspace.path)
         .map_err(|e| Failure::because("cannot use the environment's key", e))?;
     if !observed.guests().any(|(_, guest)| key.lacks_secret_of(guest)) {
         return Ok(key);

@@ -1,5 +1,6 @@
 //! Values to text.
 
+mod again;
 mod checklist;
 mod diagnostic;
 mod findings;
@@ -12,6 +13,7 @@ mod plan;
 mod png;
 mod table;
 
+pub use again::Again;
 pub use checklist::checklist;
 
 pub use diagnostic::{diagnostics, diagnostics_after, diagnostics_json, step_error};

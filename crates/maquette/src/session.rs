@@ -3,6 +3,7 @@
 
 pub mod authorities;
 pub mod connection;
+pub mod elsewhere;
 pub mod entry;
 mod found;
 mod guests;
@@ -12,7 +13,7 @@ pub mod nodes;
 mod opening;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
+use maquette_core::values::Directory;
 use maquette_engine::StepError;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Daemons, Facts};
@@ -93,7 +95,7 @@ impl<'a> Session<'a> {
     /// Looks at the hypervisor, and plans nothing. Its own side and libvirt are asked at the same time, since
     /// either takes several round trips.
     pub fn find(&mut self) -> Result<Arc<Hypervisor>, Failure> {
-        let found = self.look(&self.located.environment, Next::Other)?;
+        let found = self.look(&self.located.environment, Next::Other, &BTreeSet::new())?;
         Ok(self.keep(found))
     }
 
@@ -102,7 +104,13 @@ impl<'a> Session<'a> {
         self.found.insert(Arc::new(found)).clone()
     }
 
-    fn look(&self, environment: &EnvName, next: Next) -> Result<Hypervisor, Failure> {
+    /// Looks until what is found settles; also at the directories that disks are to be in.
+    fn look(
+        &self,
+        environment: &EnvName,
+        next: Next,
+        wanted: &BTreeSet<Directory>,
+    ) -> Result<Hypervisor, Failure> {
         let left = |found: &Hypervisor| match &found.seen {
             Some(seen) => {
                 found::left_overs(seen, &found.facts).iter().map(ToString::to_string).collect()
@@ -110,14 +118,18 @@ impl<'a> Session<'a> {
             None => Vec::new(),
         };
         let wait = || std::thread::sleep(SETTLES);
-        let found = found::settled(|| self.look_once(environment), left, wait)?;
+        let found = found::settled(|| self.look_once(environment, wanted), left, wait)?;
         if let Some(seen) = &found.seen {
             found::tell(self.world, seen, &found.facts, next);
         }
         Ok(found)
     }
 
-    fn look_once(&self, environment: &EnvName) -> Result<Hypervisor, Failure> {
+    fn look_once(
+        &self,
+        environment: &EnvName,
+        wanted: &BTreeSet<Directory>,
+    ) -> Result<Hypervisor, Failure> {
         let connection = &self.connection;
         let pool = &self.located.pool.name;
         let (facts, libvirt) = std::thread::scope(|scope| {
@@ -138,8 +150,10 @@ impl<'a> Session<'a> {
             Some(Err(why)) if why.is_silent() => return Err(unreached(&connection.label, &why)),
             Some(Err(_)) | None => (None, None),
         };
+        let host = connection.host.as_ref();
+        let places = found::places(libvirt.as_ref(), host, wanted, seen.as_ref())?;
         let (environment, preparation) = (environment.clone(), Plan::default());
-        Ok(Hypervisor { environment, facts, preparation, libvirt, seen })
+        Ok(Hypervisor { environment, facts, preparation, libvirt, seen, places })
     }
 
     /// Looks at a hypervisor that must have libvirt running.
@@ -150,7 +164,7 @@ impl<'a> Session<'a> {
 
     /// The same for another environment there.
     pub fn running_for(&mut self, environment: &EnvName) -> Result<Arc<Hypervisor>, Failure> {
-        let found = self.look(environment, Next::Other)?;
+        let found = self.look(environment, Next::Other, &BTreeSet::new())?;
         if found.libvirt.is_some() {
             return Ok(self.keep(found));
         }
@@ -192,7 +206,8 @@ impl<'a> Session<'a> {
 
     /// The same, beside others who go by what the session has found.
     pub fn look_for(&self, requirements: &Requirements) -> Result<Hypervisor, Failure> {
-        let hypervisor = self.look(&self.located.environment, Next::Plan)?;
+        let wanted = &requirements.directories;
+        let hypervisor = self.look(&self.located.environment, Next::Plan, wanted)?;
         let (facts, pool) = (&hypervisor.facts, &self.located.pool);
         if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
             hypervisor.seen.as_ref().map(|seen| &seen.pool)
@@ -228,6 +243,14 @@ impl<'a> Session<'a> {
         };
         let preparation = plan::prepare(&prepare::host_facts(facts, libvirt), &needs);
         Ok(Hypervisor { preparation, ..hypervisor })
+    }
+
+    /// Says what a libvirt that was killed has left, for whoever makes no plan that is refused for it.
+    pub fn tell_left_overs(&self) {
+        let Some(found) = &self.found else { return };
+        if let Some(seen) = &found.seen {
+            found::tell(self.world, seen, &found.facts, Next::Other);
+        }
     }
 
     /// Whether the environment is to be removed when its time is up: it was said now, or is noted from before.
@@ -294,7 +317,11 @@ impl<'a> Session<'a> {
         let (environment, pool) = (&located.environment, &located.pool.name);
         let seen =
             found::seen(server.as_ref(), connection, environment, pool).map_err(unobserved)?;
-        Ok(found::on_host(seen, facts, environment))
+        let wanted = found.places.directories.keys().cloned().collect();
+        let host = connection.host.as_ref();
+        let places = found::places(Some(server), host, &wanted, Some(&seen))?;
+        let observed = found::on_host(seen, facts, environment);
+        Ok(observed.with_pools(places.pools, places.directories))
     }
 
     fn facts(&self) -> Result<Facts, Failure> {

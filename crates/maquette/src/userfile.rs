@@ -5,10 +5,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use maquette_core::diagnostic::Diagnostic;
 
 use crate::failure::Failure;
-
 use crate::world::Terminal;
 
 /// What is in a file, as far as others are concerned.
@@ -50,6 +51,26 @@ pub fn write(
     file.write_all(bytes).and_then(|()| file.flush()).map_err(failed)
 }
 
+/// Where a file that the user named is, whose place another one takes once that is whole; a link leads there. Devices and pipes
+/// cannot be replaced: they would be gone for everybody.
+pub fn replaceable(path: &Path) -> Result<PathBuf, Failure> {
+    let refuse = |why: &str| {
+        let message = format!("{} {why}, which a new file would take the place of", path.display());
+        let error = Diagnostic::error("file::not-replaceable", message);
+        Err(Failure::input(error.help("name a file, or one that does not exist yet")))
+    };
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_file() && !path.is_symlink() => Ok(path.into()),
+        Ok(there) if there.is_file() => path
+            .canonicalize()
+            .map_err(|e| Failure::because(format!("cannot follow {}", path.display()), e)),
+        Ok(there) if there.is_dir() => refuse("is a directory"),
+        Ok(_) => refuse("is a device, a pipe or a socket"),
+        Err(_) if path.is_symlink() => refuse("is a link that leads nowhere"),
+        Err(_) => Ok(path.into()),
+    }
+}
+
 /// Opens a file that the user named, for what is written bit by bit.
 pub fn open(path: &Path, content: Content) -> io::Result<File> {
     let mode = if content == Content::Plain { 0o666 } else { 0o600 };
@@ -68,6 +89,33 @@ fn readable(file: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `image build -o /dev/null` as root made a file of the device.
+    #[test]
+    fn what_another_file_takes_the_place_of_is_a_file() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        for (link, to) in [("link", "file"), ("astray", "nowhere"), ("null", "/dev/null")] {
+            std::os::unix::fs::symlink(at(to), at(link)).unwrap();
+        }
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let real = |name: &str| home.path().canonicalize().unwrap().join(name);
+        assert_eq!(replaceable(&at("file")).unwrap(), at("file"));
+        assert_eq!(replaceable(&at("link")).unwrap(), real("file"));
+        assert_eq!(replaceable(&at("new")).unwrap(), at("new"));
+        for name in ["pipe", "null", "astray", "."] {
+            let refused = replaceable(&at(name)).unwrap_err();
+            assert_eq!(refused.code(), 2, "{name}");
+        }
+    }
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 

@@ -41,6 +41,11 @@ pub struct Saved {
     pub owner: Option<Owner>,
     /// The environments whose nodes its key opens.
     pub opens: Vec<Owner>,
+    /// The project file that has built the environment, by its absolute path.
+    pub project: Option<PathBuf>,
+    /// Whether it came in an archive and no `up` has been here since: a hypervisor without an address is the machine that
+    /// the archive was made on then, which this one need not be.
+    pub imported: bool,
 }
 
 /// An environment, as a workspace tells it from others.
@@ -122,12 +127,19 @@ impl Saved {
             pool_path: text(&value["disk_pool"]),
             owner,
             opens,
+            project: text(&value["project"]).map(PathBuf::from),
+            imported: value["imported"].as_bool().unwrap_or(false),
         })
+    }
+
+    /// Whether an environment is the one that is remembered.
+    pub fn is_of(&self, environment: &EnvName, host: &HostArgs) -> bool {
+        self.prefix.as_deref() == environment.prefix() && self.host.address == host.address
     }
 
     /// As it is saved.
     pub fn text(&self) -> String {
-        let value = json!({
+        let mut value = json!({
             "schema": 1,
             "prefix": self.prefix,
             "hypervisor": {
@@ -139,7 +151,11 @@ impl Saved {
             "disk_pool": self.pool_path,
             "owner": self.owner.as_ref().map(Owner::json),
             "opens": self.opens.iter().map(Owner::json).collect::<Vec<_>>(),
+            "project": self.project.as_ref().map(|file| file.display().to_string()),
         });
+        if self.imported {
+            value["imported"] = true.into();
+        }
         format!("{value:#}\n")
     }
 }

@@ -263,7 +263,7 @@ fn built_in_files_are_listed_and_shown() {
     let show = maquette(here.path(), &["topology", "show", "undercloud"]);
     assert!(String::from_utf8_lossy(&show.stdout).starts_with("name: undercloud"));
     let wrong = maquette(here.path(), &["topology", "show", "undercluod"]);
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `undercloud`?"));
 }
 
@@ -289,7 +289,10 @@ fn an_unknown_workspace_says_what_makes_one() {
     let here = tempfile::tempdir().unwrap();
     let output = maquette(here.path(), &["ssh", "--prefix", "nobodyhasthis", "controller-0"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`maquette up` writes it"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("`maquette up --prefix nobodyhasthis` writes it")
+    );
 }
 
 /// Ctrl-C lets the running steps of a plan end; for a daemon that lets nobody in one would wait two minutes.
@@ -375,5 +378,68 @@ fn every_verb_has_its_help_under_snapshot_a_transcript_json_and_a_page_that_tell
             guide.contains(&format!("maquette {verb}")),
             "{verb}: no page but the reference tells of it"
         );
+    }
+}
+
+/// `image build -o /dev/null` as root made a file of the device.
+#[test]
+fn an_image_is_built_in_the_place_of_a_file_and_of_nothing_else() {
+    let here = tempfile::tempdir().unwrap();
+    let at = |name: &str| here.path().join(name);
+    let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("nowhere", at("astray")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+    for name in ["pipe", "astray", "null", "/dev/null", "."] {
+        for force in [&[][..], &["--force"]] {
+            let args = [&["image", "build", "debian-12", "-o", name][..], force].concat();
+            let said = refused(here.path(), &args);
+            assert!(
+                said.contains("take the place of") && said.contains("nothing was touched"),
+                "{said}"
+            );
+        }
+    }
+    let mut left: Vec<_> =
+        std::fs::read_dir(here.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["astray", "null", "pipe"]);
+}
+
+/// libvirt was another machine's, and locks and files this one's.
+#[test]
+fn the_variable_that_names_libvirt_names_this_machines() {
+    let here = tempfile::tempdir().unwrap();
+    for uri in [
+        "qemu+ssh://hv.invalid/system",
+        "qemu+tls://me:pAsS@hv.invalid/system",
+        "qemu:/system",
+        "xen:///",
+        "x",
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
+        command
+            .args(["down", "--yes"])
+            .current_dir(here.path())
+            .env_clear()
+            .env("HOME", here.path());
+        let output = command.env("MAQUETTE_LIBVIRT_URI", uri).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--host-address") && !said.contains("pAsS"), "{said}");
+    }
+}
+
+/// A time that no clock can count ended a step in a panic, after a node was asked to shut down.
+#[test]
+fn a_time_that_no_clock_can_count_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    for (flag, value) in [
+        ("--shutdown-timeout", "18446744073709551615"),
+        ("--shutdown-timeout", "31622401"),
+        ("--host-memory-reserve", "18446744073709551615"),
+    ] {
+        let said = refused(here.path(), &["plan", "--topology-nodes", "controller:1", flag, value]);
+        assert!(said.contains("expected a number from 0 to"), "{said}");
     }
 }

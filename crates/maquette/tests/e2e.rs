@@ -286,6 +286,40 @@ fn nodes_are_switched_watched_and_listened_to() {
 }
 
 #[test]
+fn a_disk_that_names_a_directory_is_in_a_pool_which_goes_with_it() {
+    let lab = Lab::new("ort");
+    let directory = "/srv/maquette-ort/disks";
+    let path = format!("override.tiny.disks.disk2.path={directory}");
+    let more = ["-e", "override.tiny.disks.disk2.size=1G", "-e", path.as_str()];
+    lab.up_says("tiny.yml:1", &[], 0);
+    let said = lab.up_says("tiny.yml:1", &more, 0);
+    assert!(said.contains("(while it runs)") && said.contains(directory), "{said}");
+    assert!(Path::new(directory).join("ort-tiny-0-disk2.qcow2").exists());
+    let pools = || virsh(&["pool-list", "--name", "--autostart"]);
+    let own = |pools: &str| pools.lines().any(|name| name.trim().starts_with("ort-pool-"));
+    assert!(own(&pools()), "{}", pools());
+    let written =
+        lab.as_root("tiny-0", "echo kept | dd of=/dev/vdb 2>/dev/null; sync; head -c 4 /dev/vdb");
+    assert_eq!(written, "kept");
+    // Somebody stops it, and the node runs on; it is larger once the pool runs again.
+    let pool = pools().lines().find(|n| own(n)).unwrap().trim().to_string();
+    virsh(&["pool-destroy", &pool]);
+    let larger = ["-e", "override.tiny.disks.disk2.size=2G", "-e", path.as_str()];
+    let said = lab.up_says("tiny.yml:1", &larger, 0);
+    assert!(said.contains(&pool) && !said.contains("is lost"), "{said}");
+    assert_eq!(lab.as_root("tiny-0", "head -c 4 /dev/vdb"), "kept");
+    assert!(lab.up_says("tiny.yml:1", &larger, 0).contains("nothing to do"));
+    // With the disk goes the pool; its directory stays.
+    lab.up_says("tiny.yml:1", &["--yes"], 0);
+    assert!(!own(&virsh(&["pool-list", "--name", "--all"])) && Path::new(directory).exists());
+    lab.up_says("tiny.yml:1", &more, 0);
+    lab.says(&["down"], 0);
+    assert!(!own(&virsh(&["pool-list", "--name", "--all"])));
+    lab.nothing_left();
+    std::fs::remove_dir_all("/srv/maquette-ort").unwrap();
+}
+
+#[test]
 fn what_libvirt_can_change_while_it_runs_is_changed_so() {
     let lab = Lab::new("heiss");
     lab.up_says("tiny.yml:1", &[], 0);

@@ -244,7 +244,7 @@ fn a_guest_that_never_boots() {
     let said = lab.says(&args, 1);
     assert!(said.contains("`tote-tiny-0` was not ready after 8 s"), "{said}");
     assert!(said.contains("it came as far as: booting"), "{said}");
-    assert!(said.contains("maquette console tote-tiny-0"), "{said}");
+    assert!(said.contains("maquette console --prefix tote tote-tiny-0"), "{said}");
     assert_eq!(lab.status()["nodes"][0]["state"], "booting");
     lab.says(&["down"], 0);
     lab.nothing_left();

@@ -254,7 +254,7 @@ fn taken_over_inside() {
         return;
     };
     let (address, user) = ("plain".parse().unwrap(), "root".parse().unwrap());
-    let target = Target { address, user, key: Some(key.into()) };
+    let target = Target { address, user, key: Some(key.parse().unwrap()) };
     let name = format!("shells-{}", std::process::id());
     let take = |ssh: &Ssh, take_over| {
         let lost = std::sync::Arc::default();

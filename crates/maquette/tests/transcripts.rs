@@ -104,7 +104,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     (
         "bin/ansible",
         "case $* in *localhost) echo 'localhost | SUCCESS => {\"ansible_facts\": {}}' ;;\n\
-         *) echo \"$6 | FAILED! => no python\"; exit 2 ;;\nesac",
+         *) echo \"$5 | FAILED! => no python\"; exit 2 ;;\nesac",
     ),
     ("hv/bin/tcpdump", "echo 'tcpdump: listening' >&2; printf 'pcap of %s' \"$2\""),
     (

@@ -514,9 +514,13 @@ fn the_dynamic_inventory_has_every_node() {
     let text = std::fs::read_to_string(bare).unwrap();
     let without: Vec<&str> = text.lines().filter(|l| !l.starts_with("groups:")).collect();
     std::fs::write(&file, without.join("\n")).unwrap();
-    ground.up(&format!("{}:1", file.display()), &[]);
+    ground.up(&format!("{}:3", file.display()), &[]);
     let output = ground.run(&["inventory", "--list", "--everything"]);
     let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hosts: Vec<&String> = value["_meta"]["hostvars"].as_object().unwrap().keys().collect();
+    let nodes = (0..3).map(|index| format!("{}-bare-{index}", ground.prefix)).collect::<Vec<_>>();
+    let named: Vec<&String> = hosts.into_iter().filter(|h| h.starts_with(&ground.prefix)).collect();
+    assert_eq!(named, nodes.iter().collect::<Vec<_>>());
     let everybody: Vec<&str> = value
         .as_object()
         .unwrap()

@@ -168,7 +168,7 @@ fn typed(arg: Arg, row: &Setting) -> Arg {
         Kind::Arguments => arg.allow_hyphen_values(true),
         Kind::Changes => arg.short('e'),
         Kind::Secret
-        | Kind::Text
+        | Kind::Text(_)
         | Kind::Address
         | Kind::Nodes
         | Kind::Network

@@ -107,6 +107,11 @@ fn names(world: &World, typed: &Typed<'_>, before: &[String]) -> BTreeSet<String
     }
 }
 
+/// Names of the nodes of the environment that a command line's words name, without its prefix.
+pub fn of_nodes(world: &World, words: &[String]) -> Vec<String> {
+    nodes(world, "", words, false).into_iter().collect()
+}
+
 /// Names of nodes; with `sets` those of node types and groups as well. Before they are built, those that are asked for.
 fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();

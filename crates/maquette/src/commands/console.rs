@@ -61,7 +61,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         world.terminal.keys(),
         &mut world.terminal.raw(),
         &mut || {
-            world.terminal.talk(&format!("connected to the console of {name}; Ctrl-] leaves it"));
+            world.terminal.talk(&format!(
+                "connected to the console of {name}; Enter shows its prompt, Ctrl-] leaves it"
+            ));
             raw = Raw::new();
         },
     );

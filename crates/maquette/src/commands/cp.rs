@@ -158,9 +158,17 @@ fn nowhere() -> Failure {
 
 /// Adds to the error of an unknown node how a local file with a colon in its name is written.
 fn or_a_file(failure: Failure, word: &str) -> Failure {
+    let hint = format!("a local file of that name is written `./{word}`");
     match failure {
-        Failure::Failed(error) => {
-            Failure::Failed(error.hint(format!("a local file of that name is written `./{word}`")))
+        Failure::Failed(error) => Failure::Failed(error.hint(hint)),
+        Failure::Input(diags, sources) => {
+            let with_hint = |error: &Diagnostic| match error.code {
+                "node::unknown" => error.clone().help(hint.clone()),
+                _ => error.clone(),
+            };
+            let mut hinted = Diagnostics::default();
+            diags.iter().map(with_hint).for_each(|error| hinted.push(error));
+            Failure::Input(hinted, sources)
         }
         other => other,
     }

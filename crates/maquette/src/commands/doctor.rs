@@ -28,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     pub place: Place,
     /// Which nodes.
-    #[arg(value_name = "NODE", help = NODES)]
+    #[arg(value_name = "NODE", help = nodes::ALL)]
     pub nodes: Vec<String>,
     /// Print as JSON
     #[arg(long)]
@@ -37,9 +37,6 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub screenshots: Option<PathBuf>,
 }
-
-/// Which nodes, for the help.
-const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all]";
 
 /// To how many nodes it is logged in at once.
 const AT_ONCE: usize = 16;

@@ -10,6 +10,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Op, Plan};
+use maquette_engine::host::{self, Command};
 use maquette_engine::prepare::record::Record;
 use maquette_engine::probe::Facts;
 use maquette_engine::{StepError, deployment_facts};
@@ -19,7 +20,7 @@ use crate::cli::{FlagsOfUp, Locking, Place};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::{Hypervisor, Session};
-use crate::session::{entry, nodes};
+use crate::session::{elsewhere, entry, nodes};
 use crate::workspace::Owner;
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs::{self, Secrets};
@@ -209,7 +210,16 @@ impl<'s, 'w> Removal<'s, 'w> {
                 let text = "no key here opens these nodes: another workspace built them";
                 self.world.terminal.talk(text);
             }
+            if !plan.is_empty() {
+                self.elsewhere();
+            }
         }
+    }
+
+    /// Says which project file has built it, if that is not the one here.
+    fn elsewhere(&self) {
+        let line = elsewhere::line(&self.world.environment, &self.session.located);
+        line.iter().for_each(|line| self.world.terminal.talk(&format!("warning: {line}")));
     }
 
     /// Whether what goes has been agreed to.
@@ -225,6 +235,7 @@ impl<'s, 'w> Removal<'s, 'w> {
         if !self.json {
             let title = self.session.title();
             self.world.terminal.plan(plan, &title);
+            self.elsewhere();
         }
         let mut hint = match self.asking {
             Asking::Despite(flag) => format!(
@@ -297,7 +308,28 @@ pub fn remove(
 ) -> Result<Vec<String>, Failure> {
     let mut session = Session::open(world, located.clone())?;
     let removed = remove_all(world, &mut session, json, locking, asking);
-    session.removed(removed)
+    let is_without_libvirt = removed.is_err();
+    let left = session.removed(removed)?;
+    match is_without_libvirt {
+        true => Ok(defined_still(&session, |name| located.environment.may_call(name))),
+        false => Ok(left),
+    }
+}
+
+/// Domains of which a libvirt that was removed has left the definitions, in words: they are there again once it is, and a key
+/// that is gone by then opens nothing.
+pub fn defined_still(session: &Session<'_>, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+    const DIRECTORY: &str = "/etc/libvirt/qemu";
+    // Others' are none of this.
+    let find = Command::new("find").args([DIRECTORY, "-maxdepth", "1", "-name", "*.xml"]);
+    let find = find.args(["-exec", "grep", "-lF", maquette_libvirt::NAMESPACE, "{}", "+"]);
+    // Without the directory there are none.
+    let files = host::check(session.behind_lock().host(), &find).unwrap_or_default();
+    let names = files.lines().filter_map(|file| file.rsplit('/').next()?.strip_suffix(".xml"));
+    let mut names: Vec<&str> = names.filter(|name| is_meant(name)).collect();
+    names.sort_unstable();
+    let words = |name| format!("domain `{name}`, whose definition libvirt has left in {DIRECTORY}");
+    names.into_iter().map(words).collect()
 }
 
 fn remove_all(
@@ -312,7 +344,7 @@ fn remove_all(
     let mut plan_of = |observed: &Observed| Ok(plan::destroy(observed, environment));
     removal.begin(&mut plan_of)?;
     for again in 1..=LOOKS {
-        let (hypervisor, plan) = removal.look(&mut plan_of)?;
+        let (hypervisor, plan) = removal.look(&mut plan_of).map_err(|e| honest(e, again > 1))?;
         // What was still going when it was looked at before may be gone by itself.
         if again == 1 || !plan.is_empty() {
             match hypervisor.observed().exists() || !plan.is_empty() || json {
@@ -377,6 +409,14 @@ pub fn forget_notes(
         world.terminal.talk(&format!("warning: {what}: {error}"));
     }
     Ok(())
+}
+
+/// A failure that does not say that nothing was touched where something has gone before it.
+fn honest(failure: Failure, removed: bool) -> Failure {
+    match removed {
+        true => failure.after("what was shown first was removed, and nothing else was changed"),
+        false => failure,
+    }
 }
 
 /// How to take a lock again that was given back for a question: whoever has it by now is waited for as asked, and not
@@ -444,7 +484,7 @@ fn remove_some(
         Ok(plan::remove_nodes(observed, environment, names))
     };
     for again in 0..=LOOKS {
-        let (hypervisor, plan) = removal.look(&mut plan_of)?;
+        let (hypervisor, plan) = removal.look(&mut plan_of).map_err(|e| honest(e, again > 0))?;
         if again == 0 || !plan.is_empty() {
             removal.show(&plan);
         }

@@ -1,6 +1,6 @@
 //! `maquette exec`: a command on many nodes at once, over SSH.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use maquette_engine::StepError;
 use serde_json::json;
 
-use super::ssh_routes::{Route, Routes};
+use super::ssh_routes::{self, Route, Routes};
 use crate::cli::Place;
 use crate::failure::Failure;
 use crate::signals;
@@ -112,9 +112,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if targets.is_empty() {
         return Err(Failure::Failed(StepError::new("there is no node that can be logged in to")));
     }
-    let stopped = routes.stopped(world, &targets);
+    let away = routes.away(world, &targets)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
-    let mut outcomes = on_all(world, args, &targets, &stopped);
+    let mut outcomes = on_all(world, args, &targets, &away);
     let silent = explain(world, &routes, &targets, &mut outcomes);
     let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
     if args.json {
@@ -130,8 +130,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let mut error = StepError::new(format!("the command failed on {} of {nodes}", failed.len()));
     error.causes = failed.iter().map(|(name, o)| format!("{name}: {}", o.wrong())).collect();
-    let off = failed.iter().map(|(name, _)| name.as_str()).filter(|name| stopped.contains(*name));
-    let off: Vec<&str> = off.collect();
+    let off = failed.iter().map(|(name, _)| name.as_str());
+    let off: Vec<&str> = off.filter(|name| away.get(*name) == Some(&ssh_routes::OFF)).collect();
     if !off.is_empty() {
         error = error.hint(match routes.changed_by(world) {
             Some(who) => format!(
@@ -165,20 +165,20 @@ fn explain(
 }
 
 /// Runs the command on all `targets`, on at most `--parallel` at once, and returns the outcomes by node. On nodes that
-/// are `stopped` it is not tried.
+/// are `away` it is not tried.
 fn on_all(
     world: &World,
     args: &Args,
     targets: &[Route],
-    stopped: &BTreeSet<String>,
+    away: &BTreeMap<String, &'static str>,
 ) -> BTreeMap<String, Outcome> {
     let (next, outcomes) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let room = Room(AtomicUsize::new(MOST_OF_ALL));
     let work = || {
         while let Some(route) = targets.get(next.fetch_add(1, Ordering::SeqCst)) {
-            let mut outcome = match stopped.contains(&route.name) {
-                true => Outcome::not("it is not running"),
-                false => on_one(world, args, route, &room)
+            let mut outcome = match away.get(&route.name) {
+                Some(why) => Outcome::not(*why),
+                None => on_one(world, args, route, &room)
                     .unwrap_or_else(|e| Outcome::not(format!("cannot run ssh: {e}"))),
             };
             // What one node said is printed in one piece.

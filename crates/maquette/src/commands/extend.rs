@@ -88,6 +88,7 @@ fn settle(
     loop {
         session.lock("extend", locking)?;
         let hypervisor = session.prepared_for(&requirements)?;
+        session.tell_left_overs();
         let renewal = renewal(world, args, session, &hypervisor)?;
         let is_open = !args.yes && agreed.as_ref() != Some(&renewal.known);
         let Some(what) = renewal.sooner(&session.located.environment).filter(|_| is_open) else {

@@ -329,6 +329,9 @@ fn first_look(world: &World, session: &mut Session<'_>) -> Result<Arc<Hypervisor
     hypervisor
 }
 
+/// What was done by a restoring that was refused only then.
+const FORGOTTEN: &str = "images that nothing used, and Maquette's own notes there, were removed; nothing else was undone";
+
 /// Undoes preparation. All domains must be gone first, also those that are not Maquette's.
 fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     let mut session = Session::at(world, &args.place)?;
@@ -381,7 +384,7 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     lifetimes::remove_all(host).map_err(|e| Failure::because("cannot undo preparation", e))?;
     // What is left of templates is gone now, or somebody else's.
     let hypervisor = with_libvirt(world, &mut session)?;
-    in_use(&hypervisor, Leftovers::AreGone, &plan, &record)?;
+    in_use(&hypervisor, Leftovers::AreGone, &plan, &record).map_err(|e| e.after(FORGOTTEN))?;
     session.run(&plan)?;
     Ok(0)
 }

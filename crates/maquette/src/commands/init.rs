@@ -2,15 +2,18 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::{Diagnostic, closest};
 use maquette_core::examples::{self, Example, examples};
+use maquette_core::names::EnvName;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::load::PROJECT;
-use crate::world::World;
+use crate::session::elsewhere;
+use crate::workspace::Workspace;
+use crate::world::{Environment, World};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -51,8 +54,17 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let Some(example) = all.iter().find(|e| e.name == args.example) else {
         return Err(Failure::input(unknown(&args.example, &all)));
     };
-    write(example)?;
+    let prefix = prefix(&world.environment);
+    let text = prefix.as_ref().map(|(name, _)| prefixed(example.text, name));
+    write(text.as_deref().unwrap_or(example.text))?;
     world.terminal.talk(&format!("{PROJECT} is written: {}", example.title));
+    if let Some((name, other)) = prefix {
+        let other = world.environment.at_home(&other);
+        world.terminal.talk(&format!(
+            "`prefix: {name}` makes an environment of its own of it, since {other} built `{}`",
+            EnvName::DEFAULT
+        ));
+    }
     world.terminal.talk("`maquette plan` shows what would be built, and `maquette up` builds it");
     Ok(0)
 }
@@ -76,11 +88,31 @@ fn unknown(name: &str, all: &[Example]) -> Diagnostic {
     }
 }
 
+/// The prefix that a project file needs here, and the project of another folder that has the environment without one.
+fn prefix(user: &Environment) -> Option<(EnvName, PathBuf)> {
+    let folder = user.absolute(".").canonicalize().ok()?;
+    let project = Workspace::of(user, &EnvName::default()).saved()?.project?;
+    let is_elsewhere = project.is_file() && project.parent() != Some(&folder);
+    let name = elsewhere::free_name(user, &folder).filter(|_| is_elsewhere)?;
+    Some((name, project))
+}
+
+/// An example with a prefix: in the place of the line that shows one, or above its image or nodes.
+fn prefixed(text: &str, name: &EnvName) -> String {
+    let shown = |line: &&str| line.starts_with("# prefix:");
+    let first = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase());
+    let line = text.lines().find(shown).or_else(|| text.lines().find(first)).unwrap_or_default();
+    match line.starts_with('#') {
+        true => text.replacen(line, &format!("prefix: {name}"), 1),
+        false => text.replacen(line, &format!("prefix: {name}\n{line}"), 1),
+    }
+}
+
 /// Writes the project file. A file that is there is never overwritten: it is somebody's work.
-fn write(example: &Example) -> Result<(), Failure> {
+fn write(text: &str) -> Result<(), Failure> {
     let failed = |e| Failure::because(format!("cannot write {PROJECT}"), e);
     match OpenOptions::new().write(true).create_new(true).open(PROJECT) {
-        Ok(mut file) => file.write_all(example.text.as_bytes()).map_err(failed),
+        Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let message = format!("there is a {PROJECT} here already");
             Err(Failure::input(

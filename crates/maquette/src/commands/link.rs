@@ -389,7 +389,7 @@ fn rows(
                 interface: interface.name.to_string(),
                 mac: interface.mac.to_string(),
                 network: interface.source(),
-                portgroup: interface.attachment.portgroup().map(String::from),
+                portgroup: interface.attachment.portgroup().map(|p| p.to_string()),
                 address: interface.ipv4.address().map(|n| n.addr().to_string()),
                 tap,
                 up: nic.map(|c| c.up),

@@ -1,6 +1,5 @@
 //! `maquette open`.
 
-use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -95,7 +94,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 /// Where a screen is, and the way there.
 fn tell(world: &World, port: u16, target: Option<&Target>, asked: bool) {
     if let Some(target) = target {
-        let key = target.key.as_ref().map_or(String::new(), |key| format!("-i {} ", key.display()));
+        let key = target.key.as_ref().map_or(String::new(), |key| format!("-i {key} "));
         let (user, address) = (&target.user, &target.address);
         let way = format!("ssh {key}-N -L {port}:127.0.0.1:{port} {user}@{address}");
         world.terminal.talk(&format!("it is on the hypervisor; `{way}` leads there"));
@@ -134,7 +133,7 @@ impl Tunnel {
         let port = free.map_err(failed)?.port();
         let mut ssh = Command::new("ssh");
         if let Some(key) = &target.key {
-            ssh.args([OsString::from("-i"), key.into()]);
+            ssh.args(["-i", key]);
         }
         ssh.args(forward::PORTS_ONLY).args(["-o", "BatchMode=yes", "-L"]);
         ssh.arg(format!("127.0.0.1:{port}:127.0.0.1:{there}")).args(ssh_routes::limits()).arg("--");

@@ -1,12 +1,13 @@
 //! `maquette plan`.
 
 use super::extend::Renewal;
-use crate::session::{entry, lockout, nodes};
-use maquette_core::plan::Plan;
+use crate::session::{elsewhere, entry, lockout, nodes};
+use maquette_core::plan::{Plan, Requirements};
 
 use crate::cli::{FlagsOfUp, Wanted};
 use crate::failure::Failure;
 use crate::load::Loaded;
+use crate::playbooks::Hooks;
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::{Session, authorities};
 use crate::world::World;
@@ -38,8 +39,12 @@ const CHANGES: u8 = 3;
 /// Shows what `up` would do.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted);
-    let how = How { stages: &Stages::all(), nodes: &args.nodes, json: args.json, aside: false };
-    let changes = show(world, &mut loaded, &how)?;
+    let requirements = pipeline::check(world, &mut loaded)?;
+    let hooks = Hooks::read(world, &loaded.request, &loaded.vars, &[])?;
+    hooks.tell_replaced(world);
+    let stages = Stages::all().without(hooks.replaced());
+    let how = How { stages: &stages, nodes: &args.nodes, json: args.json, aside: false };
+    let changes = show(world, &loaded, &requirements, &how)?;
     Ok(if changes && args.exit_code { CHANGES } else { 0 })
 }
 
@@ -56,12 +61,17 @@ pub struct How<'a> {
 }
 
 /// Shows what would be done, and says whether there is anything.
-pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, Failure> {
-    let requirements = pipeline::check(world, loaded)?;
+pub fn show(
+    world: &World,
+    loaded: &Loaded,
+    requirements: &Requirements,
+    how: &How<'_>,
+) -> Result<bool, Failure> {
     let environment = &loaded.request.settings.environment;
     let mut session = Session::open(world, loaded.located())?;
-    let hypervisor = session.prepared_for(&requirements)?;
+    let hypervisor = session.prepared_for(requirements)?;
     let networks = how.stages.has(Stage::Networks);
+    (!networks).then(|| session.tell_left_overs());
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
     entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
@@ -71,6 +81,7 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
     let authorities = authorities::authorities(&loaded.called("tls-ca"), authorities)?;
     planned.ask_servers(world, &session.connection, authorities.as_deref())?;
     planned.warn(world, loaded);
+    elsewhere::warn(world, &session.located, &planned.plan);
     let preparation = match how.stages.has(Stage::Prepare) {
         true => &hypervisor.preparation,
         false => &Plan::default(),
@@ -101,16 +112,21 @@ pub fn show(world: &World, loaded: &mut Loaded, how: &How<'_>) -> Result<bool, F
             world.terminal.talk(&lockout.text(environment, &loaded.workspace));
         }
         shown(&planned.plan, &session.title());
-        if planned.shared.is_some() && !planned.plan.is_empty() {
-            let text = "another workspace built this environment and shares it with this one: it is changed there only";
-            world.terminal.talk(text);
-        }
-        if let Some(text) = renewal.text(environment) {
-            world.terminal.talk(&text);
-        }
-        if let Some(rest) = planned.rest() {
-            world.terminal.talk(&rest);
-        }
+        tell_besides(world, loaded, &planned, &renewal);
     }
     Ok(!preparation.is_empty() || !planned.plan.is_empty())
+}
+
+/// Says what a plan itself does not show: who may carry it out, when the environment expires, and what it leaves.
+fn tell_besides(world: &World, loaded: &Loaded, planned: &pipeline::Planned, renewal: &Renewal) {
+    if planned.shared.is_some() && !planned.plan.is_empty() {
+        let text = "another workspace built this environment and shares it with this one: it is changed there only";
+        world.terminal.talk(text);
+    }
+    if let Some(text) = renewal.text(&loaded.request.settings.environment) {
+        world.terminal.talk(&text);
+    }
+    if let Some(rest) = planned.rest() {
+        world.terminal.talk(&rest);
+    }
 }

@@ -76,7 +76,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Ok(text) => text,
         Err(failure) => format!("not available: {}\n", why(&failure)),
     };
-    files.push(("status.json".into(), or_why(status::as_json(&mut session))));
+    files.push(("status.json".into(), or_why(status::as_json(world, &mut session))));
     files.push((
         "doctor.json".into(),
         or_why(doctor::as_json(world, &mut session, &args.wanted.place)),
@@ -212,9 +212,12 @@ impl FirstBoots {
             texts.filter(|text| text.chars().count() >= SHORTEST).collect();
         let password = loaded.request.settings.vnc_password.as_ref();
         secrets.extend(password.map(|p| p.reveal().to_string()));
-        if let BmcCredentials::Chosen { password, .. } = &loaded.request.settings.bmc_credentials {
-            secrets.push(password.reveal().to_string());
-        }
+        let account = topology.as_ref().map(|topology| &topology.settings.bmc_credentials);
+        let accounts = account.into_iter().chain([&loaded.request.settings.bmc_credentials]);
+        secrets.extend(accounts.filter_map(|account| match account {
+            BmcCredentials::Chosen { password, .. } => Some(password.reveal().to_string()),
+            _ => None,
+        }));
         // Without the environment's key nobody knows which texts a digest is of.
         let digests = match EnvironmentKey::read(&located.workspace.path) {
             Ok(Some(key)) => {

@@ -1,6 +1,6 @@
 //! `maquette status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::load::{self, Located};
 use crate::render;
 use crate::render::Row;
 use crate::session::{Ask, Session};
-use crate::session::{entry, lockout};
+use crate::session::{elsewhere, entry, lockout, nodes};
 use crate::workspace::outputs;
 use crate::workspace::{Owner, Workspace};
 use crate::world::{Environment, World};
@@ -32,6 +32,9 @@ pub struct Args {
     /// Which environment.
     #[command(flatten)]
     pub place: Place,
+    /// Which nodes.
+    #[arg(value_name = "NODE", help = nodes::ALL)]
+    pub nodes: Vec<String>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
@@ -46,18 +49,18 @@ pub struct Args {
     pub up: FlagsOfUp,
 }
 
-/// Shows an environment. Exit code 1 if a node is not as `up` leaves it.
+/// Shows an environment, or some of its nodes. Exit code 1 if a node is not as `up` leaves it.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let located = load::located_with(&world.environment, &args.place, &args.up.extra)?;
     let mut session = Session::open(world, located)?;
     let ask = if args.quick { Ask::Nobody } else { Ask::Nodes };
     if args.watch {
-        return watch(world, &mut session, ask, args.json);
+        return watch(world, &mut session, ask, args);
     }
-    let now = Now::look(&mut session, ask, args.json)?;
+    let now = Now::look(world, &mut session, ask, (args.json, &args.nodes))?;
     let located = &session.located;
     // What is asked for is known all the same.
-    match entry::refresh(world, &session, &now.observed) {
+    match entry::refresh(world, &session, &now.whole) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("warning: {}", error.in_one_line()));
         }
@@ -78,13 +81,15 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// What `--json` prints.
-pub fn as_json(session: &mut Session<'_>) -> Result<String, Failure> {
-    let now = Now::look(session, Ask::Nodes, true)?;
+pub fn as_json(world: &World, session: &mut Session<'_>) -> Result<String, Failure> {
+    let now = Now::look(world, session, Ask::Nodes, (true, &[]))?;
     Ok(format!("{:#}\n", now.json(&session.located)))
 }
 
 /// An environment at one moment.
 struct Now {
+    /// All of it, whatever was asked for.
+    whole: Observed,
     observed: Observed,
     evidence: BTreeMap<String, Evidence>,
     /// Until when it lasts, and whose it is.
@@ -100,9 +105,19 @@ struct Now {
 }
 
 impl Now {
-    fn look(session: &mut Session<'_>, ask: Ask, json: bool) -> Result<Self, Failure> {
+    /// Looks at the nodes that words mean, or at all where there are none.
+    fn look(
+        world: &World,
+        session: &mut Session<'_>,
+        ask: Ask,
+        (json, words): (bool, &[String]),
+    ) -> Result<Self, Failure> {
         let hypervisor = session.running()?;
-        let observed = hypervisor.observed();
+        let whole = hypervisor.observed();
+        let mut observed = whole.clone();
+        if !words.is_empty() {
+            narrow(world, words, &session.located, &mut observed)?;
+        }
         let evidence = session.evidence(&observed, ask)?;
         let off = json || !plan::drifts(&observed).is_empty();
         let changed_by = off.then(|| session.changed_by()).flatten();
@@ -110,7 +125,7 @@ impl Now {
         let lifetime =
             facts.lifetimes.get(&session.located.environment).cloned().unwrap_or_default();
         let (now_s, removed) = (facts.now_s, facts.expiry.is_some());
-        Ok(Self { observed, evidence, lifetime, now_s, removed, ask, changed_by })
+        Ok(Self { whole, observed, evidence, lifetime, now_s, removed, ask, changed_by })
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -167,10 +182,13 @@ impl Now {
         } else {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             let place = (&located.workspace, &world.environment);
-            world.terminal.result(&text(&located.environment, seen, found, place));
+            world.terminal.advice(&text(&located.environment, seen, found, place));
             if self.ask == Ask::Nobody && self.observed.domains.values().any(|d| d.active) {
                 let line = "states are what libvirt says: nodes were not asked whether they answer";
                 world.terminal.result(&format!("{line} (--quick)\n"));
+            }
+            if let Some(line) = elsewhere::line(&world.environment, located) {
+                world.terminal.talk(&line);
             }
             let name = located.environment.to_string();
             if let Some(line) =
@@ -182,8 +200,32 @@ impl Now {
     }
 }
 
+/// Leaves the nodes that words mean, with their networks.
+fn narrow(
+    world: &World,
+    words: &[String],
+    located: &Located,
+    observed: &mut Observed,
+) -> Result<(), Failure> {
+    let names = nodes::resolve(world, words, located, observed, nodes::Meaning::There)?;
+    observed.domains.retain(|name, _| names.contains(name.as_str()));
+    let nics = observed.domains.values().flat_map(|domain| &domain.recorded.interfaces);
+    let on: BTreeSet<NetworkName> = nics.map(|nic| nic.network.clone()).collect();
+    observed.networks.retain(|name, _| on.contains(name));
+    for network in observed.networks.values_mut() {
+        // Others on it are not missing.
+        network.recorded.tenants.retain(|tenant| names.contains(tenant.node.as_str()));
+    }
+    observed.edited.retain(|edited| match edited.kind {
+        ObjectKind::Network => on.iter().any(|name| name.as_str() == edited.name),
+        _ => names.contains(&edited.name),
+    });
+    Ok(())
+}
+
 /// Shows it again whenever something changes, until Ctrl-C: libvirt tells of its part, and nodes are asked.
-fn watch(world: &World, session: &mut Session<'_>, ask: Ask, json: bool) -> Result<u8, Failure> {
+fn watch(world: &World, session: &mut Session<'_>, ask: Ask, args: &Args) -> Result<u8, Failure> {
+    let json = args.json;
     let located = &session.located.clone();
     let (sender, events) = mpsc::channel();
     let failed = |e: Cause| Failure::because("cannot listen to libvirt", e);
@@ -194,7 +236,7 @@ fn watch(world: &World, session: &mut Session<'_>, ask: Ask, json: bool) -> Resu
     let terminal = world.terminal.shows_results();
     let mut shown = None;
     loop {
-        let now = Now::look(session, ask, json)?;
+        let now = Now::look(world, session, ask, (json, &args.nodes))?;
         if json {
             let line = now.json(located).to_string();
             let what = now.without_time(located);
@@ -245,7 +287,9 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, as
             return false;
         }
         let ours = |event: &DomainEvent| match event {
-            DomainEvent::Changed(name) | DomainEvent::DeviceRemoved(name) => {
+            DomainEvent::Changed(name)
+            | DomainEvent::Rebooted(name)
+            | DomainEvent::DeviceRemoved(name) => {
                 // A new node is not known yet; looking once too often does no harm.
                 name.starts_with(prefix) || now.observed.domains.contains_key(name.as_str())
             }

@@ -1,8 +1,7 @@
 //! `maquette topology`.
 
 use maquette_core::defaults::{self, Kind};
-use maquette_core::diagnostic::closest;
-use maquette_engine::StepError;
+use maquette_core::diagnostic::Diagnostic;
 
 use super::convert;
 use crate::failure::Failure;
@@ -46,11 +45,13 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
                 None => {
                     let mut names = defaults::names(Kind::Nodes);
                     names.extend(defaults::names(Kind::Network));
-                    let mut error = StepError::new(format!("there is no built-in file `{name}`"));
-                    if let Some(like) = closest(name, names) {
-                        error = error.hint(format!("did you mean `{like}`?"));
-                    }
-                    Err(Failure::Failed(error))
+                    let message = format!("there is no built-in file `{name}`");
+                    let error = Diagnostic::error("topology::unknown-file", message);
+                    Err(Failure::input(
+                        error
+                            .suggest(name, names)
+                            .help("`maquette topology list` has the names of all"),
+                    ))
                 }
             }
         }

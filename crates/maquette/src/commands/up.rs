@@ -16,13 +16,13 @@ use super::extend::Renewal;
 use super::{answering, status};
 use crate::cli::{Locking, Wanted, seconds};
 use crate::consent::{Consent, Kind};
-use crate::failure::Failure;
+use crate::failure::{Failure, PREPARED};
 use crate::load::{self, Loaded};
 use crate::pipeline::{Planned, Scope};
 use crate::playbooks::stages::{Stage, Stages};
 use crate::session::lockout::{self, Lockout};
 use crate::session::{Ask, Hypervisor, Interfaces, Session, authorities};
-use crate::session::{entry, nodes};
+use crate::session::{elsewhere, entry, nodes};
 use crate::workspace::identity::{self, Way};
 use crate::workspace::outputs;
 use crate::world::World;
@@ -44,7 +44,7 @@ pub struct Args {
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
-    /// Do not ask before nodes lose their disks
+    /// Do not ask before nodes lose their disks, or the environment expires sooner
     #[arg(short, long)]
     pub yes: bool,
     /// Do not ask before just that; may be given several times
@@ -127,6 +127,9 @@ pub fn build(
     done
 }
 
+/// Stages whose playbooks run before anything is built, and find in the workspace where the environment will be.
+const EARLY: &[Stage] = &[Stage::Pre, Stage::Validate, Stage::Prepare];
+
 /// What will be done, planned under the locks that are held from then on.
 struct Agreed {
     hypervisor: Arc<Hypervisor>,
@@ -149,7 +152,7 @@ struct Building<'a, 'w> {
 impl Building<'_, '_> {
     fn build(&mut self) -> Result<(), Failure> {
         let workspace = &self.loaded.workspace;
-        let before = workspace.saved().filter(|_| self.hooks.any());
+        let before = workspace.saved().filter(|_| self.hooks.has(EARLY));
         let agreed = self.begin().and_then(|()| self.agree());
         let agreed = agreed.or_else(|failure| {
             // Which hypervisor is meant by whoever names none is as before.
@@ -187,10 +190,10 @@ impl Building<'_, '_> {
         }
         let connection = &self.session.connection;
         let workspace = &self.loaded.workspace;
-        if self.hooks.any() {
+        if self.hooks.has(EARLY) {
             entry::save(&self.session.located, connection)?;
         }
-        if self.hooks.any() && !outputs::is_built(workspace) {
+        if self.hooks.has(EARLY) && !outputs::is_built(workspace) {
             entry::write(&self.session.located, &[], None, connection)?;
         }
         self.hook(Stage::Pre)?;
@@ -215,6 +218,9 @@ impl Building<'_, '_> {
     /// Plans what is asked for.
     fn planned(&self, hypervisor: &Hypervisor) -> Result<Planned, Failure> {
         let networks = self.how.stages.has(Stage::Networks);
+        if !networks {
+            self.session.tell_left_overs();
+        }
         let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
         let mut planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
         entry::told_apart(&planned.blueprint.nodes, &self.session.connection)?;
@@ -231,25 +237,18 @@ impl Building<'_, '_> {
     fn agree(&mut self) -> Result<Agreed, Failure> {
         let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
         loop {
-            let (hypervisor, now) = self.prepare()?;
+            let played = self.hooks.has(&[Stage::Pre, Stage::Validate]);
+            let (hypervisor, now) = self.prepare().map_err(|e| honest(e, prepared, played))?;
             prepared |= now;
             if shown.is_none() {
                 self.hook(Stage::Prepare)?;
             }
-            // From here on it would not be true that nothing was touched.
-            let hooks = self.hooks.any();
-            let honest = |failure: Failure| match (prepared, hooks) {
-                (true, _) => failure.after(
-                    "the hypervisor was prepared as shown above, and nothing else was changed",
-                ),
-                (false, true) => {
-                    failure.after("your playbooks have run, and nothing else was changed")
-                }
-                (false, false) => failure,
-            };
+            let played = self.hooks.has(EARLY);
+            let honest = |failure| honest(failure, prepared, played);
             let planned = self.planned(&hypervisor).map_err(honest)?;
             if shown.is_none() {
                 planned.warn(self.world, self.loaded);
+                elsewhere::warn(self.world, &self.session.located, &planned.plan);
             }
             let mut plan = planned.plan.clone();
             if !plan.steps.iter().any(|s| matches!(s.action, Action::DefineNetwork { .. })) {
@@ -347,7 +346,7 @@ impl Building<'_, '_> {
             self.world.terminal.plan(&hypervisor.preparation, &hypervisor.title());
         }
         session.run(&hypervisor.preparation)?;
-        let prepared = session.prepared_for(requirements)?;
+        let prepared = session.prepared_for(requirements).map_err(|e| e.after(PREPARED))?;
         if prepared.preparation.is_empty() {
             return Ok((prepared, true));
         }
@@ -373,14 +372,18 @@ impl Building<'_, '_> {
     fn record(&mut self, agreed: &Agreed, nodes: &[&Node]) -> Result<(), Failure> {
         let Planned { blueprint, key, .. } = &agreed.planned;
         let workspace = &self.loaded.workspace;
+        let shared = agreed.planned.shared.as_deref();
+        if shared.is_none() {
+            // First of all: another run may have written the key of another environment there.
+            workspace.create().map_err(|e| workspace.unwritten(e))?;
+            key.write(&workspace.path).map_err(|e| workspace.unwritten(e))?;
+        }
         entry::save(&self.session.located, &self.session.connection)?;
         entry::remember(&self.session.located)?;
-        let shared = agreed.planned.shared.as_deref();
+        entry::remember_project(&self.session.located)?;
         if shared.is_none() {
             self.lifetime(agreed)?;
             self.session.seal(key.records());
-            workspace.create().map_err(|e| workspace.unwritten(e))?;
-            key.write(&workspace.path).map_err(|e| workspace.unwritten(e))?;
             outputs::write_bmc_credentials(workspace, &blueprint.bmc_credentials)
                 .map_err(|e| workspace.unwritten(e))?;
         }
@@ -511,7 +514,7 @@ impl Building<'_, '_> {
         let workspace = &self.loaded.workspace;
         let terminal = &self.world.terminal;
         let place = (workspace, &self.world.environment);
-        terminal.result(&status::text(self.environment(), (now, None), evidence, place));
+        terminal.advice(&status::text(self.environment(), (now, None), evidence, place));
         self.expires.iter().for_each(|line| terminal.result(line));
         if planned.blueprint.nodes.first().is_some_and(|n| n.vnc.external) {
             let file = workspace.file(outputs::VNC_PASSWORD);
@@ -520,6 +523,15 @@ impl Building<'_, '_> {
                 "VNC listens on all addresses; `maquette status --json` has the ports, {file} the password"
             ));
         }
+    }
+}
+
+/// A failure that does not say that nothing was touched where that would not be true any more.
+fn honest(failure: Failure, prepared: bool, played: bool) -> Failure {
+    match (prepared, played) {
+        (true, _) => failure.after(PREPARED),
+        (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
+        (false, false) => failure,
     }
 }
 

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_engine::StepError;
+use maquette_engine::private_file::read_text;
+use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
 use serde_json::json;
 
 use crate::consent;
@@ -169,13 +172,20 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
     for name in names {
         let workspace = workspaces.find(Some(name))?;
         let what = outputs::opened(&workspace, |owner| has_expired(world, &workspace, owner));
-        opened.extend(what.map(|what| format!("{what} (workspace `{name}`)")));
+        let Some(what) = what else { continue };
+        match copy_of(&workspaces, &workspace, names) {
+            Some(other) => {
+                let text = format!("the key to {what} stays in workspace `{other}`");
+                world.terminal.talk(&text);
+            }
+            None => opened.push(format!("{what} (workspace `{name}`)")),
+        }
     }
     if opened.is_empty() || yes || consent::yes_of_environment(&world.environment) {
         return Ok(());
     }
     let what = format!(
-        "remove the key to {}; without it nobody logs in there any more, and `maquette up` makes all nodes anew",
+        "remove the key to {}; without it, or a copy of it, nobody logs in there any more, and `maquette up` makes all nodes anew",
         opened.join(" and ")
     );
     let hints = [
@@ -183,6 +193,20 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
         "say `--yes` (or MAQUETTE_YES=1) if that is what you want".into(),
     ];
     consent::question(world, "workspace::unconfirmed", &what, false, &hints)
+}
+
+/// Another workspace with the same key, besides those that go with it: one of both was imported.
+fn copy_of(workspaces: &Workspaces, workspace: &Workspace, gone: &[String]) -> Option<String> {
+    let key = |workspace: &Workspace| {
+        let read = |name| read_text(&workspace.file(name)).ok();
+        Some((read(KEY_FILE)?, read(SECRET_FILE)))
+    };
+    let own = key(workspace)?;
+    let others = workspaces.names().into_iter().filter(|name| !gone.contains(name));
+    others.into_iter().find(|name| {
+        let other = workspaces.find(Some(name)).ok();
+        other.and_then(|other| key(&other)).is_some_and(|key| key == own)
+    })
 }
 
 /// Whether the time of an environment is up, by what is noted here, and its hypervisor has nothing of it any more. One that
@@ -268,7 +292,8 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
         PathBuf::from(from)
     };
     if !archive.is_file() {
-        return Err(Failure::Failed(StepError::new(format!("there is no archive {from}"))));
+        let message = format!("there is no archive {from}");
+        return Err(Failure::input(Diagnostic::error("archive::unusable", message)));
     }
     for left_out in archive::import(&archive, &workspace)? {
         world.terminal.talk(&format!("left out: {left_out}"));

@@ -2,8 +2,9 @@
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::layers::{self, ExtraVar};
+use maquette_core::scrub::is_secret_name;
 use maquette_core::secret_keys;
-use maquette_core::syntax::{Node, Plain, Sources, Span, parse};
+use maquette_core::syntax::{Plain, Sources, Span, Tree, parse};
 
 use super::Reader;
 use crate::world::Environment;
@@ -29,15 +30,16 @@ impl Extra {
         Ok(Self { sources: reader.sources, list, known: Vec::new() })
     }
 
-    /// These over all settings of a run, which expressions see, too; `known` are the paths of those that something reads.
+    /// These over the settings that options have made, which expressions see, too, except for what is secret in them; `known`
+    /// are the paths of those that something reads.
     #[must_use]
-    pub fn with_settings(mut self, tree: &Plain, known: Vec<String>) -> Self {
+    pub fn with_settings(mut self, options: &Plain, known: Vec<String>) -> Self {
         self.known = known;
         let id = self.sources.add(OPTIONS, "");
         let span = self.sources.whole(id);
-        if let Some(settings) = tree.at(&["provision"]) {
+        if let Some(settings) = secret_keys::for_strangers(options).at(&["provision"]) {
             let (path, value) = (vec!["provision".into()], settings.located(span));
-            self.list.push(ExtraVar { path, value, from_file: false, span });
+            self.list.insert(0, ExtraVar { path, value, from_file: false, span });
         }
         self
     }
@@ -56,7 +58,9 @@ impl Extra {
 /// Understands one `-e`.
 pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {
     let name = text.split('=').next().unwrap_or_default();
-    let id = match name.split('.').any(secret_keys::is_secret) {
+    // What follows may be a password.
+    let is_secret = |key: &str| secret_keys::is_secret(key) || is_secret_name(key);
+    let id = match name.split('.').any(is_secret) {
         true => reader.sources.add_secret("-e", text),
         false => reader.sources.add("-e", text),
     };
@@ -96,11 +100,11 @@ pub fn read(reader: &mut Reader<'_>, text: &str) -> Option<ExtraVar> {
         return Some(ExtraVar { path, value, from_file: true, span });
     }
     let start = span.start + key.len() as u32 + 1;
-    let value = Node::scalar(value, Span { start, ..span });
+    let value = Tree::scalar(value, Span { start, ..span });
     Some(ExtraVar { path, value, from_file: false, span })
 }
 
-fn file(reader: &mut Reader<'_>, path: &str, span: Span) -> Option<Node> {
+fn file(reader: &mut Reader<'_>, path: &str, span: Span) -> Option<Tree> {
     match crate::reading::text(path) {
         Ok(text) => {
             let id = match span.secret {

@@ -7,7 +7,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::{self, Layout, PARENT, SCENARIO};
 use maquette_core::settings::{self, Settings};
-use maquette_core::syntax::{Node, Span, Spanned, Value, parse};
+use maquette_core::syntax::{Span, Spanned, Tree, Value, parse};
 
 use super::{Reader, project};
 use crate::reading;
@@ -19,9 +19,9 @@ const COMMON: &str = "scenarios/reproducers/va-common.yml";
 /// made of.
 pub fn read(
     reader: &mut Reader<'_>,
-    names: &Node,
+    names: &Tree,
     list: &[ExtraVar],
-    extra: &mut Node,
+    extra: &mut Tree,
 ) -> Option<Layout> {
     let text = decode::text(names, "layout", &mut reader.diags)?;
     let paths: Vec<&str> = text.value.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
@@ -60,7 +60,7 @@ pub fn read(
 }
 
 /// One file of variables.
-fn file(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Node> {
+fn file(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Tree> {
     let shown = path.display().to_string();
     let text = match reading::text(path) {
         Ok(text) => text,
@@ -77,7 +77,7 @@ fn file(reader: &mut Reader<'_>, path: &Path, span: Span) -> Option<Node> {
 }
 
 /// The files that a layout builds upon.
-fn parents(reader: &mut Reader<'_>, layout: &Node) -> Vec<Spanned<String>> {
+fn parents(reader: &mut Reader<'_>, layout: &Tree) -> Vec<Spanned<String>> {
     let Some(node) = layout.get(PARENT) else { return Vec::new() };
     let one = std::slice::from_ref(node);
     let items = match &node.value {
@@ -88,7 +88,7 @@ fn parents(reader: &mut Reader<'_>, layout: &Node) -> Vec<Spanned<String>> {
 }
 
 /// Those of a parent are not read there, either.
-fn grandparents(reader: &mut Reader<'_>, parent: &Node) {
+fn grandparents(reader: &mut Reader<'_>, parent: &Tree) {
     if let Some(node) = parent.get(PARENT) {
         let message = format!("`{PARENT}` of a parent has no effect, as in ci-framework");
         let warning = Diagnostic::warning("layout::parent", message).at(node.span, "");
@@ -127,14 +127,14 @@ pub fn settings(
 ) {
     for (name, text) in layout.settings.iter().filter(|(name, _)| !said(name)) {
         if let Some(row) = settings::find(name) {
-            let node = Node::scalar(text.value.clone(), text.span);
+            let node = Tree::scalar(text.value.clone(), text.span);
             project::assign(row, settings, &node, &format!("`{name}`"), &mut reader.diags);
         }
     }
 }
 
 /// A layout has networks of its own, which no network file goes with.
-pub fn one_of(network: Option<&Node>, layout: Span) -> Diagnostics {
+pub fn one_of(network: Option<&Tree>, layout: Span) -> Diagnostics {
     let mut diags = Diagnostics::default();
     if let Some(network) = network {
         let message = "a layout brings its networks, and no network file goes with it";
@@ -149,7 +149,7 @@ pub fn one_of(network: Option<&Node>, layout: Span) -> Diagnostics {
 }
 
 /// Node types of the project file beside those of a layout.
-pub fn beside(reader: &mut Reader<'_>, project: Option<&Node>, layout: &Layout) -> Node {
+pub fn beside(reader: &mut Reader<'_>, project: Option<&Tree>, layout: &Layout) -> Tree {
     let mut all = layout.nodes.clone();
     let Some(project) = project else { return all };
     let (Value::Map(into), Value::Map(more)) = (&mut all.value, &project.value) else {

@@ -1,5 +1,7 @@
 //! Which environment is meant, for commands that build nothing.
 
+use std::path::PathBuf;
+
 use maquette_core::blueprint::Pool;
 use maquette_core::names::EnvName;
 use maquette_core::settings::Settings;
@@ -22,6 +24,8 @@ pub struct Located {
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
+    /// The project file, by its absolute path.
+    pub project: Option<PathBuf>,
 }
 
 /// Reads what is needed to find an environment.
@@ -50,7 +54,8 @@ fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure>
         return Err(Failure::Input(reader.diags, reader.sources));
     }
     let pool = Pool { name: settings.pool_name, path: settings.pool_path };
-    Ok(Located { environment: settings.environment, pool, host, workspace })
+    let project = project.file;
+    Ok(Located { environment: settings.environment, pool, host, workspace, project })
 }
 
 /// The same for InfraRed's users, who have no project file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::syntax::{Node, Span, parse};
+use maquette_core::syntax::{Span, Tree, parse};
 use maquette_core::values::NodeType;
 
 use super::Reader;
@@ -18,11 +18,11 @@ pub struct Found {
     /// Absolute path, or the built-in's name; types are ordered by it.
     pub path: String,
     /// Content.
-    pub tree: Node,
+    pub tree: Tree,
 }
 
 /// Finds and reads a network file; `node` holds its name.
-pub fn network(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Node)> {
+pub fn network(reader: &mut Reader<'_>, node: &Tree) -> Option<(String, Tree)> {
     let name = maquette_core::decode::text(node, "network", &mut reader.diags)?;
     let found = find(reader, Kind::Network, &name.value, name.span)?;
     Some((found.name, found.tree))
@@ -30,6 +30,17 @@ pub fn network(reader: &mut Reader<'_>, node: &Node) -> Option<(String, Node)> {
 
 /// Finds and reads a file.
 pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Option<Found> {
+    find_or_describe(reader, kind, name, span, 1)
+}
+
+/// The same for a node type of which there are to be so many.
+pub fn find_or_describe(
+    reader: &mut Reader<'_>,
+    kind: Kind,
+    name: &str,
+    span: Span,
+    count: u32,
+) -> Option<Found> {
     let folder = Path::new("topology").join(kind.folder());
     let user = reader.environment.config_directory().map(|d| d.join(&folder));
     let endings: &[&str] = if name.ends_with(".yml") { &[""] } else { &["", ".yml"] };
@@ -54,6 +65,21 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
             return built_in(reader, kind, name, text);
         }
     }
+    let missing = unknown(reader, kind, name, count.max(1)).at(span, "");
+    let folders = [Some(folder), user].into_iter().flatten();
+    let folders: Vec<String> = folders.map(|folder| reader.environment.at_home(&folder)).collect();
+    reader.diags.push(
+        missing.help("`maquette topology list` shows the built-in ones").help(format!(
+            "looked for {} here, in {}",
+            files.join(" and "),
+            folders.join(" and ")
+        )),
+    );
+    None
+}
+
+/// A file that is nowhere, and how to do without it.
+fn unknown(reader: &Reader<'_>, kind: Kind, name: &str, count: u32) -> Diagnostic {
     let known = defaults::names(kind);
     let what = match kind {
         Kind::Nodes => "node type",
@@ -66,28 +92,19 @@ pub fn find(reader: &mut Reader<'_>, kind: Kind, name: &str, span: Span) -> Opti
         },
         format!("there is no {what} `{name}`"),
     )
-    .at(span, "")
     .suggest(name, known);
     let described = match kind {
         Kind::Nodes => {
             let own = if name.parse::<NodeType>().is_ok() { name } else { "NAME" };
-            format!("`nodes: {{{own}: {{count: 1, memory: 1024}}}}` in maquette.yaml describes it")
+            format!(
+                "`nodes: {{{own}: {{count: {count}, memory: 1024}}}}` in maquette.yaml describes it"
+            )
         }
         Kind::Network => {
             "`networks: {NAME: {}}` in maquette.yaml describes networks without a file".into()
         }
     };
-    let folders = [Some(folder), user].into_iter().flatten();
-    let folders: Vec<String> = folders.map(|folder| reader.environment.at_home(&folder)).collect();
-    let diagnostic = if reader.lenient { diagnostic } else { diagnostic.help(described) };
-    reader.diags.push(
-        diagnostic.help("`maquette topology list` shows the built-in ones").help(format!(
-            "looked for {} here, in {}",
-            files.join(" and "),
-            folders.join(" and ")
-        )),
-    );
-    None
+    if reader.lenient { diagnostic } else { diagnostic.help(described) }
 }
 
 /// Names of the user's own files, below `topology/` here and in the user's directory.

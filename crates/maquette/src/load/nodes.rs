@@ -1,10 +1,10 @@
 //! `--topology-nodes undercloud:1,controller:3`, or the same as a mapping in the project file, which may describe node
 //! types as well.
 
-use maquette_core::decode::within;
+use maquette_core::decode::{self, within, wrong_type};
 use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::syntax::{Entry, Node, Span, Value};
+use maquette_core::syntax::{Entry, Span, Tree, Value};
 use maquette_core::topology::{MOST_NODES, NodeRequest};
 
 use super::{Reader, lookup};
@@ -18,11 +18,11 @@ struct Part<'a> {
     written: Option<String>,
     count_span: Span,
     /// Its keys, if it is described in the project file.
-    keys: Option<&'a Node>,
+    keys: Option<&'a Tree>,
 }
 
 /// Reads all node types that were asked for; `project` is what the project file says of nodes.
-pub fn read(reader: &mut Reader<'_>, node: &Node, project: Option<&Node>) -> Vec<NodeRequest> {
+pub fn read(reader: &mut Reader<'_>, node: &Tree, project: Option<&Tree>) -> Vec<NodeRequest> {
     // How a count is written where this one is missing.
     let colon = if matches!(node.value, Value::Map(_)) { ": " } else { ":" };
     let mut parts = match &node.value {
@@ -30,7 +30,8 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, project: Option<&Node>) -> Vec
         Value::Map(entries) => entries.iter().map(|e| part_of_mapping(reader, e)).collect(),
         _ => {
             let expected = "`type:count,…`, or a mapping of types to counts or to their keys";
-            reader.diags.push(maquette_core::decode::wrong_type(node, "`nodes`", expected));
+            let error = wrong_type(node, "`nodes`", expected);
+            reader.diags.push(error.help(decode::as_mapping(node, "nodes")));
             return Vec::new();
         }
     };
@@ -84,7 +85,8 @@ fn request(reader: &mut Reader<'_>, part: &Part<'_>, place: usize) -> Option<Nod
     if let Some(keys) = part.keys {
         return Some(described(part, keys, place));
     }
-    let found = lookup::find(reader, Kind::Nodes, &part.name, part.name_span)?;
+    let (kind, count) = (Kind::Nodes, part.count.unwrap_or(1));
+    let found = lookup::find_or_describe(reader, kind, &part.name, part.name_span, count)?;
     Some(NodeRequest {
         file: found.name,
         path: found.path,
@@ -96,7 +98,7 @@ fn request(reader: &mut Reader<'_>, part: &Part<'_>, place: usize) -> Option<Nod
 }
 
 /// A node type that the project file describes. Those of files come first, then these as they are written.
-fn described(part: &Part<'_>, keys: &Node, place: usize) -> NodeRequest {
+fn described(part: &Part<'_>, keys: &Tree, place: usize) -> NodeRequest {
     let mut tree = keys.clone();
     if let Value::Map(entries) = &mut tree.value {
         entries.retain(|e| e.key != "count");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
@@ -9,15 +10,17 @@ use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::scrub::scrub;
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
-use maquette_core::syntax::{Node, Value};
+use maquette_core::syntax::{Tree, Value};
 
 /// What the file says; everything is optional, and flags win.
 #[derive(Debug, Default)]
 pub struct Project {
     /// Whether there is such a file at all.
     pub given: bool,
+    /// Where it is, by its absolute path.
+    pub file: Option<PathBuf>,
     /// Its values by the settings' names.
-    values: BTreeMap<&'static str, Node>,
+    values: BTreeMap<&'static str, Tree>,
 }
 
 impl Project {
@@ -26,14 +29,29 @@ impl Project {
         Self { given: true, ..Self::default() }
     }
 
+    /// Whether nothing stands in it but comments.
+    pub fn is_empty(&self) -> bool {
+        self.given && self.values.is_empty()
+    }
+
     /// The value of a setting.
-    pub fn node(&self, name: &str) -> Option<&Node> {
+    pub fn node(&self, name: &str) -> Option<&Tree> {
         self.values.get(name)
     }
 }
 
+/// A file with nothing in it asks for nothing either: the built-in networks are nobody's wish.
+pub fn empty(file: &str) -> Diagnostic {
+    let message = format!("there is nothing in {file}; nothing is asked for");
+    Diagnostic::error("project::nothing-asked", message)
+        .help(
+            "`nodes: {NAME: {}}` in it describes a node type; `maquette explain nodes` shows more",
+        )
+        .help("`maquette init` in an empty directory writes a project file to begin with")
+}
+
 /// Reads the file's content, and has `settings` hold what takes no more than that.
-pub fn decode(node: &Node, settings: &mut Settings, diags: &mut Diagnostics) -> Project {
+pub fn decode(node: &Tree, settings: &mut Settings, diags: &mut Diagnostics) -> Project {
     let mut values = BTreeMap::new();
     let node = meant(node, diags);
     keys(&node, "", "the project file", (&mut values, &mut *settings), diags);
@@ -42,12 +60,12 @@ pub fn decode(node: &Node, settings: &mut Settings, diags: &mut Diagnostics) -> 
         // What is wrong with it has been said.
         assign(row, settings, image, "", &mut Diagnostics::default());
     }
-    Project { given: true, values }
+    Project { given: true, values, file: None }
 }
 
-/// The file with nodes and networks under their own keys, where these are misspelt or words of other tools: otherwise nothing
-/// would be left of what is described, and those who name one of the networks would be told that there is none.
-fn meant<'a>(node: &'a Node, diags: &mut Diagnostics) -> Cow<'a, Node> {
+/// The file with nodes, networks and image under their own keys, where these are misspelt or words of other tools: otherwise
+/// nothing would be left of what is described, and those who name one of the networks would be told that there is none.
+fn meant<'a>(node: &'a Tree, diags: &mut Diagnostics) -> Cow<'a, Tree> {
     let keys = SETTINGS.iter().filter_map(|row| row.key);
     let known: Vec<&'static str> = keys.map(|key| key.split('.').next().unwrap_or(key)).collect();
     let mut whole = Cow::Borrowed(node);
@@ -57,10 +75,13 @@ fn meant<'a>(node: &'a Node, diags: &mut Diagnostics) -> Cow<'a, Node> {
         }
         let own = own_word(&entry.key, &known);
         let key = own.or_else(|| closest(&entry.key, known.iter().copied()));
-        let Some(key) = key.filter(|k| matches!(*k, "nodes" | "networks")) else { continue };
-        if node.get(key).is_some() || !matches!(entry.value.value, Value::Map(_)) {
-            continue;
-        }
+        let is_meant = |key: &&str| match (*key, &entry.value.value) {
+            ("nodes" | "networks", Value::Map(_)) | ("image", Value::Scalar(..)) => {
+                node.get(key).is_none()
+            }
+            _ => false,
+        };
+        let Some(key) = key.filter(is_meant) else { continue };
         let message = format!("the project file has no key `{}`", entry.key);
         diags.push(
             Diagnostic::error("project::unknown-key", message)
@@ -79,10 +100,10 @@ pub const IMAGE: &str = "image-url";
 
 /// Takes the keys of a mapping, and of those in it; `prefix` is where it is (`hypervisor.`).
 fn keys(
-    node: &Node,
+    node: &Tree,
     prefix: &str,
     what: &str,
-    (values, settings): (&mut BTreeMap<&'static str, Node>, &mut Settings),
+    (values, settings): (&mut BTreeMap<&'static str, Tree>, &mut Settings),
     diags: &mut Diagnostics,
 ) {
     let Some(mut fields) = Fields::open(node, what, diags) else { return };
@@ -105,7 +126,8 @@ fn keys(
             _ => continue,
         };
         if !matches!(node.value, Value::Map(_)) {
-            diags.push(decode::wrong_type(node, &what, expected));
+            let error = decode::wrong_type(node, &what, expected);
+            diags.push(error.help(decode::as_mapping(node, key)));
         }
     }
     for mapping in inner {
@@ -122,7 +144,7 @@ fn keys(
 pub fn assign(
     row: &Setting,
     settings: &mut Settings,
-    node: &Node,
+    node: &Tree,
     what: &str,
     diags: &mut Diagnostics,
 ) {
@@ -155,7 +177,7 @@ pub fn assign(
 }
 
 /// Gives the image its checksum, as `--image-url` would take it.
-fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnostics) {
+fn with_checksum(values: &mut BTreeMap<&'static str, Tree>, diags: &mut Diagnostics) {
     let Some(checksum) = values.remove("checksum") else { return };
     let Some(text) = decode::text(&checksum, "checksum", diags) else { return };
     let mut wrong = |message: String, help: &str| {
@@ -181,6 +203,6 @@ fn with_checksum(values: &mut BTreeMap<&'static str, Node>, diags: &mut Diagnost
             "leave one of them out",
         ),
         Some(_) => {}
-        None => *image = Node::scalar(format!("{word}#{sum}"), image.span),
+        None => *image = Tree::scalar(format!("{word}#{sum}"), image.span),
     }
 }

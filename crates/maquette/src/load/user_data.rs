@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::syntax::{Node, Span, Value, parse};
+use maquette_core::syntax::{Span, Tree, Value, parse};
 use maquette_core::topology::Request;
 
 use super::Reader;
@@ -33,7 +33,7 @@ pub fn read(reader: &mut Reader<'_>, request: &mut Request) {
     }
 }
 
-fn of_type(reader: &mut Reader<'_>, tree: &mut Node) {
+fn of_type(reader: &mut Reader<'_>, tree: &mut Tree) {
     let Some(node) = tree.get_mut("user_data") else { return };
     let Value::Scalar(text, _) = &node.value else { return };
     let (text, span) = (text.clone(), node.span);
@@ -46,11 +46,11 @@ fn of_type(reader: &mut Reader<'_>, tree: &mut Node) {
         }),
     };
     // What is wrong with it was said.
-    *node = found.unwrap_or(Node { value: Value::Null, span });
+    *node = found.unwrap_or(Tree { value: Value::Null, span });
 }
 
 /// A file, from where it is named.
-fn file(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<Node> {
+fn file(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<Tree> {
     let named_in = PathBuf::from(&reader.sources.get(span.source).name);
     let place = named_in.parent().filter(|_| named_in.is_file()).unwrap_or(Path::new(""));
     let path = place.join(text);
@@ -72,7 +72,7 @@ fn file(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<Node> {
     }
 }
 
-fn document(reader: &mut Reader<'_>, name: &str, text: String, span: Span) -> Option<Node> {
+fn document(reader: &mut Reader<'_>, name: &str, text: String, span: Span) -> Option<Tree> {
     let first = text.lines().next().unwrap_or_default();
     if let Some(other) = OTHERS.iter().find(|other| first.starts_with(**other)) {
         let message = format!("{name} is not cloud-config: it begins with `{other}`");
@@ -86,7 +86,7 @@ fn document(reader: &mut Reader<'_>, name: &str, text: String, span: Span) -> Op
 }
 
 /// Has marks of expressions stand for themselves.
-fn as_it_is(node: &mut Node) {
+fn as_it_is(node: &mut Tree) {
     match &mut node.value {
         Value::Null => {}
         Value::Scalar(text, _) => {

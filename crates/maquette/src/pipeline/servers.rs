@@ -74,7 +74,7 @@ impl Planned {
                 // A file, or what was refused before.
                 Ok(_) | Err(_) => continue,
             };
-            let (volume, smallest) = (image.volume.clone(), *smallest);
+            let (volume, smallest) = (image.volume.to_string(), *smallest);
             match all.iter_mut().find(|d| d.volume == volume) {
                 Some(known) => known.smallest = known.smallest.into_iter().chain(smallest).min(),
                 None => all.push(Download { volume, url, smallest }),

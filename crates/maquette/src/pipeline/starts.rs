@@ -9,6 +9,7 @@ use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::settings::StartChoice;
 use maquette_core::syntax::Sources;
+use maquette_core::topology::SeedDrive;
 use maquette_core::values::NodeName;
 use maquette_engine::image::build::BUILDABLE;
 
@@ -64,6 +65,35 @@ pub(super) fn templates(
     }
     finish(world, diags, &Sources::default())?;
     Ok(found)
+}
+
+/// Warns where new nodes have their seed on a disk since it is not known that the system in their image finds a CD-ROM: it takes
+/// a letter in the guest, of which disks that come later have the next.
+pub(super) fn seeds_on_disks(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    let fresh = plan::fresh(blueprint, observed);
+    let is_meant = |node: &&Node| {
+        let is_chosen = blueprint.seed_drives.contains_key(&node.name);
+        let on_disk = node.guest.as_ref().is_some_and(|g| g.drive == SeedDrive::Disk);
+        fresh.contains(node.name.as_str()) && on_disk && !is_chosen
+    };
+    let nodes = blueprint.nodes.iter().filter(is_meant);
+    let images: BTreeSet<&str> = nodes
+        .filter_map(|n| n.disks.first()?.backing.as_ref())
+        .map(|i| i.source.as_str())
+        .collect();
+    for image in images {
+        let message = format!(
+            "it is not known whether the system in image `{image}` finds a seed in a CD-ROM: its nodes have the seed on a \
+             disk, which takes a letter there (`vdb` beside one disk)"
+        );
+        let warning = Diagnostic::warning("image::no-recipe", message).help(
+            "`maquette image build` writes a `.recipe` beside an image, which belongs to a copy, too",
+        );
+        diags.push(match BUILDABLE.iter().any(|(known, _)| *known == image) {
+            true => warning.help(format!("`maquette image build {image}` makes the image anew")),
+            false => warning,
+        });
+    }
 }
 
 /// Names of published images from which nodes are made that boot in full, and under which images with an agent can be built.

@@ -18,7 +18,7 @@ pub fn diagnostics(diagnostics: &Diagnostics, sources: &Sources) -> Painted {
 pub fn diagnostics_after(diagnostics: &Diagnostics, sources: &Sources, done: &str) -> Painted {
     let secrets = SecretLines::of(diagnostics, sources);
     let shown = |d: &Diagnostic| one(d, sources, !secrets.are_shown_by(d, sources));
-    let mut parts: Vec<String> = diagnostics.iter().map(shown).collect();
+    let mut parts: Vec<String> = diagnostics.in_order().into_iter().map(shown).collect();
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     if errors > 0 {
         let noun = if errors == 1 { "error" } else { "errors" };
@@ -57,7 +57,7 @@ pub fn diagnostics_json(diagnostics: &Diagnostics, sources: &Sources) -> Value {
             .collect();
         value
     };
-    diagnostics.iter().map(one).collect()
+    diagnostics.in_order().into_iter().map(one).collect()
 }
 
 /// One of them, with the lines that it is about, or with their places alone.

@@ -6,6 +6,8 @@ use std::fmt;
 
 use maquette_core::values::printable;
 
+use super::Again;
+
 /// Text with colours of ours. What others wrote is in it as [`plain`] text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Painted(String);
@@ -24,6 +26,11 @@ impl Painted {
     /// What the library that reads arguments has painted: in it are words that the user has just typed.
     pub fn of_arguments(error: &clap::Error) -> Self {
         Self::of(error.render().ansi().to_string().trim_end())
+    }
+
+    /// The same with flags in the commands that it advises.
+    pub fn with(&self, again: &Again) -> Self {
+        Self(again.filled(&self.0).into_owned())
     }
 
     /// The text.

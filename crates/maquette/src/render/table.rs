@@ -162,8 +162,26 @@ pub fn reasons(rows: &[Row]) -> String {
     out
 }
 
-/// Images that can be named; `built` tells which are here already.
-pub fn images(built: impl Fn(&str) -> bool) -> String {
+/// An address in so many characters: in the end its host and its file.
+fn shortened(url: &str, room: usize) -> String {
+    let fits = |text: &str| text.chars().count() <= room;
+    let bare = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let ends = bare.split_once('/').map(|(host, path)| {
+        format!("{host}/…/{}", path.rsplit_once('/').map_or(path, |(_, file)| file))
+    });
+    let forms = [Some(url.to_string()), Some(bare.to_string()), ends];
+    let last = forms.iter().flatten().next_back().cloned().unwrap_or_default();
+    forms.into_iter().flatten().find(|form| fits(form)).unwrap_or_else(|| {
+        let begin: String = last.chars().take(room.saturating_sub(1)).collect();
+        format!("{begin}…")
+    })
+}
+
+/// Images that can be named; `built` tells which are here already. Addresses fit a terminal of that `width`.
+pub fn images(built: impl Fn(&str) -> bool, width: Option<usize>) -> String {
+    // What stands before the address.
+    const BEFORE: usize = 34;
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(BEFORE).max(20));
     let mut table = plain(&["IMAGE", "HERE", "SOURCE"]);
     for entry in catalogue::ENTRIES {
         let here = match (built(entry.name), BUILDABLE.iter().any(|(n, _)| *n == entry.name)) {
@@ -171,7 +189,7 @@ pub fn images(built: impl Fn(&str) -> bool) -> String {
             (false, true) => "can be built",
             (false, false) => "",
         };
-        table.add_row([entry.name, here, entry.url]);
+        table.add_row([entry.name, here, &shortened(entry.url, room)]);
     }
     finish(&table)
 }
@@ -221,6 +239,20 @@ pub fn boxes(header: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_fit_a_terminal() {
+        let url = "https://repo.example.org/9/cloud/x86_64/images/Generic-9-latest.x86_64.qcow2";
+        assert_eq!(shortened(url, usize::MAX), url);
+        assert_eq!(shortened(url, 70), &url[8..]);
+        assert_eq!(shortened(url, 55), "repo.example.org/…/Generic-9-latest.x86_64.qcow2");
+        assert_eq!(shortened(url, 20), "repo.example.org/…/…");
+        let longest =
+            |width| images(|_| false, Some(width)).lines().map(|l| l.chars().count()).max();
+        for width in [80, 100, 200] {
+            assert!(longest(width) <= Some(width), "{width}: {:?}", longest(width));
+        }
+    }
 
     #[test]
     fn boxes_have_a_rule_between_rows() {

@@ -4,7 +4,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use maquette_core::diagnostic::Diagnostic;
-use maquette_core::values::{Login, PlainPath, ValueError};
+use maquette_core::image::redact;
+use maquette_core::values::{Login, PlainPath, ValueError, is_unprintable};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
 use maquette_engine::host::ssh::{ConnectError, HostKey, Target};
@@ -18,10 +19,29 @@ use crate::signals;
 use crate::workspace::Workspace;
 use crate::world::{Environment, World};
 
-/// libvirt's address on this machine; another driver, such as libvirt's test driver, for trying things
-/// out without guests.
+/// The variable that names another driver of libvirt than QEMU's, such as its test driver, for trying things out without guests.
+const URI: &str = "MAQUETTE_LIBVIRT_URI";
+
+/// libvirt's address on this machine.
 pub fn local_uri(world: &World) -> String {
-    world.environment.text("MAQUETTE_LIBVIRT_URI").unwrap_or_else(|| "qemu:///system".into())
+    world.environment.text(URI).unwrap_or_else(|| "qemu:///system".into())
+}
+
+/// Refuses an address of libvirt on another machine: locks, files and all that is asked of a hypervisor besides would be this
+/// machine's.
+pub fn check_uri(environment: &Environment) -> Result<(), Failure> {
+    let Some(uri) = environment.text(URI) else { return Ok(()) };
+    let drivers = ["qemu:///", "qemu+unix:///", "test:///", "test+unix:///"];
+    if drivers.iter().any(|driver| uri.starts_with(driver)) && !uri.chars().any(is_unprintable) {
+        return Ok(());
+    }
+    let message =
+        format!("{URI} has to be an address of libvirt on this machine, not `{}`", redact(&uri));
+    Err(Failure::input(
+        Diagnostic::error("environment::value", message)
+            .help("it is `qemu:///system` by itself, and `test:///default` for trying things out")
+            .help("`--host-address ADDRESS` names another hypervisor, which is reached over SSH"),
+    ))
 }
 
 /// A hypervisor that is reached.
@@ -86,13 +106,12 @@ pub fn resolve(world: &World, args: &HostArgs) -> Result<Option<Target>, Failure
         return Err(input("hypervisor::user", message, Some(hint.into())));
     }
     let key = args.key.as_deref().map(|key| expand(&world.environment, key));
-    if let Some(key) = &key {
-        // It is named in ProxyCommands, which shells take apart.
-        key.display().to_string().parse::<PlainPath>().map_err(|e| {
-            let hint = Some("make a symbolic link to it with a plain name, and name that".into());
-            input("hypervisor::key", format!("key file {e}"), hint)
-        })?;
-    }
+    // It is named in ProxyCommands, which shells take apart.
+    let plain = |key: PathBuf| key.display().to_string().parse::<PlainPath>();
+    let key = key.map(plain).transpose().map_err(|e| {
+        let hint = Some("make a symbolic link to it with a plain name, and name that".into());
+        input("hypervisor::key", format!("key file {e}"), hint)
+    })?;
     Ok(Some(Target { address, user, key }))
 }
 
@@ -104,7 +123,7 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     };
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     if let Some(key) = &target.key {
-        close_to_others(world, key)?;
+        close_to_others(world, Path::new(key.as_str()))?;
     }
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {

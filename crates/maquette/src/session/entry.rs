@@ -23,10 +23,11 @@ pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
     let mut host = located.host.clone();
     if let Some(remote) = &connection.remote {
         host.user = Some(remote.target.user.clone());
-        host.key = remote.target.key.clone();
+        host.key = remote.target.key.as_ref().map(|key| key.as_str().into());
     }
     let workspace = &located.workspace;
     let before = workspace.saved().unwrap_or_default();
+    let is_same = before.is_of(&located.environment, &host);
     let saved = Saved {
         prefix: located.environment.prefix().map(String::from),
         host,
@@ -34,6 +35,8 @@ pub fn save(located: &Located, connection: &Connection) -> Result<(), Failure> {
         pool_path: Some(located.pool.path.to_string()),
         owner: before.owner,
         opens: before.opens,
+        project: before.project.filter(|_| is_same),
+        imported: false,
     };
     workspace.create().and_then(|()| workspace.save(&saved)).map_err(|e| workspace.unwritten(e))
 }
@@ -53,6 +56,16 @@ pub fn told_apart(nodes: &[Node], connection: &Connection) -> Result<(), Failure
 pub fn remember(located: &Located) -> Result<(), Failure> {
     let owner = Owner::new(&located.environment, &located.host);
     located.workspace.claim(&owner).map_err(|e| located.workspace.unwritten(e))
+}
+
+/// Has the workspace remember which project file has built the environment.
+pub fn remember_project(located: &Located) -> Result<(), Failure> {
+    let workspace = &located.workspace;
+    let Some(saved) = workspace.saved().filter(|saved| saved.project != located.project) else {
+        return Ok(());
+    };
+    let saved = Saved { project: located.project.clone(), ..saved };
+    workspace.save(&saved).map_err(|e| workspace.unwritten(e))
 }
 
 /// Writes outputs that use the key in `file`, with which the environment was shared, or those of the workspace that built it.

@@ -1,12 +1,15 @@
 //! A hypervisor as it was found, and what is said of what was seen there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use maquette_core::names::EnvName;
-use maquette_core::observed::{LeftOver, Observed};
+use maquette_core::observed::{DirectoryFacts, HostPool, LeftOver, Observed};
 use maquette_core::plan::{Plan, PoolState};
+use maquette_core::values::Directory;
 use maquette_engine::StepError;
-use maquette_engine::probe::Facts;
+use maquette_engine::host::Host;
+use maquette_engine::probe::{self, Facts};
 use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
 
 use super::connection::Connection;
@@ -25,6 +28,8 @@ pub struct Hypervisor {
     pub libvirt: Option<Arc<dyn Server>>,
     /// What libvirt knows, if it answers.
     pub seen: Option<Seen>,
+    /// What was asked of directories that disks name.
+    pub(super) places: Places,
 }
 
 impl Hypervisor {
@@ -32,13 +37,41 @@ impl Hypervisor {
     pub fn observed(&self) -> Observed {
         let facts = &self.facts;
         let seen = self.seen.clone().unwrap_or_else(Seen::nothing);
-        on_host(seen, facts, &self.environment)
+        let Places { pools, directories } = self.places.clone();
+        on_host(seen, facts, &self.environment).with_pools(pools, directories)
     }
 
     /// What it is called above the plan of its preparation.
     pub fn title(&self) -> String {
         format!("hypervisor {}, {}", self.facts.name, self.facts.os.name)
     }
+}
+
+/// Storage pools, and the directories that disks name; nothing where none does.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    pub(super) pools: BTreeMap<String, HostPool>,
+    pub(super) directories: BTreeMap<Directory, DirectoryFacts>,
+}
+
+/// Looks at the directories that disks name, by what is wanted or recorded. Nobody is asked where no disk does.
+pub(super) fn places(
+    server: Option<&Arc<dyn Server>>,
+    host: &dyn Host,
+    wanted: &BTreeSet<Directory>,
+    seen: Option<&Seen>,
+) -> Result<Places, Failure> {
+    let mut all = wanted.clone();
+    let recorded = seen.into_iter().flat_map(|seen| seen.observed.disk_pools());
+    all.extend(recorded.map(|own| own.pool.path.clone()));
+    if all.is_empty() {
+        return Ok(Places::default());
+    }
+    let directories = probe::directories(host, &all)
+        .map_err(|e| Failure::because("cannot look at the directories of disks", e))?;
+    let pools = server.map(|server| server.pools()).transpose();
+    let failed = |e: LibvirtError| Failure::Failed(e.failed("cannot ask libvirt for its pools"));
+    Ok(Places { pools: pools.map_err(failed)?.unwrap_or_default(), directories })
 }
 
 /// What libvirt knows, with the hypervisor's own side.

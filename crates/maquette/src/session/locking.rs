@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
+use maquette_core::values::is_unprintable;
 use maquette_engine::host::lock::{self, Claim, Lock, LockError, Patience, duration};
 use maquette_engine::host::{self, Host, HostError, fence};
 use maquette_engine::image::RECORDS;
@@ -89,7 +90,9 @@ pub fn whoami(environment: &Environment) -> String {
     let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = environment.said("HOSTNAME").unwrap_or_else(kernel);
     let user = user.or_else(login_name).unwrap_or_else(|| "somebody".into());
-    format!("{user}@{}", host.trim())
+    // It is in metadata, locks and comments of keys, and shown to others.
+    let is_shown = |c: &char| !is_unprintable(*c);
+    format!("{user}@{}", host.trim()).chars().filter(is_shown).collect()
 }
 
 /// The name of the user that this process runs as, where no variable tells it.
@@ -141,6 +144,9 @@ impl Session<'_> {
                 return terminal.talk(&format!("waiting for the last command of {}", holder.who));
             }
             let verb = if patience.take_over { "ending" } else { "waiting for" };
+            if patience.take_over {
+                terminal.touched(format!("the run of {}, which was ended", holder.who));
+            }
             let since = duration(holder.seconds);
             terminal.talk(&format!(
                 "{verb} {}, who has held environment `{environment}` for {since}",

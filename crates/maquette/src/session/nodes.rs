@@ -34,7 +34,11 @@ pub enum Meaning {
 /// What a list of nodes may name, for the help of verbs.
 pub const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'";
 
-/// The same where all are meant if none is named.
+/// The same where all are shown if none is named.
+pub const ALL: &str =
+    "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all]";
+
+/// The same where all are built if none is named.
 pub const WANTED: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*'; others stay as they are [default: all]";
 
 /// libvirt's names of the nodes that words mean: nodes, which are given with or without the prefix, or by their names in

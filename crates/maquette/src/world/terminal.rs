@@ -15,7 +15,7 @@ use maquette_engine::StepError;
 use rustix::termios::tcgetwinsize;
 
 use crate::failure::Failure;
-use crate::render::{self, Painted, plain};
+use crate::render::{self, Again, Painted, plain};
 
 /// Where text goes to.
 struct Output {
@@ -72,6 +72,8 @@ pub struct Terminal {
     said: Mutex<BTreeSet<String>>,
     /// What was changed before input was found to be wrong.
     touched: Mutex<Vec<String>>,
+    /// Flags that commands have which are advised.
+    again: OnceLock<Again>,
 }
 
 impl Terminal {
@@ -113,7 +115,13 @@ impl Terminal {
     fn new(out: Output, err: Output, input: Option<Input>, is_interactive: bool) -> Self {
         let (lost, asking, said) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
         let (input, touched) = (input.map(Mutex::new), Mutex::default());
-        Self { out, err, input, is_interactive, lost, asking, said, touched }
+        let again = OnceLock::new();
+        Self { out, err, input, is_interactive, lost, asking, said, touched, again }
+    }
+
+    /// From now on commands that are advised are about the environment that this one is about.
+    pub fn repeat(&self, flags: Again) {
+        let _ = self.again.set(flags);
     }
 
     /// Whether standard output is a terminal.
@@ -129,6 +137,11 @@ impl Terminal {
     /// Columns of standard error's terminal; none where it is not a terminal.
     pub fn talk_width(&self) -> Option<usize> {
         self.err.width
+    }
+
+    /// How wide the terminal of results is, if they go to one.
+    pub fn result_width(&self) -> Option<usize> {
+        self.out.width
     }
 
     /// Shows a plan that is about to be done.
@@ -266,7 +279,18 @@ impl Terminal {
 
     /// The same in colours.
     pub fn painted_talk(&self, text: &Painted) {
-        let _ = self.err.line(text);
+        let _ = match self.again.get() {
+            Some(again) => self.err.line(&text.with(again)),
+            None => self.err.line(text),
+        };
+    }
+
+    /// Prints a result that ends with what to do next.
+    pub fn advice(&self, text: &str) {
+        let text = Painted::plain(text);
+        self.painted_result(
+            &self.again.get().map_or_else(|| text.clone(), |again| text.with(again)),
+        );
     }
 
     /// Says what is being done, to somebody who sits there and waits for it.

@@ -32,21 +32,17 @@ fn source(folders: &[&str]) -> String {
     all
 }
 
-/// Codes that a pattern finds: its first group is the code, the second what is said.
-fn codes(text: &str, pattern: &str) -> Codes {
+/// Codes that a pattern finds: its first group is the code, the second what is said. Where that is no text, `named` finds
+/// it in what stands before the code.
+fn codes(text: &str, pattern: &str, named: &dyn Fn(&str) -> Vec<String>) -> Codes {
     let mut found = Codes::new();
-    let before = Regex::new(BEFORE).unwrap();
     for captures in Regex::new(pattern).unwrap().captures_iter(text) {
         let group = |n: usize| captures.get_group(n).map(|span| &text[span.range()]);
         let said = found.entry(group(1).unwrap().to_string()).or_default();
         // A text that is put together first has a name, and stands a few lines above.
         let begin = captures.get_group(1).unwrap().start;
         let near = text[..begin].rsplit("\n\n").next().unwrap();
-        let named = || {
-            let last = before.captures_iter(near).last()?;
-            Some(&near[last.get_group(1)?.range()])
-        };
-        if let Some(message) = group(2).or_else(named) {
+        for message in group(2).map_or_else(|| named(near), |said| vec![said.to_string()]) {
             let message = message.replace("\\\"", "\"");
             // A line that ends with a backslash goes on in the next one.
             let lines = message.split("\\\n").map(str::trim_start);
@@ -58,6 +54,40 @@ fn codes(text: &str, pattern: &str) -> Codes {
     }
     found
 }
+
+/// The last text in some source that has the name of messages.
+fn message(near: &str) -> Vec<String> {
+    let found = Regex::new(BEFORE).unwrap().captures_iter(near).last();
+    let text = found.and_then(|captures| captures.get_group(1)).map(|span| &near[span.range()]);
+    text.into_iter().map(String::from).collect()
+}
+
+/// All texts that a finding's `cause` can be, which is bound last in `near`: those of its statement, or of the function that
+/// this calls, which returns pairs.
+fn causes(near: &str, source: &str) -> Vec<String> {
+    let begin = ["let cause =", "let (cause, "].iter().filter_map(|bound| near.rfind(bound)).max();
+    let Some(statement) = begin.and_then(|begin| near[begin..].split(";\n").next()) else {
+        return Vec::new();
+    };
+    let all = |pattern: &str, text: &str| -> Vec<String> {
+        let pattern = Regex::new(pattern).unwrap();
+        let found =
+            pattern.captures_iter(text).map(|c| text[c.get_group(1).unwrap().range()].into());
+        found.filter(|text: &String| text.contains(char::is_alphabetic)).collect()
+    };
+    let own = all(TEXT, statement);
+    let Some(function) = all(r"= \w+\.(\w+)\(", statement).pop().filter(|_| own.is_empty()) else {
+        return own;
+    };
+    // Others may have its name, and return something else.
+    let begin = format!("fn {function}(");
+    let bodies = source.split(&begin).skip(1).map(|rest| rest.split("\n\n").next().unwrap());
+    let mut pairs = bodies.map(|body| all(&format!(r"=> \(\s*{TEXT}"), body));
+    pairs.find(|texts| !texts.is_empty()).unwrap_or_default()
+}
+
+/// A text in the source.
+const TEXT: &str = r#""((?:[^"\\]|\\.|\\\n)*)""#;
 
 /// A text with the name that messages have in the source.
 const BEFORE: &str = r#"let (?:message|cause|text|said|why|what)(?:: &str)? =\s*(?:format!\(\s*)?"((?:[^"\\]|\\.|\\\n)*)""#;
@@ -109,7 +139,8 @@ fn every_diagnostic_code_is_on_its_page() {
         "maquette-libvirt/src",
         "maquette/src",
     ]);
-    let mut all = codes(&text, &format!(r#""([a-z][a-z-]*::[a-z][a-z0-9-]*)"{SAID}"#));
+    let pattern = format!(r#""([a-z][a-z-]*::[a-z][a-z0-9-]*)"{SAID}"#);
+    let mut all = codes(&text, &pattern, &message);
     all.retain(|code, _| !PATHS.contains(&code.split("::").next().unwrap()));
     assert!(all.len() > 120, "{}", all.len());
     let examples = examples();
@@ -121,7 +152,7 @@ fn every_diagnostic_code_is_on_its_page() {
         "Diagnostic codes",
         "What is wrong with the input is told with a code that stays the same, as in `error[topology::unknown-key]`, and \
          in `--json` as `code`. Nothing is touched then, and the exit code is 2. Below, `{…}` stands for what is named there; \
-         examples are what the program prints in its tests.",
+         examples are what the program prints in its tests, or, in short form, what a stage's test has it say.",
     );
     let mut area = "";
     for (code, said) in &all {
@@ -140,14 +171,21 @@ fn every_diagnostic_code_is_on_its_page() {
     compare("reference/diagnostics.md", &format!("{}\n", out.trim_end()));
 }
 
+/// The codes of findings that tests provoke.
+fn provoked() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("crates/maquette-core/tests/doctor.rs")).unwrap();
+    let code = Regex::new(r#"\("([a-z-]+)", \||"([a-z]+(?:-[a-z]+)+)""#).unwrap();
+    let found = code.captures_iter(&text).filter_map(|c| c.get_group(1).or(c.get_group(2)));
+    found.map(|span| text[span.range()].to_string()).collect()
+}
+
 #[test]
 fn every_finding_of_doctor_is_on_its_page() {
     let text = source(&["maquette-core/src/doctor"]);
     let mut all = codes(
         &text,
-        &format!(
-            r#"(?:Layer::\w+,\s*|finding\(\s*|of\(\s*|\()"([a-z]+(?:-[a-z]+)+|paused|crashed)"{SAID}"#
-        ),
+        &format!(r#"(?:Layer::\w+,\s*|\(\s*)"([a-z]+(?:-[a-z]+)+|paused|watchdog)"{SAID}"#),
+        &|near| causes(near, &text),
     );
     // What a guest's last words mean.
     let words = fs::read_to_string(root().join("crates/maquette-core/src/node_state.rs")).unwrap();
@@ -158,7 +196,18 @@ fn every_finding_of_doctor_is_on_its_page() {
         let said = rest.split('"').next().unwrap().to_string();
         all.entry(group(2).into()).or_default().push(said);
     }
-    assert!(all.len() > 20, "{all:#?}");
+    let provoked = provoked();
+    assert!(provoked.len() > 40, "{provoked:?}");
+    let lost: Vec<_> = provoked.iter().filter(|code| !all.contains_key(*code)).collect();
+    assert!(lost.is_empty(), "not found in the source: {lost:?}");
+    // Each of these is in a function with the causes of others.
+    for (code, count, word) in
+        [("dhcp-filtered", 4, "firewall"), ("boot-silent", 2, "said nothing")]
+    {
+        let said = &all[code];
+        assert_eq!(said.iter().filter(|said| said.contains(word)).count(), count, "{said:?}");
+        assert_eq!(said.len(), count, "{said:?}");
+    }
     let unsaid: Vec<_> = all.iter().filter(|(_, said)| said.is_empty()).collect();
     assert!(unsaid.is_empty(), "{unsaid:?}");
     let mut out = begin(

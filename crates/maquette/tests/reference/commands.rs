@@ -8,18 +8,27 @@ use regex_automata::meta::Regex;
 
 use super::{files, pages, root};
 
-/// All command lines of ours in a page's `sh` blocks and between backquotes.
+/// All command lines of ours in a page's `sh` blocks, in jobs of its `yaml` blocks, in indented blocks and between backquotes.
 fn commands(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     let comment = Regex::new(r"(^|\s)#.*").unwrap();
-    let mut shell = false;
+    let mut fence = "";
     for line in page.replace("\\\n", " ").lines() {
-        if line.starts_with("```") {
-            shell = line == "```sh";
-        } else if shell {
+        let line = match fence {
+            "yaml" => job(line),
+            "" => line
+                .strip_prefix("    ")
+                .filter(|rest| rest.starts_with("maquette "))
+                .unwrap_or(line),
+            _ => line,
+        };
+        if let Some(language) = line.strip_prefix("```") {
+            fence = language;
+        } else if ["sh", "yaml"].contains(&fence) || line.starts_with("maquette ") {
             let end = comment.find(line).map_or(line.len(), |comment| comment.start());
             let parts = line[..end].split(['|', ';', '&', '<', '>', '(', ')']);
-            found.extend(parts.map(|part| part.trim().to_string()));
+            let parts = parts.map(str::trim).map(|part| part.strip_prefix("then ").unwrap_or(part));
+            found.extend(parts.map(String::from));
         } else {
             found.extend(line.split('`').skip(1).step_by(2).map(String::from));
         }
@@ -29,7 +38,15 @@ fn commands(page: &str) -> Vec<String> {
     found
 }
 
-/// The command lines of a transcript, or of a page's `console` blocks and of what it has played unseen.
+/// What a line of a CI job's YAML runs, if it runs anything.
+fn job(line: &str) -> &str {
+    let line = line.trim_start();
+    let line = line.strip_prefix("- ").unwrap_or(line);
+    line.strip_prefix("run: ").unwrap_or(line).trim_matches('\'')
+}
+
+/// The command lines of a transcript, or of a page's `console` blocks and of what it has played unseen: those that do what they
+/// are to do, and none that a transcript has end with another status than 0.
 pub fn typed(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut fence: Option<&str> = None;
@@ -40,6 +57,9 @@ pub fn typed(text: &str) -> Vec<String> {
         } else if matches!(fence, None | Some("console")) {
             let unseen = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
             let line = unseen.unwrap_or(line);
+            if line.strip_prefix("exit ").is_some_and(|status| status.parse::<u8>().is_ok()) {
+                found.pop();
+            }
             found.extend(line.strip_prefix("$ ").or(line.strip_prefix("% ")).map(String::from));
         }
     }
@@ -61,7 +81,9 @@ pub fn shown(page: &str) -> Vec<(&str, String)> {
             Some("sh") => Some(line),
             Some("console") => None,
             Some(_) => line.strip_prefix("$ "),
-            None => line.strip_prefix("    ").filter(|rest| rest.starts_with("scripts/")),
+            None => line
+                .strip_prefix("    ")
+                .filter(|rest| ["scripts/", "maquette "].iter().any(|own| rest.starts_with(own))),
         };
         let Some(command) = command else { continue };
         let mut command = command.to_string();
@@ -132,4 +154,8 @@ fn commands_of_pages_have_verbs_and_flags_that_there_are() {
         }
     }
     assert!(tried > 150, "{tried}");
+    let jobs = commands(&fs::read_to_string(pages().join("how-to/ci.md")).unwrap());
+    for command in ["maquette validate --strict", "maquette report", "maquette down --yes"] {
+        assert!(jobs.iter().any(|job| job == command), "{command} of how-to/ci.md is not tried");
+    }
 }

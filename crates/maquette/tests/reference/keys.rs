@@ -6,7 +6,7 @@ use maquette_core::explain::{Topic, topics};
 use maquette_core::schema::{self, File};
 use maquette_core::settings::{Kind, SETTINGS};
 
-use super::{begin, cell, compare, table};
+use super::{begin, cell, compare, said, table, variables};
 
 #[test]
 fn the_page_of_settings_has_every_setting_with_all_its_names() {
@@ -14,8 +14,10 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
         "Settings",
         "A setting is given as a flag, as an environment variable, or in `maquette.yaml`. A flag counts more than a \
          variable, and a variable more than the file. `maquette virsh` has those of the last \
-         column as options with the same names, and `IR_…` variables for them.",
+         column as options with the same names, `IR_…` variables for them, and keys of answers files that are called like \
+         the options. Variables that are not settings are [at the end](#other-variables).",
     );
+    let virsh = said(&["virsh", "--help"]);
     let code = |text: Option<String>| text.map_or(String::new(), |text| format!("`{text}`"));
     let topics = topics();
     let groups: Vec<_> = SETTINGS.iter().map(|row| row.group).collect();
@@ -29,7 +31,7 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
                 Kind::Changes => format!("`-e`, `--{}`", row.name),
                 _ => code(row.flag()),
             };
-            let virsh = if row.infrared.is_some() { "yes" } else { "" };
+            let virsh = if virsh.contains(&format!("--{} ", row.name)) { "yes" } else { "" };
             let key = code(row.key.map(String::from));
             vec![flag, cell(&row.help()), key, code(row.variable()), virsh.into()]
         };
@@ -43,6 +45,7 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
     };
     let settings = topics.iter().take(SETTINGS.len());
     table(&mut out, &["setting", "form", "example"], settings.map(row));
+    variables::others(&mut out);
     compare("reference/settings.md", &format!("{}\n", out.trim_end()));
 }
 

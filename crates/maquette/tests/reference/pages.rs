@@ -15,12 +15,16 @@ mod keys;
 mod links;
 #[path = "project_file.rs"]
 mod project_file;
+#[path = "rows.rs"]
+mod rows;
 #[path = "session.rs"]
 mod session;
 #[path = "topologies.rs"]
 mod topologies;
 #[path = "tried.rs"]
 mod tried;
+#[path = "variables.rs"]
+mod variables;
 #[path = "verbs.rs"]
 mod verbs;
 

@@ -7,7 +7,7 @@ use maquette_core::explain::{Topic, topics};
 use maquette_core::schema::{self, File};
 use serde_json::Value;
 
-use super::{cell, compare, pages, table};
+use super::{cell, compare, files, pages, root, table};
 
 const PAGE: &str = "reference/project-file.md";
 
@@ -18,6 +18,8 @@ const KEYS: &str = "## Every key\n\n";
 fn validated(text: &str) -> Value {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("maquette.yaml"), text).unwrap();
+    // A page has a file of cloud-config beside it.
+    fs::write(here.path().join("db.cfg"), "#cloud-config\nntp: {servers: [192.0.2.1]}\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
     command.args(["validate", "--json"]).current_dir(here.path()).env_clear();
     let said = command.env("HOME", here.path()).output().unwrap();
@@ -86,6 +88,25 @@ fn every_key_of_the_page_is_taken() {
 }
 
 /// The example of the page, and what it says of YAML.
+/// Readers copy them.
+#[test]
+fn project_files_of_pages_are_whole() {
+    let reference = pages().join("reference");
+    let mut all = files(&pages(), "md");
+    all.retain(|page| !page.starts_with(&reference));
+    all.push(root().join("README.md"));
+    let mut seen = 0;
+    for page in all {
+        let text = fs::read_to_string(&page).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        for block in blocks.filter(|block| block.lines().any(|line| line.starts_with("nodes:"))) {
+            assert_eq!(codes(block), [""; 0], "{}:\n{block}", page.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen}");
+}
+
 #[test]
 fn what_the_page_says_of_the_project_file_is_so() {
     let page = fs::read_to_string(pages().join(PAGE)).unwrap();

@@ -1,10 +1,12 @@
 //! The page of verbs: what `--help` says of each, without the settings, which have a page of their own.
 
 use std::fmt::Write;
+use std::fs;
 
 use maquette_core::settings::{Group, SETTINGS};
+use regex_automata::meta::Regex;
 
-use super::{begin, cell, compare, said, table};
+use super::{begin, cell, compare, root, said, table};
 
 /// Headings of the help whose flags are settings.
 const OF_SETTINGS: [Group; 4] =
@@ -109,6 +111,38 @@ fn verb(out: &mut String, words: &[&str], does: &str, common: &mut Vec<(String, 
     }
 }
 
+/// Verbs that the help does not name, and what they do.
+const HIDDEN: [(&str, &str); 5] = [
+    (
+        "plugin",
+        "accepted for scripts of [InfraRed](../migrate/infrared.md), whose provisioner is built in",
+    ),
+    ("bmc serve", "what `maquette up` starts on a hypervisor to serve BMCs of a directory"),
+    ("bmc tell", "tells a BMC of such a directory what to do, on its hypervisor"),
+    ("man-pages", "writes a manual page for each verb into a directory; packages have these"),
+    ("complete-names", "prints the names that fit where somebody is typing; completions ask it"),
+];
+
+/// Their table; fails if the source hides another one.
+fn hidden(out: &mut String) {
+    let mut found = Vec::new();
+    let pattern = Regex::new(r"#\[command\(hide = true\)\]\s+(\w+)").unwrap();
+    for (file, above) in [("commands.rs", ""), ("commands/bmc.rs", "bmc ")] {
+        let path = root().join("crates/maquette/src").join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let names = pattern.captures_iter(&text).filter_map(|captures| captures.get_group(1));
+        let names = names.map(|span| text[span.range()].to_lowercase().replace('_', "-"));
+        found.extend(names.map(|name| format!("{above}{name}")));
+    }
+    let mut known = HIDDEN.map(|(verb, _)| verb.to_string());
+    known.sort();
+    found.sort();
+    assert_eq!(found, known, "verbs that the help hides, and those with a row here");
+    out.push_str("## Verbs that help does not name\n\n");
+    let row = |(verb, does): &(&str, &str)| vec![format!("`maquette {verb}`"), (*does).to_string()];
+    table(out, &["verb", "what it does"], HIDDEN.iter().map(row));
+}
+
 #[test]
 fn the_page_of_verbs_has_every_verb() {
     let verbs = below(&said(&["-h"]));
@@ -116,7 +150,7 @@ fn the_page_of_verbs_has_every_verb() {
     let mut out = begin(
         "Verbs",
         "Each verb also says this itself: `maquette VERB --help`. `maquette explain` says more of settings and keys. \
-         `maquette man-pages DIR`, which `--help` does not name, writes manual pages of all of them; packages have these.",
+         A few that `--help` does not name are [at the end](#verbs-that-help-does-not-name).",
     );
     let link = |name: &str| format!("[`{name}`](#maquette-{name})");
     table(
@@ -136,5 +170,6 @@ fn the_page_of_verbs_has_every_verb() {
     let row = |(flag, does): &(String, String)| vec![format!("`{flag}`"), cell(does.trim())];
     table(&mut out, &["flag", "what it is"], common.iter().map(row));
     out.push_str(&texts);
+    hidden(&mut out);
     compare("reference/verbs.md", &format!("{}\n", out.trim_end()));
 }

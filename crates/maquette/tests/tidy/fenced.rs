@@ -19,7 +19,7 @@ const UNFENCED: &[(&str, usize, &str)] = &[
     ("commands/up.rs", 1, "looks for what a plan needs"),
     ("commands/view/page_actions.rs", 1, "reads a log"),
     ("pipeline/servers.rs", 1, "asks servers of images from there"),
-    ("session.rs", 1, "probes"),
+    ("session.rs", 3, "probes, and looks at directories that disks name"),
     ("session/found.rs", 1, "looks at overlays"),
     ("session/guests.rs", 1, "asks guests whether they answer"),
     ("session/locking.rs", 8, "makes locks and fences, and looks who is at work"),
@@ -65,6 +65,7 @@ fn every_call_of_a_driver_is_known_to_look_or_to_change() {
     let looks = [
         "observe",
         "with_clones",
+        "pools",
         "survey",
         "cached",
         "emulator",

@@ -12,6 +12,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
             "defaults",
             "examples",
             "hardware",
+            "hex",
             "names",
             "selection",
             "object",
@@ -51,7 +52,6 @@ const ROOMS: [(&str, &[&str]); 6] = [
     (
         "maquette-engine",
         &[
-            "hex",
             "backend",
             "small_download",
             "event",

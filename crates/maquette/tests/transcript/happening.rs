@@ -53,6 +53,8 @@ impl Stage {
                 std::fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap();
             }
             ["libvirt", "stops"] => machine.runs = false,
+            ["libvirt", "is", "removed"] => (machine.installed, machine.runs) = (false, false),
+            ["libvirt", "is", "there", "again"] => (machine.installed, machine.runs) = (true, true),
             ["libvirt", "is", "killed", "while", "it", "starts", "network", name] => {
                 let network = seen.networks.get_mut(*name).unwrap();
                 network.active = false;
@@ -80,8 +82,10 @@ impl Stage {
                 image[40..48].copy_from_slice(&(1u64 << 16).to_be_bytes());
                 image[48..56].copy_from_slice(&(2u64 << 16).to_be_bytes());
                 (image[23], image[39], image[59]) = (16, 4, 1);
+                let file = std::path::Path::new(file);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
                 std::fs::write(file, image).unwrap();
-                build::record(file.as_ref());
+                build::record(file);
             }
             ["somebody", "has", "brought", "an", "image", "built", "as", name] => {
                 let content = "0123456789abcdef".repeat(4);
@@ -201,7 +205,14 @@ impl Stage {
                 bmcs.run = false;
                 bmcs.unreached.insert(name.parse().unwrap());
             }
-            ["network", name, "stops"] => seen.networks.get_mut(*name).unwrap().active = false,
+            ["network", name, "stops"] => {
+                seen.networks.get_mut(*name).unwrap().active = false;
+                // Its bridge goes, with addresses of BMCs.
+                let bmcs = seen.domains.values().filter_map(|d| d.recorded.bmc.as_ref());
+                for bmc in bmcs.filter(|bmc| bmc.own_address && *bmc.network == **name) {
+                    seen.host.addresses.remove(&bmc.address);
+                }
+            }
             ["somebody", "renames", "domain", name, "to", new] => machine.rename(name, new),
             ["somebody", "edits", "domain", name] => edit(seen, ObjectKind::Domain, name),
             ["somebody", "edits", "network", name] => edit(seen, ObjectKind::Network, name),
@@ -252,6 +263,9 @@ impl Stage {
             ["it", "has", memory, "MiB"] => machine.memory_mib = memory.parse().unwrap(),
             ["it", "has", cpus, "CPUs"] => machine.cpus = cpus.parse().unwrap(),
             ["it", "has", "no", "KVM"] => machine.kvm = false,
+            ["libvirt", "finds", "no", "UEFI", "and", "no", "swtpm"] => {
+                machine.lacks_firmware = true
+            }
             ["it", "has", "no", "IPv6"] => seen.host.lacks_ipv6 = true,
             ["Ctrl-C", "during", ..] => {
                 let step = what.trim_start_matches("Ctrl-C during ").to_string();

@@ -111,7 +111,7 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
             writing = Some(fs::File::create(name).unwrap());
         } else if line == "* the hypervisor is installed anew" {
             if let Some(key) = hosts.known.lock().unwrap().as_mut() {
-                key.line = "hv ssh-ed25519 OLD".into();
+                key.line = "hv ssh-ed25519 OLD".parse().unwrap();
             }
         } else if let Some(what) = line.strip_prefix("* ") {
             assert!(stage.happen(what), "nobody knows how: {what}");

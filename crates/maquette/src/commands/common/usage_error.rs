@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
-use crate::commands::Cli;
-use crate::world::Environment;
+use crate::commands::{Cli, complete_names};
+use crate::world::{Environment, World};
 
 /// Plug-ins of InfraRed's that are not here.
 const PLUGINS: [&str; 14] = [
@@ -28,16 +28,25 @@ const PLUGINS: [&str; 14] = [
     "tripleo-undercloud",
 ];
 
+/// The most nodes that are named where one is missing.
+const MOST_NODES: usize = 12;
+
 /// What other tools call removing.
 const REMOVING: [&str; 8] =
     ["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"];
 
-/// What removes images, behind `image`.
-const IMAGES_GO: (&[&str], &str) =
-    (&REMOVING, "`maquette image prune` removes images and templates that no node uses");
+/// Verbs of other tools behind a verb of ours, and what there is instead.
+const BEHIND: [(&str, &[&str], &str); 2] = [
+    ("image", &REMOVING, "`maquette image prune` removes images and templates that no node uses"),
+    (
+        "host",
+        &["create", "add", "list", "switch", "use"],
+        "`--host-address ADDRESS` names a hypervisor, as does `hypervisor: {address: …}` in maquette.yaml",
+    ),
+];
 
 /// Verbs of other tools that none here is like, or is like by accident, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 26] = [
+const ELSEWHERE: [(&[&str], &str); 32] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
@@ -64,6 +73,30 @@ const ELSEWHERE: [(&[&str], &str); 26] = [
         "`maquette status` shows the nodes, `maquette list` the environments",
     ),
     (&["infrared", "ir"], "`maquette virsh …` takes what `infrared virsh …` took"),
+    (
+        &["vagrant"],
+        "`maquette up`, `ssh`, `status` and `down`; page `From Vagrant` of the documentation has further words",
+    ),
+    (
+        &["kcli"],
+        "`maquette up`, `ssh`, `status` and `down`; page `From kcli` of the documentation has further words",
+    ),
+    (
+        &["vl", "virt-lightning", "virt_lightning"],
+        "`maquette up`, `ssh`, `status` and `down`; page `From virt-lightning` of the documentation has further words",
+    ),
+    (
+        &["terraform", "tofu"],
+        "`maquette plan`, `up` and `down`; page `From Terraform` of the documentation has further words",
+    ),
+    (
+        &["tenks", "ci-framework", "cifmw"],
+        "`maquette up --layout FILE` reads its files; page `From ci-framework and tenks` of the documentation has more",
+    ),
+    (
+        &["containerlab", "clab"],
+        "`maquette up` builds and `maquette down` removes; nodes are virtual machines here, and `maquette init` writes what they can be like",
+    ),
     (
         &["ssh-config", "ssh_config"],
         "`ansible.ssh.config` in the workspace is the configuration for ssh; `maquette up` says where that is",
@@ -103,7 +136,7 @@ const ELSEWHERE: [(&[&str], &str); 26] = [
 ];
 
 /// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
-const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 7] = [
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 14] = [
     (&["down"], &["--dry-run", "--noop"], "`maquette down` shows what it removes, and asks first"),
     (&[], &["--dry-run", "--noop"], "`maquette plan` shows what would be done"),
     (
@@ -122,13 +155,52 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 7] = [
         &["--provision", "--no-provision"],
         "a changed first boot has `up` replace nodes, and what nodes do later is for Ansible",
     ),
+    (
+        &["up"],
+        &["--kill", "--cleanup", "--remove-nodes"],
+        "`maquette down` removes the environment, or a node",
+    ),
+    (
+        &["up", "plan", "validate"],
+        &["-P", "--var", "--param"],
+        "`-e override.TYPE.KEY=VALUE` changes a value, `-e @FILE` many",
+    ),
+    (
+        &["plan"],
+        &["-o", "--out"],
+        "plans are not kept: `maquette up` plans anew, and asks before anything is lost",
+    ),
+    (
+        &["ssh"],
+        &[
+            "-4", "-6", "-A", "-D", "-J", "-L", "-N", "-R", "-W", "-X", "-Y", "-i", "-o", "-p",
+            "-t", "-v", "-w",
+        ],
+        "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`",
+    ),
+    (
+        &["exec"],
+        &["-a", "--all"],
+        "without a node the command runs on all: `maquette exec -- COMMAND`",
+    ),
+    (
+        &["cp"],
+        &["-a", "--archive"],
+        "`--recursive --preserve`, or `-rp`, copies a directory as it is",
+    ),
+    (&["forward"], &["-L"], "ports are words here: `maquette forward NODE 8080:80`"),
     (&[], &["-f", "--file", "--config"], "`--project FILE` names the project file"),
 ];
 
 /// clap's error for a command line's `words`, corrected in these points.
-pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment) -> Error {
-    if let Some(variable) = blamed(&error, words, environment) {
+pub fn corrected(mut error: Error, words: &[OsString], world: &World) -> Error {
+    if let Some(variable) = blamed(&error, words, &world.environment) {
         error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    if let Some(tip) = whose_command(&error, words).or_else(|| which_node(&error, words, world)) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
     }
     if let Some(verb) = text(&error, ContextKind::InvalidSubcommand).map(String::from) {
         verb_of_others(&mut error, &verb, words);
@@ -141,15 +213,66 @@ pub fn corrected(mut error: Error, words: &[OsString], environment: &Environment
     error
 }
 
+/// Which nodes there are, where a verb is not told which one it is about.
+fn which_node(error: &Error, words: &[OsString], world: &World) -> Option<String> {
+    let missing = suggested(error, ContextKind::InvalidArg);
+    let is_node = missing.first().is_some_and(|first| first == "<NODE>");
+    if error.kind() != ErrorKind::MissingRequiredArgument || !is_node {
+        return None;
+    }
+    let words = words.iter().skip(1).filter_map(|word| word.to_str()).map(String::from);
+    let nodes: Vec<String> = complete_names::of_nodes(world, &words.collect::<Vec<_>>());
+    Some(match nodes.len() {
+        0 => "`maquette status` shows the nodes, once `maquette up` has built them".into(),
+        1..=MOST_NODES => format!("name a node: {}", nodes.join(", ")),
+        many => {
+            let first = nodes[..MOST_NODES].join(", ");
+            format!("name a node: {first}, … ({many} in all, which `maquette status` shows)")
+        }
+    })
+}
+
+/// How a command for nodes is written that stands there without `--`, as ssh has it.
+fn whose_command(error: &Error, words: &[OsString]) -> Option<String> {
+    let mut whole = Cli::command();
+    whole.build();
+    let verb = verb(&whole, words);
+    let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let wrong = [ErrorKind::MissingRequiredArgument, ErrorKind::UnknownArgument];
+    if verb.get_name() != "exec" || words.contains(&"--") || !wrong.contains(&error.kind()) {
+        return None;
+    }
+    let at = words.iter().position(|word| *word == "exec")?;
+    let (mut rest, mut options) = (&words[at + 1..], Vec::new());
+    while let Some((flag, after)) = rest.split_first().filter(|(word, _)| word.starts_with('-')) {
+        let long = flag.trim_start_matches('-');
+        let known = verb.get_arguments().find(|arg| arg.get_long() == Some(long));
+        let takes = known.is_some_and(|arg| arg.get_action().takes_values());
+        let taken = usize::from(takes).min(after.len());
+        options.extend_from_slice(&rest[..=taken]);
+        rest = &after[taken..];
+    }
+    let plain =
+        |word: &&str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.=/".contains(c));
+    let written = match rest {
+        [node, command @ ..] if !command.is_empty() && words.iter().all(plain) => {
+            let options = options.iter().map(|word| format!("{word} ")).collect::<String>();
+            format!("maquette exec {options}{node} -- {}", command.join(" "))
+        }
+        _ => "maquette exec NODE -- COMMAND".into(),
+    };
+    Some(format!("the command stands after `--`: `{written}`"))
+}
+
 /// Says what there is in the place of a verb that is not here.
 fn verb_of_others(error: &mut Error, verb: &str, words: &[OsString]) {
     let mut whole = Cli::command();
     whole.build();
     let of = self::verb(&whole, words).get_name();
-    let removes_image = (of == "image" && REMOVING.contains(&verb)).then_some(&IMAGES_GO);
-    let elsewhere =
-        removes_image.or_else(|| ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb)));
-    let tip = elsewhere.map(|(_, tip)| (*tip).to_string()).or_else(|| {
+    let behind = BEHIND.iter().find(|(ours, verbs, _)| *ours == of && verbs.contains(&verb));
+    let anywhere = || ELSEWHERE.iter().find(|(verbs, _)| verbs.contains(&verb));
+    let elsewhere = behind.map(|(_, _, tip)| *tip).or_else(|| anywhere().map(|(_, tip)| *tip));
+    let tip = elsewhere.map(String::from).or_else(|| {
         PLUGINS.contains(&verb).then(|| {
             format!(
                 "`infrared {verb} …` runs that plug-in of InfraRed's; it finds the inventory of the active workspace, \

@@ -1,7 +1,6 @@
 //! The way to a screen on another machine: standard input and output of an `ssh`. A port of this machine would be
 //! everybody's who uses it.
 
-use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -30,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub fn ssh(target: &Target, port: u16) -> Command {
     let mut ssh = Command::new("ssh");
     if let Some(key) = &target.key {
-        ssh.args([OsString::from("-i"), key.into()]);
+        ssh.args(["-i", key]);
     }
     ssh.args(forward::PORTS_ONLY).args(["-o", "BatchMode=yes"]).args(ssh_routes::limits());
     ssh.args(["-W", &format!("127.0.0.1:{port}"), "--"]);

@@ -43,7 +43,12 @@ impl Known {
     fn uptimes(&self) -> Option<BTreeMap<String, u64>> {
         let (at, uptimes) = self.uptimes.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED)?;
         let since = at.elapsed().as_secs();
-        Some(uptimes.iter().map(|(name, seconds)| (name.clone(), seconds + since)).collect())
+        Some(
+            uptimes
+                .iter()
+                .map(|(name, seconds)| (name.clone(), seconds.saturating_add(since)))
+                .collect(),
+        )
     }
 
     /// Whether a plan for this was told a while ago; otherwise it is noted as told.

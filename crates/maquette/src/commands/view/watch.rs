@@ -162,7 +162,9 @@ impl Now<'_> {
         };
         for event in std::iter::once(first).chain(events.try_iter()) {
             match event {
-                DomainEvent::Changed(name) | DomainEvent::DeviceRemoved(name) => {
+                DomainEvent::Changed(name)
+                | DomainEvent::Rebooted(name)
+                | DomainEvent::DeviceRemoved(name) => {
                     if let Some(evidence) = self.evidence.get_mut(&name) {
                         let uptime_s = evidence.uptime_s;
                         *evidence = Evidence { uptime_s, ..Evidence::default() };

@@ -28,6 +28,8 @@ pub struct Topic {
     pub kind: String,
     /// What holds without it.
     pub default: Option<String>,
+    /// Whether there must be one in the mapping that it is in.
+    pub required: bool,
     /// What a change of it takes of what is there; none for settings, and where it depends on the keys below.
     pub class: Option<Class>,
     /// An example: YAML of a project file, or a flag.
@@ -169,14 +171,6 @@ impl Query {
     }
 }
 
-/// A text without what is said of a default at its end; and that.
-fn split_default(doc: &str) -> (String, Option<String>) {
-    match doc.rsplit_once(" [default: ") {
-        Some((doc, default)) => (doc.into(), Some(default.trim_end_matches(']').into())),
-        None => (doc.into(), None),
-    }
-}
-
 /// Where a setting is.
 fn path(row: &Setting) -> String {
     row.key.map(String::from).or(row.flag()).unwrap_or_default()
@@ -203,6 +197,7 @@ fn setting(row: &Setting) -> Topic {
         doc: row.doc.into(),
         kind: kind_of_setting(row.kind),
         default: row.default.or(row.unset).map(String::from),
+        required: false,
         class: None,
         example,
         places: file.into_iter().chain(flag).chain(variable).collect(),
@@ -307,7 +302,8 @@ impl Branch {
             group: self.path.split('.').next().unwrap_or_default().into(),
             doc: doc.into(),
             kind: kind.into(),
-            default: None,
+            default: Some("none".into()),
+            required: false,
             class: None,
             example: self.around.replace(HERE, value),
             places: vec!["maquette.yaml".into(), format!("{} files", self.file)],
@@ -317,8 +313,7 @@ impl Branch {
     }
 
     fn topic(&self, key: &Key, keys: Vec<&'static str>) -> Topic {
-        let (doc, said) = split_default(key.doc);
-        let default = self.defaults.iter().find(|(name, _)| *name == key.name);
+        let default = self.default(key);
         let value = sample::of_key(key);
         let path = format!("{}.{}", self.path, key.name);
         let mut places = vec!["maquette.yaml".to_string()];
@@ -333,14 +328,29 @@ impl Branch {
         Topic {
             group: self.path.clone(),
             path,
-            doc,
+            doc: key.meaning().into(),
             kind: kind(&key.form),
-            default: default.map(|(_, text)| format!("{text}, in maquette.yaml")).or(said),
+            required: key.needed && default.is_none(),
+            default,
             class: key.class.or(self.class).filter(|_| key.read),
             example: sample::settled(&self.around.replace(HERE, &self.with_needed(key, &value))),
             places,
             keys,
             has_effect: key.read,
+        }
+    }
+
+    /// What holds without a key: in the project file, and in files of their own.
+    fn default(&self, key: &Key) -> Option<String> {
+        let own = self.defaults.iter().find(|(name, _)| *name == key.name);
+        let said = key.default();
+        match (own, said) {
+            (Some((_, own)), said) => {
+                let said = said.unwrap_or("required");
+                Some(format!("{own}, in maquette.yaml; {said} in {} files", self.file))
+            }
+            (None, None) if !key.read => Some("none".into()),
+            (None, said) => said.map(String::from),
         }
     }
 
@@ -432,6 +442,7 @@ fn kind(form: &Form) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::NETWORK_FILE;
 
     fn paths(word: &str) -> Vec<String> {
         find(word).unwrap_or_default().into_iter().map(|t| t.path).collect()
@@ -458,6 +469,46 @@ mod tests {
         assert_eq!(find("memroy"), Err(Some("did you mean `memory`?".into())));
         assert_eq!(find("nodes.forward"), Err(Some("did you mean `forward`?".into())));
         assert_eq!(find(""), Err(None));
+    }
+
+    /// Keys that are read in a form, with their paths.
+    fn below(form: &Form, path: &str, found: &mut Vec<(String, Key)>) {
+        match form {
+            Form::Map(keys) | Form::Part(keys) => {
+                for key in keys.iter().filter(|key| key.read) {
+                    let path = format!("{path}.{}", key.name);
+                    below(&key.form, &path, found);
+                    found.push((path, *key));
+                }
+            }
+            Form::Entries(_, form) | Form::List(form) => below(form, path, found),
+            Form::Either(forms) => forms.iter().for_each(|form| below(form, path, found)),
+            _ => {}
+        }
+    }
+
+    /// Whoever leaves a key out has a right to know what holds then: ` [default: …]` at the end of its doc.
+    #[test]
+    fn every_key_that_may_be_left_out_says_what_holds_then() {
+        let mut all = Vec::new();
+        let tables = [("nodes.NAME", DESCRIBED), ("networks.NAME", NETWORK)];
+        for (path, keys) in tables.into_iter().chain([("network file", NETWORK_FILE)]) {
+            below(&Form::Map(keys), path, &mut all);
+        }
+        assert!(all.len() > 200, "{}", all.len());
+        for (path, key) in &all {
+            let said = key.default().is_some();
+            assert!(said || key.needed, "`{path}` does not say what holds without it");
+            assert!(!said || !key.needed, "`{path}` is required, and has a default");
+            assert!(!key.meaning().contains("[default"), "{path}: {}", key.doc);
+        }
+        for setting in SETTINGS {
+            let said = setting.default.or(setting.unset).is_some();
+            assert!(said, "setting `{}` does not say what holds without it", setting.name);
+        }
+        for topic in topics() {
+            assert_eq!(topic.required, topic.default.is_none(), "{topic:?}");
+        }
     }
 
     #[test]

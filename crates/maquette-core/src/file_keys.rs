@@ -74,6 +74,22 @@ impl Key {
         Self { needed: true, ..self }
     }
 
+    /// What it is, without what holds where it is left out.
+    pub fn meaning(&self) -> &'static str {
+        self.told().0
+    }
+
+    /// What holds where it is left out.
+    pub fn default(&self) -> Option<&'static str> {
+        self.told().1
+    }
+
+    /// Its doc in two: what holds without the key stands at the end.
+    fn told(&self) -> (&'static str, Option<&'static str>) {
+        let (meaning, rest) = self.doc.rsplit_once(" [default: ").unwrap_or((self.doc, ""));
+        (meaning, rest.strip_suffix(']'))
+    }
+
     /// A key whose change takes this.
     pub const fn takes(self, class: Class) -> Self {
         Self { class: Some(class), ..self }

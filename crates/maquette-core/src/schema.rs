@@ -7,7 +7,9 @@
 use crate::file_keys::{Form, Key};
 use crate::settings::{Kind, SETTINGS, Setting};
 use crate::syntax::Plain;
-use crate::topology::{DESCRIBED, NETWORK_FILE, NETWORKS, NODE_TYPE};
+use crate::topology::{
+    DESCRIBED, NETWORK, NETWORK_DEFAULTS, NETWORK_FILE, NODE_DEFAULTS, NODE_TYPE,
+};
 
 /// What a schema is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,7 @@ fn of(form: &Form) -> Plain {
         Form::Number(least, most, _) => or_template(number(*least, *most)),
         Form::Words(all) => or_template(vec![words(all.iter().copied())]),
         Form::Map(keys) => mapping(keys),
-        Form::Part(keys) => part(keys),
+        Form::Part(keys) => part(keys, &[]),
         Form::Entries("", form) => {
             object([("type", text("object")), ("additionalProperties", or_nothing(of(form)))])
         }
@@ -143,17 +145,22 @@ fn closed(properties: Plain) -> Plain {
 fn mapping(keys: &[Key]) -> Plain {
     let needed: Vec<&str> = keys.iter().filter(|k| k.needed).map(|k| k.name).collect();
     match needed.is_empty() {
-        true => part(keys),
-        false => with(part(keys), [("required", list(needed))]),
+        true => part(keys, &[]),
+        false => with(part(keys, &[]), [("required", list(needed))]),
     }
 }
 
-/// A mapping of which keys may be elsewhere.
-fn part(keys: &[Key]) -> Plain {
+/// A mapping of which keys may be elsewhere. `defaults` hold there in the place of those that the keys have.
+fn part(keys: &[Key], defaults: &[(&str, &str)]) -> Plain {
     let mut properties = Plain::map();
     for key in keys {
         let schema = if key.needed { of(&key.form) } else { or_nothing(of(&key.form)) };
-        let mut schema = with(schema, [("description", text(key.doc))]);
+        let default = defaults.iter().find(|(name, _)| *name == key.name);
+        let doc = match default {
+            Some((_, default)) => format!("{} [default: {default}]", key.meaning()),
+            None => key.doc.into(),
+        };
+        let mut schema = with(schema, [("description", text(&doc))]);
         if !key.read {
             schema = with(schema, [("deprecated", Plain::Bool(true))]);
         }
@@ -185,13 +192,16 @@ fn setting(row: &Setting) -> Plain {
         Kind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),
         Kind::Nodes => {
             let mut each = number(0, u64::MAX);
-            each.push(part(DESCRIBED));
+            each.push(part(DESCRIBED, NODE_DEFAULTS));
             any_of(vec![
                 object([("type", text("string"))]),
                 with(mapping(), [("additionalProperties", any_of(each))]),
             ])
         }
-        Kind::Networks => of(&NETWORKS),
+        Kind::Networks => {
+            let each = any_of(vec![part(NETWORK, NETWORK_DEFAULTS), of(&Form::Nothing)]);
+            with(mapping(), [("additionalProperties", or_nothing(each))])
+        }
         Kind::Changes => with(mapping(), [("additionalProperties", mapping())]),
     }
 }

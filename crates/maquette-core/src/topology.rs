@@ -32,7 +32,7 @@ pub use bgp::Cidr;
 pub(crate) use compile::NETWORK_FILE;
 pub use compile::{Allocation, NodeRequest, Request, compile, is_read};
 pub use described::only_network;
-pub(crate) use described::{NETWORK_DEFAULTS, NETWORKS, NODE_DEFAULTS};
+pub(crate) use described::{NETWORK_DEFAULTS, NODE_DEFAULTS};
 pub use disk::{Disk, Preallocation};
 pub use first_boot::{BootFile, FirstBoot};
 pub use free_subnet::place;

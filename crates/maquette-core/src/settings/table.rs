@@ -68,6 +68,7 @@ settings! {
         name: "prefix",
         doc: "Prefix of all names, so that several environments share a hypervisor",
         kind: Kind::Text(NAME),
+        unset: Some("none"),
         value: "NAME",
         group: Environment,
         locates: true,
@@ -123,6 +124,7 @@ settings! {
     host_key_fingerprint: Option<String> as Line = None, {
         name: "host-key-fingerprint",
         doc: "Accept its host key if it has this fingerprint; for when nobody is there to confirm it",
+        unset: Some("what `ssh` knows, or you confirm"),
         value: "SHA256:…",
         group: Hypervisor,
         locates: true,
@@ -131,6 +133,7 @@ settings! {
     host_known_hosts: Option<String> as Line = None, {
         name: "host-known-hosts",
         doc: "Accept its host key if this file of known_hosts has it; for when nobody is there to confirm it",
+        unset: Some("what `ssh` knows, or you confirm"),
         value: "FILE",
         group: Hypervisor,
         locates: true,
@@ -159,6 +162,7 @@ settings! {
     overcommit: bool as bool = false, {
         name: "host-memory-overcommit",
         doc: "Build even if the hypervisor's memory does not suffice",
+        default: Some("no"),
         value: "YES|NO",
         group: Hypervisor,
         key: Some("hypervisor.memory_overcommit"),
@@ -193,6 +197,7 @@ settings! {
         name: "topology-nodes",
         doc: "Node types with counts; types are built-in names, names in your topology directory, or paths",
         kind: Kind::Nodes,
+        unset: Some("none"),
         value: "TYPE:COUNT,…",
         group: Topology,
         key: Some("nodes"),
@@ -211,6 +216,7 @@ settings! {
     {
         name: "layout",
         doc: "Layout of ci-framework, or configuration of tenks: files with variables, where a later file wins; instead of node types and a network file",
+        unset: Some("none"),
         value: "FILE,…",
         group: Topology,
         key: Some("layout"),
@@ -219,12 +225,14 @@ settings! {
         name: "networks",
         doc: "Networks that are described here, by their names, beside those of `network`",
         kind: Kind::Networks,
+        unset: Some("none; network `net` if node types are described and `network` is left out"),
         group: Topology,
         key: Some("networks"),
     }
     extend: bool as bool = false, {
         name: "topology-extend",
         doc: "Add these nodes to those that are there, which stay as they are",
+        default: Some("no"),
         value: "YES|NO",
         group: Topology,
         infrared: at("Topology", 7, Some("no")),
@@ -233,6 +241,7 @@ settings! {
         name: "extra-vars",
         doc: "Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable",
         kind: Kind::Changes,
+        unset: Some("none"),
         value: "KEY=VALUE",
         group: Topology,
         key: Some("overrides"),
@@ -240,6 +249,7 @@ settings! {
     net_subnet: Option<u8> as u8 = None, {
         name: "net_subnet",
         doc: "Third octet for `{{ net }}` in the network file",
+        unset: Some("0; with a prefix one that is free"),
         value: "N",
         group: Topology,
         key: Some("net_subnet"),
@@ -248,6 +258,7 @@ settings! {
     data_subnet: Option<u8> as u8 = None, {
         name: "data_subnet",
         doc: "Third octet for `{{ data_net }}` in the network file",
+        unset: Some("24; with a prefix one that is free"),
         value: "N",
         group: Topology,
         key: Some("data_subnet"),
@@ -256,6 +267,7 @@ settings! {
     mtu: Option<Mtu> as Mtu = None, {
         name: "host-network-mtu-size",
         doc: "MTU of all networks and of the nodes' interfaces, in bytes",
+        unset: Some("the kernel's, 1500"),
         value: "BYTES",
         group: Topology,
         key: Some("mtu"),
@@ -264,6 +276,7 @@ settings! {
     nic_mtu: Option<Mtu> as Mtu = None, {
         name: "host-mtu-size",
         doc: "MTU of the hypervisor's NICs below bridged networks, in bytes",
+        unset: Some("as they are"),
         value: "BYTES",
         group: Topology,
         key: Some("hypervisor.mtu"),
@@ -272,6 +285,7 @@ settings! {
     querier: bool as bool = false, {
         name: "host-network-multicast-querier",
         doc: "Have the bridge of network `external` send multicast queries",
+        default: Some("no"),
         value: "YES|NO",
         group: Topology,
         infrared: at("Hypervisor", 7, Some("no")),
@@ -279,6 +293,7 @@ settings! {
     bgp: bool as BgpMode = false, {
         name: "bgp-topology-mode",
         doc: "Which interfaces of BGP node files to use",
+        unset: Some("none"),
         value: "MODE",
         group: Topology,
         infrared: at(VNC, 3, None),
@@ -286,6 +301,7 @@ settings! {
     image: Option<String> as Line = None, {
         name: "image-url",
         doc: "Base image: URL[#sha256:…], file, or name from `maquette image list`",
+        unset: Some("none"),
         value: "URL|PATH|NAME",
         group: Guests,
         key: Some("image"),
@@ -295,12 +311,14 @@ settings! {
         name: "checksum",
         doc: "Checksum of the image, such as `sha256:0123…` with all its digits",
         kind: Kind::Text("`sha256:`, `sha384:` or `sha512:` with all digits"),
+        unset: Some("that after `#` of `image`, if there is one"),
         group: Guests,
         key: Some("checksum"),
     }
     force_image_download: bool as bool = false, {
         name: "force-image-download",
         doc: "Download the image again even if it is in the pool",
+        default: Some("no"),
         value: "YES|NO",
         group: Guests,
         infrared: at("Image", 1, Some("no")),
@@ -308,6 +326,7 @@ settings! {
     tls_ca: Vec<String> as Lines = Vec::new(), {
         name: "tls-ca",
         doc: "Further certificate authorities for downloads: PEM files or URLs, separated by commas",
+        unset: Some("none"),
         value: "FILE|URL,…",
         group: Guests,
         key: Some("tls_ca"),
@@ -316,6 +335,7 @@ settings! {
     mirror_url: String as Line = String::new(), {
         name: "image-mirror-url",
         doc: "Where appliance images come from",
+        unset: Some("none"),
         value: "URL",
         group: Guests,
         key: Some("image_mirror_url"),
@@ -392,6 +412,7 @@ settings! {
     bmc_hypervisor_urls: bool as bool = false, {
         name: "bmc-hypervisor-urls",
         doc: "Have BMCs take images from, and send events to, all that the hypervisor reaches, itself too",
+        default: Some("no"),
         value: "YES|NO",
         group: Guests,
         key: Some("bmc_hypervisor_urls"),
@@ -415,6 +436,7 @@ settings! {
     vnc_external: bool as bool = false, {
         name: "vnc-external",
         doc: "Have VNC listen on all addresses of the hypervisor, with a password",
+        default: Some("no"),
         value: "YES|NO",
         group: Guests,
         infrared: at(VNC, 0, Some("no")),
@@ -430,6 +452,7 @@ settings! {
     virtopts: VirtOpts as VirtOpts = VirtOpts::default(), {
         name: "virtopts",
         doc: "Options of virt-install for all nodes, such as `--cpu host --watchdog default`",
+        unset: Some("none"),
         value: "OPTIONS",
         group: Guests,
         infrared: at(CONSOLE, 6, Some("")),

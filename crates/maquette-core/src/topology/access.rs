@@ -11,11 +11,15 @@ pub(super) const ACCESS: &[Key] = &[
     key(
         "ssh_user",
         Form::Parsed("a login name"),
-        "Login user, instead of the environment's; of an image that is used as it is, its own",
+        "Login user [default: that of the setting `username`; root with `supports_libguestfs: no`]",
     )
     .takes(Replace),
-    key("ansible_connection", Form::Parsed("a connection plug-in"), "Ansible's connection plug-in")
-        .takes(Record),
+    key(
+        "ansible_connection",
+        Form::Parsed("a connection plug-in"),
+        "Ansible's connection plug-in [default: ssh]",
+    )
+    .takes(Record),
 ];
 
 /// Login user and connection plug-in: below `image`, or as the BGP playbooks have them.

@@ -22,8 +22,8 @@ const ADDRESS: Form = Form::Parsed("an IPv4 address");
 pub(crate) const NETWORK: &[Key] = &[
     key("net", Form::Text, "Its address, without a length").needed(),
     key("prefix", Form::Number(1, 32, "bits"), "Length of its prefix in bits [default: 24]"),
-    key("hypervisor", ADDRESS, "Address of the hypervisor on it"),
-    key("gw", ADDRESS, "Router"),
+    key("hypervisor", ADDRESS, "Address of the hypervisor on it [default: none]"),
+    key("gw", ADDRESS, "Router [default: none]"),
     unread("net_v6"),
     unread("prefix_v6"),
     unread("hypervisor_v6"),
@@ -38,7 +38,7 @@ pub(crate) const CIDR: &[Key] = &[
         "Addresses that are let through and masqueraded",
     )
     .needed(),
-    key("hv_route", ADDRESS, "Router that they are behind"),
+    key("hv_route", ADDRESS, "Router that they are behind [default: none]"),
     unread("cidr_v6"),
     unread("hv_route_v6"),
 ];

@@ -295,9 +295,13 @@ pub(crate) const NETWORK_FILE: &[Key] = &[
     key(
         "nodes",
         Form::Entries("", &Form::Part(role::NODE_TYPE)),
-        "What node types without `interfaces` get: keys of node files, by the node type's name",
+        "What node types without `interfaces` get: keys of node files, by the node type's name [default: none]",
     ),
-    key("cidrs", Form::List(&Form::Map(bgp::CIDR)), "What the hypervisor forwards for nodes (BGP)"),
+    key(
+        "cidrs",
+        Form::List(&Form::Map(bgp::CIDR)),
+        "What the hypervisor forwards for nodes (BGP) [default: nothing]",
+    ),
     Key {
         read: false,
         ..key("l3appliance_config", Form::Anything, "What the playbook for L3 appliances sets up")

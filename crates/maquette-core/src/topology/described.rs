@@ -4,7 +4,6 @@
 
 use super::network;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::file_keys::Form;
 use crate::syntax::{Entry, Span, Tree, Value};
 use crate::values::Group;
 
@@ -17,6 +16,9 @@ const DISK: &str = "20G";
 /// What a network that says nothing of it has.
 const NAT: &str = "nat";
 const YES: &str = "yes";
+
+/// How a network reaches the outside that says nothing of it, for people.
+const FORWARD: &str = "nat, or bridge with `nic`";
 
 /// The network of nodes that are described where no network is.
 const ONLY_NETWORK: &str = "net";
@@ -33,11 +35,7 @@ pub(crate) const NODE_DEFAULTS: &[(&str, &str)] = &[
 
 /// The same for a network; those of bridges have no subnet and no DHCP of the hypervisor's.
 pub(crate) const NETWORK_DEFAULTS: &[(&str, &str)] =
-    &[("name", "its key"), ("forward", NAT), ("subnet", network::AUTO), ("dhcp", YES)];
-
-/// How `networks` of the project file is written.
-pub(crate) const NETWORKS: Form =
-    Form::Entries("", &Form::Either(&[Form::Part(network::NETWORK), Form::Nothing]));
+    &[("name", "its key"), ("forward", FORWARD), ("subnet", network::AUTO), ("dhcp", YES)];
 
 /// The `networks` of a project file that describes nodes and names no network: one network.
 pub fn only_network(span: Span) -> Tree {

@@ -60,17 +60,21 @@ const SIZE: Form = Form::Parsed("a size such as `40G`");
 
 /// Keys of a disk.
 const DISK: &[Key] = &[
-    key("size", SIZE, "Virtual size; an imported disk has its image's").takes(Live),
-    key("import_url", Form::Parsed("an image"), "Image that the disk is made from as it is")
-        .takes(Replace),
-    key("image_url", Form::Parsed("an image"), "The same as `import_url`").takes(Replace),
+    key("size", SIZE, "Virtual size [default: the image's, with `import_url`; else required]").takes(Live),
+    key(
+        "import_url",
+        Form::Parsed("an image"),
+        "Image that the disk is made from as it is [default: none, and the first disk gets the base image]",
+    )
+    .takes(Replace),
+    key("image_url", Form::Parsed("an image"), "The same as `import_url` [default: none]").takes(Replace),
     key(
         "preallocation",
         Form::Words(&PREALLOCATION),
-        "How much of a disk without an image is allocated at once; others grow",
+        "How much of a disk without an image is allocated at once; others grow [default: metadata]",
     )
     .takes(Later),
-    key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode").takes(Restart),
+    key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode [default: unsafe]").takes(Restart),
     key(
         "path",
         Form::Parsed("a directory of the hypervisor"),
@@ -80,13 +84,13 @@ const DISK: &[Key] = &[
     key(
         "bus",
         Form::Parsed("a disk bus"),
-        "Bus other than the environment's: virtio, scsi, sata, ide",
+        "Its bus: virtio, scsi, sata or ide [default: that of the setting `disk_bus`]",
     )
     .takes(Restart),
     key(
         "dev",
         Form::Text,
-        "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order",
+        "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order [default: not checked]",
     )
     .takes(Later),
     key(
@@ -98,7 +102,7 @@ const DISK: &[Key] = &[
     key(
         "force_image_download",
         Form::YesNo,
-        "Download its image again, as `--force-image-download` does for all",
+        "Download its image again, as `--force-image-download` does for all [default: no]",
     )
     .takes(Later),
 ];

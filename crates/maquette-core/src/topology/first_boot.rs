@@ -35,11 +35,11 @@ const MOST_BYTES: usize = 4 << 20;
 /// Keys of one of `files`.
 const FILE: &[Key] = &[
     key("content", Form::Anything, "Its text").needed(),
-    key("mode", Form::Parsed("a file mode"), "Its permissions in octal; 0644 if there are none"),
+    key("mode", Form::Parsed("a file mode"), "Its permissions in octal [default: 0644]"),
     key(
         "owner",
         Form::Parsed("an owner"),
-        "User, or user and group, such as `www-data:adm`; else root",
+        "User, or user and group, such as `www-data:adm` [default: root]",
     ),
 ];
 

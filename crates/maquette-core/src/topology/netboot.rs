@@ -17,23 +17,27 @@ pub(super) const BOOTP: &[Key] = &[
     key(
         "file",
         FILE,
-        "What firmware loads by default, such as undionly.kpxe: a file of the TFTP server, or an address",
+        "What firmware loads by default, such as undionly.kpxe: a file of the TFTP server, or an address [default: none]",
     ),
     key(
         "server",
         Form::Parsed("an IPv4 address"),
         "TFTP server [default: the hypervisor, with `tftp_root`]",
     ),
-    key("uefi", FILE, "What UEFI of x86-64 loads in place of `file`, such as ipxe.efi"),
+    key(
+        "uefi",
+        FILE,
+        "What UEFI of x86-64 loads in place of `file`, such as ipxe.efi [default: as `file`]",
+    ),
     key(
         "ipxe",
         FILE,
-        "What iPXE loads in place of the others: a script of the TFTP server, or an address of one",
+        "What iPXE loads in place of the others: a script of the TFTP server, or an address of one [default: what firmware loads]",
     ),
     key(
         "http",
         Form::Parsed("an HTTP address"),
-        "What UEFI of x86-64 loads where it boots over HTTP",
+        "What UEFI of x86-64 loads where it boots over HTTP [default: none]",
     ),
 ];
 

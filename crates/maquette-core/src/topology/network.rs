@@ -159,16 +159,24 @@ const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside"
 const SRV: &[Key] = &[
     key("name", Form::Parsed("a service"), "Service, such as `ldap`").needed(),
     key("protocol", Form::Parsed("`tcp` or `udp`"), "`tcp` or `udp`").needed(),
-    key("domain", Form::Parsed("a domain name"), "Domain that it is found in"),
-    key("port", Form::Parsed("a port number"), "Port"),
-    key("target", Form::Parsed("a host name"), "Host that offers it"),
+    key(
+        "domain",
+        Form::Parsed("a domain name"),
+        "Domain that it is found in [default: the network's]",
+    ),
+    key("port", Form::Parsed("a port number"), "Port [default: 1]"),
+    key(
+        "target",
+        Form::Parsed("a host name"),
+        "Host that offers it [default: none, and nobody does]",
+    ),
 ];
 
 const ADDRESS: Form = Form::Parsed("an IP address");
 
 /// Keys of `dns`.
 const DNS: &[Key] = &[
-    key("srvs", Form::List(&Form::Map(SRV)), "Service records").takes(Live),
+    key("srvs", Form::List(&Form::Map(SRV)), "Service records [default: none]").takes(Live),
     key(
         "forwarders",
         Form::List(&ADDRESS),
@@ -183,25 +191,25 @@ pub(crate) const NETWORK: &[Key] = &[
     key(
         "forward",
         Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
-        "How it reaches the outside; in network files, a network without it is isolated",
+        "How it reaches the outside; `none` is not at all [default: none]",
     ).takes(Replace),
     key(
         "virtualport_type",
         Form::Words(&["openvswitch"]),
-        "With `forward: bridge`: a bridge of Open vSwitch",
+        "With `forward: bridge`: a bridge of Open vSwitch [default: none]",
     ).takes(Replace),
     key(
         "nic",
         Form::Text,
         "NIC of the hypervisor in the bridge [default: that of its default route]",
     ).takes(Replace),
-    key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in").takes(Replace),
+    key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in [default: no]").takes(Replace),
     key(
         "dhcp_guard",
         Form::YesNo,
         "Whether nodes are kept from serving DHCP and routes to the LAN [default: yes]",
     ).takes(Replace),
-    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length").takes(Replace),
+    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length [default: the first of `subnet`; without one none]").takes(Replace),
     key(
         "netmask",
         Form::Parsed("a netmask such as 255.255.255.0"),
@@ -210,37 +218,36 @@ pub(crate) const NETWORK: &[Key] = &[
     key(
         "subnet",
         Form::Parsed("a subnet such as 10.9.0.0/24, or auto"),
-        "IPv4 subnet; the hypervisor has its first address, unless `ip_address` says another. `auto` is one that is free, and \
-         `none` in maquette.yaml no IPv4",
+        "IPv4 subnet. `auto` is one that is free, and `none` in maquette.yaml no IPv4 [default: that of `ip_address`]",
     ).takes(Replace),
     key(
         "dhcp",
         Form::Either(&[Form::YesNo, Form::Map(subnet::DHCP)]),
-        "Addresses that libvirt gives out; `yes` is all of the subnet",
+        "Addresses that libvirt gives out; `yes` is all of the subnet [default: no]",
     ).takes(Replace),
-    key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it").takes(Replace),
-    key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch").takes(Replace),
+    key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it [default: none]").takes(Replace),
+    key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch [default: none]").takes(Replace),
     key(
         "ipv6_address",
         vswitch::IPV6,
-        "IPv6 address of the hypervisor on a bridge of Open vSwitch",
+        "IPv6 address of the hypervisor on a bridge of Open vSwitch [default: none]",
     ).takes(Replace),
     key(
         "static",
         Form::Map(subnet::STATIC),
-        "Addresses of the LAN that nodes set up by themselves",
+        "Addresses of the LAN that nodes set up by themselves [default: none]",
     ).takes(Replace),
-    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out").takes(Replace),
-    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch").takes(Replace),
-    key("domain", Form::Parsed("a domain name"), "DNS domain").takes(Replace),
-    key("dns", Form::Map(DNS), "DNS records"),
+    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out [default: none]").takes(Replace),
+    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch [default: none]").takes(Replace),
+    key("domain", Form::Parsed("a domain name"), "DNS domain [default: none]").takes(Replace),
+    key("dns", Form::Map(DNS), "DNS records [default: none]"),
     key(
         "tftp_root",
         Form::Parsed("a directory of the hypervisor"),
-        "Directory of the hypervisor whose files libvirt serves over TFTP; it is there already, and everybody may read it",
+        "Directory of the hypervisor whose files libvirt serves over TFTP; it is there already, and everybody may read it [default: none]",
     ).takes(Replace),
-    key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it").takes(Replace),
-    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes").takes(Replace),
+    key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it [default: nothing]").takes(Replace),
+    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes [default: that of the setting `mtu`]").takes(Replace),
     key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]").takes(Live),
     unread("external_connectivity"),
 ];

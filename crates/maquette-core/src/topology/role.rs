@@ -26,7 +26,7 @@ const MOST_MIB: u64 = 1 << 32;
 
 /// Lists for each index of a BGP topology.
 const fn rows_of(form: &'static Form) -> [Key; 1] {
-    [key("basic", Form::List(form), "One for each index")]
+    [key("basic", Form::List(form), "One for each index [default: none]")]
 }
 
 const OCTETS: &[Key] = &rows_of(&Form::Number(0, 255, ""));
@@ -38,7 +38,7 @@ const OS: &[Key] = &[
     key(
         "variant",
         Form::Text,
-        "libosinfo's name of the operating system: NICs of FreeBSD and Windows are e1000 unless they have a `model`",
+        "libosinfo's name of the operating system: NICs of FreeBSD and Windows are e1000 unless they have a `model` [default: none]",
     )
     .takes(Replace),
     unread("type"),
@@ -47,7 +47,11 @@ const OS: &[Key] = &[
 /// Keys of `external_network`.
 const EXTERNAL: &[Key] = &[
     key("network", Form::Text, "Its name").needed(),
-    key("bridged", Form::YesNo, "Follows from the network itself"),
+    key(
+        "bridged",
+        Form::YesNo,
+        "Whether it is bridged, on which the network decides [default: as the network is]",
+    ),
 ];
 
 /// Keys of a node type.
@@ -58,78 +62,78 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key(
         "memory_max",
         Form::Number(1, MOST_MIB, "MiB"),
-        "Most memory in MiB that it can have while it runs; `memory` is what it starts with",
+        "Most memory in MiB that it can have while it runs; `memory` is what it starts with [default: as `memory`]",
     ).takes(Restart),
-    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB; 0 for none").takes(Replace),
+    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB [default: 0, none]").takes(Replace),
     key(
         "cpumodel",
         Form::Parsed("a CPU model"),
-        "`host-passthrough` (the default), `host-model`, or a model that libvirt knows",
+        "`host-passthrough`, `host-model`, or a model that libvirt knows [default: host-passthrough]",
     ).takes(Restart),
     key(
         "deploy_os",
         Form::YesNo,
-        "Whether the first disk gets the base image; else disks are blank",
+        "Whether the first disk gets the base image; else disks are blank [default: yes]",
     ).takes(Replace),
     key(
         "supports_libguestfs",
         Form::YesNo,
-        "Whether the image may be adapted; `no` uses it as it is",
+        "Whether the image may be adapted; `no` uses it as it is [default: yes]",
     ).takes(Replace),
     key(
         "customize",
         Form::YesNo,
         "Whether virt-customize makes the image ready for being set up, as one without cloud-init has to be [default: no]",
     ).takes(Replace),
-    key("os", Form::Map(OS), "What the operating system is, for the model of NICs").takes(Replace),
+    key("os", Form::Map(OS), "What the operating system is, for the model of NICs [default: none]").takes(Replace),
     key("disks", disk::DISKS, "Disks, the system disk first").takes(Live).needed(),
     key(
         "import_url",
         Form::Parsed("an image"),
-        "Base image of this type instead of the environment's",
+        "Base image of this type [default: that of the setting `image`]",
     ).takes(Replace),
-    key("interfaces", interface::INTERFACES, "Interfaces in NIC order; else the network file's").takes(Live),
+    key("interfaces", interface::INTERFACES, "Interfaces in NIC order [default: those of `networks`]").takes(Live),
     key(
         "networks",
         interface::NETWORKS,
-        "Networks, an interface on each: the same as `interfaces` in a list",
+        "Networks, an interface on each: the same as `interfaces` in a list [default: the network file's]",
     ).takes(Live),
-    key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP)"),
-    key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP)"),
-    key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP)"),
+    key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP) [default: none]"),
+    key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP) [default: none, and Maquette chooses all]"),
+    key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP) [default: none]"),
     key(
         "external_network",
         Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
         "Network that it is reached on, which has its default route [default: the first that gives it an address]",
     ).takes(Replace),
-    key("provision_network", Form::Text, "Network that its address is taken from instead").takes(Replace),
-    key("groups", Form::List(&Form::Parsed("an Ansible group")), "Ansible groups").takes(Record),
+    key("provision_network", Form::Text, "Network that its address is taken from instead [default: `external_network`]").takes(Replace),
+    key("groups", Form::List(&Form::Parsed("an Ansible group")), "Ansible groups [default: none]").takes(Record),
     key(
         "machine_type",
         Form::Parsed("a machine type"),
-        "Machine type other than libvirt's default",
+        "Machine type, such as `q35` [default: pc]",
     ).takes(Restart),
     key(
         "image",
         Form::Either(&[Form::Map(ACCESS), Form::Parsed("an image")]),
-        "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it",
+        "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it [default: as the login user, over SSH]",
     ),
-    key("packages", first_boot::PACKAGES, "Packages that its first boot installs").takes(Replace),
-    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths").takes(Replace),
+    key("packages", first_boot::PACKAGES, "Packages that its first boot installs [default: none]").takes(Replace),
+    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths [default: none]").takes(Replace),
     key(
         "commands",
         first_boot::COMMANDS,
-        "Shell commands that its first boot runs last, as root, until one fails",
+        "Shell commands that its first boot runs last, as root, until one fails [default: none]",
     ).takes(Replace),
     key(
         "user_data",
         first_boot::USER_DATA,
-        "cloud-config of one's own, or a file of it, besides what Maquette sets up",
+        "cloud-config of one's own, or a file of it, besides what Maquette sets up [default: none]",
     ).takes(Replace),
     key(
         "console",
         first_boot::CONSOLE,
-        "`autologin` logs the login user in at the serial console without a password",
+        "`autologin` logs the login user in at the serial console without a password [default: login]",
     ).takes(Replace),
     key(
         "seed",
@@ -151,11 +155,11 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         Form::Text,
         "Network that a node with a BMC is provisioned on: files for enrolling nodes have its NIC there as the one to boot from [default: any]",
     ).takes(Record),
-    key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user`").takes(Replace),
+    key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user` [default: what that says]").takes(Replace),
     key(
         "ansible_connection",
         Form::Parsed("a connection plug-in"),
-        "The same as `image.ansible_connection`",
+        "The same as `image.ansible_connection` [default: ssh]",
     ).takes(Record),
     unread("prefix"),
     unread("flavor"),

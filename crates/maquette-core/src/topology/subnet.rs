@@ -35,15 +35,15 @@ pub(super) const DHCP: &[Key] = &[
 pub(super) const IPV6: &[Key] = &[
     key("ip_address", Form::Parsed("an IPv6 address"), "Address of the hypervisor").needed(),
     key("prefix", Form::Number(1, 128, "bits"), "Length of the prefix in bits [default: 64]"),
-    key("dhcp", Form::Map(DHCP), "Addresses that libvirt gives out"),
+    key("dhcp", Form::Map(DHCP), "Addresses that libvirt gives out [default: none]"),
 ];
 
 /// Keys of `static`.
 pub(super) const STATIC: &[Key] = &[
     key("subnet", Form::Parsed("a subnet such as 10.1.2.0/24"), "Subnet of the LAN").needed(),
     key("range", Form::Map(ENDS), "Addresses that nodes get").needed(),
-    key("gateway", ADDRESS, "Router"),
-    key("nameserver", ADDRESS, "Name server"),
+    key("gateway", ADDRESS, "Router [default: none]"),
+    key("nameserver", ADDRESS, "Name server [default: none]"),
 ];
 
 /// First and last address given out by DHCP.

@@ -17,20 +17,36 @@ const TAG: Form = Form::Parsed("a VLAN's number");
 /// Keys of a VLAN.
 const VLAN: &[Key] = &[
     key("id", TAG, "Its number, 1 to 4094").needed(),
-    key("native", Form::YesNo, "Whether it is the one without a tag"),
-    key("ipv4_address", IPV4, "Address of the hypervisor in it"),
-    key("ipv6_address", IPV6, "IPv6 address of the hypervisor in it"),
+    key("native", Form::YesNo, "Whether it is the one without a tag [default: no]"),
+    key("ipv4_address", IPV4, "Address of the hypervisor in it [default: none]"),
+    key("ipv6_address", IPV6, "IPv6 address of the hypervisor in it [default: none]"),
 ];
 
 /// Keys of a portgroup.
 pub(super) const PORTGROUP: &[Key] = &[
     key("name", Form::Text, "Its name").needed(),
-    key("default", Form::YesNo, "Whether interfaces that name no portgroup are in it"),
-    key("trunk", Form::YesNo, "Whether frames keep their tags"),
-    key("vlan_id", TAG, "The VLAN of an access port"),
-    key("vlans", Form::List(&Form::Map(VLAN)), "The VLANs of a trunk"),
-    key("ipv4_address", IPV4, "Address of the hypervisor in the VLAN of an access port"),
-    key("ipv6_address", IPV6, "IPv6 address of the hypervisor in the VLAN of an access port"),
+    key(
+        "default",
+        Form::YesNo,
+        "Whether interfaces that name no portgroup are in it [default: no]",
+    ),
+    key("trunk", Form::YesNo, "Whether frames keep their tags [default: no]"),
+    key("vlan_id", TAG, "The VLAN of an access port [default: the one of `vlans`]"),
+    key(
+        "vlans",
+        Form::List(&Form::Map(VLAN)),
+        "The VLANs of a trunk [default: that of `vlan_id`, else all]",
+    ),
+    key(
+        "ipv4_address",
+        IPV4,
+        "Address of the hypervisor in the VLAN of an access port [default: none]",
+    ),
+    key(
+        "ipv6_address",
+        IPV6,
+        "IPv6 address of the hypervisor in the VLAN of an access port [default: none]",
+    ),
 ];
 
 /// A VLAN of a portgroup.

@@ -73,6 +73,9 @@ fn explained(topic: &Topic) -> String {
     if let Some(default) = &topic.default {
         line("default", default);
     }
+    if topic.required {
+        line("required", "yes");
+    }
     if let Some(change) = topic.change() {
         line("change", change);
     }
@@ -91,6 +94,7 @@ fn as_json(topic: &Topic) -> Value {
         "meaning": topic.doc,
         "type": topic.kind,
         "default": topic.default,
+        "required": topic.required,
         "change": topic.change(),
         "keys": topic.keys,
         "example": topic.example,

@@ -59,6 +59,9 @@ fn key(out: &mut String, topic: &Topic, title: &str) {
     if let Some(default) = &topic.default {
         line("without it", &cell(default));
     }
+    if topic.required {
+        line("required", "yes");
+    }
     if let Some(change) = topic.change() {
         line("a change", change);
     }
@@ -81,6 +84,7 @@ fn keys(page: &str, title: &str, text: &str, branch: &str) {
     let top = used.iter().filter(|topic| topic.group == branch);
     let row = |topic: &&Topic| {
         let default = topic.default.iter().map(|d| format!(" [default: {d}]"));
+        let default = default.chain(topic.required.then(|| " [required]".into()));
         let doc = format!("{}{}", topic.doc, default.collect::<String>());
         vec![format!("[`{}`](#{})", name(topic), anchor(&name(topic))), cell(&doc)]
     };

@@ -218,7 +218,7 @@ fn invite(world: &World, located: &Located, observed: &Observed, away: &[(&str, 
     words.extend(located.environment.prefix().map(|prefix| format!("--prefix {prefix}")));
     words.extend(located.host.address.as_ref().map(|address| format!("--host-address {address}")));
     words.extend(observed.domains.keys().next().map(ToString::to_string));
-    world.terminal.talk(&format!("whose key it is logs in with `{}`", words.join(" ")));
+    world.terminal.talk(&format!("whose key it is logs in with `{}` there", words.join(" ")));
 }
 
 /// Only whoever built an environment can record who may log in: records carry a seal.

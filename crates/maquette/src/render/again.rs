@@ -49,7 +49,7 @@ impl Again {
         again
     }
 
-    /// The text with the flags in each command of ours that takes them and has none of them.
+    /// The text with the flags in each command of ours that takes them, but for those that it has.
     pub fn filled<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.flags.is_empty() || !text.contains("maquette ") {
             return Cow::Borrowed(text);
@@ -61,42 +61,47 @@ impl Again {
             let (before, command) = rest.split_at(at + begin.len());
             out.push_str(before);
             let end = command.find(['`', '\n']).unwrap_or(command.len());
-            let verb = self.verb(&command[..end]);
-            let (verb, after) = command.split_at(verb);
+            let (written, behind) = command.split_at(end);
+            let verb = self.verb(written);
             out.push_str(verb);
             if !verb.is_empty() {
-                let is_there = command[end..].starts_with(THERE);
-                self.flags_of(verb, is_there).for_each(|flag| out.push_str(flag));
+                let flags = self.flags_of(verb, written, behind.starts_with(THERE));
+                flags.for_each(|flag| out.push_str(flag));
             }
-            rest = after;
+            rest = &command[verb.len()..];
         }
         out.push_str(rest);
         Cow::Owned(out)
     }
 
-    /// The flags that a verb is given, typed here or by somebody else.
-    fn flags_of(&self, verb: &str, is_there: bool) -> impl Iterator<Item = &str> {
+    /// The flags that a command is given, typed here or by somebody else. One that names its environment may be about another
+    /// one, with another workspace and file.
+    fn flags_of(&self, verb: &str, written: &str, is_there: bool) -> impl Iterator<Item = &str> {
         let verb = verb.split(' ').next().unwrap_or_default();
         let of_host = OF_HYPERVISORS.contains(&verb);
+        let has = |name: &str| {
+            let flag = format!("--{name}");
+            written.split([' ', '=']).any(|word| word == flag)
+        };
+        let of_another = has("prefix");
         let fits = move |name: &str| match name {
-            "workspace" | "project" => !of_host && !is_there,
+            "workspace" | "project" => !of_host && !is_there && !of_another,
             "prefix" => !of_host,
             _ => !is_there,
         };
-        self.flags.iter().filter(move |(name, _)| fits(name)).map(|(_, flag)| flag.as_str())
+        let flags = self.flags.iter().filter(move |(name, _)| fits(name) && !has(name));
+        flags.map(|(_, flag)| flag.as_str())
     }
 
-    /// Where the verb of a command ends that takes the flags and has none; 0 if it is no such command.
-    fn verb(&self, command: &str) -> usize {
-        if self.flags.iter().any(|(name, _)| command.contains(&format!("--{name}"))) {
-            return 0;
-        }
+    /// The verb of a command that takes the flags; nothing if it is no such command.
+    fn verb<'a>(&self, command: &'a str) -> &'a str {
         let begins = |verb: &&Vec<String>| {
             let mut words = command.split(' ');
             verb.iter().all(|word| words.next() == Some(word))
         };
         let longest = self.verbs.iter().filter(begins).max_by_key(|verb| verb.len());
-        longest.map_or(0, |verb| verb.join(" ").len())
+        let end = longest.map_or(0, |verb| verb.join(" ").len());
+        command.get(..end).unwrap_or_default()
     }
 }
 
@@ -124,6 +129,7 @@ mod tests {
         let place = || Arg::new("prefix").long("prefix");
         Command::new("maquette")
             .subcommand(Command::new("up").arg(place()))
+            .subcommand(Command::new("down").arg(place()))
             .subcommand(Command::new("list"))
             .subcommand(Command::new("host").subcommand(Command::new("check").arg(place())))
             .subcommand(
@@ -150,6 +156,8 @@ mod tests {
             ("`maquette link down NODE`", "`maquette link down --prefix lab NODE`"),
             ("`maquette link cut NODE`", "`maquette link cut --prefix lab NODE`"),
             ("`maquette up --prefix red`", "`maquette up --prefix red`"),
+            ("`maquette up --prefix=red`", "`maquette up --prefix=red`"),
+            ("`maquette up --prefixes`", "`maquette up --prefix lab --prefixes`"),
             ("`maquette host check`", "`maquette host check`"),
             ("`maquette upward` maquette up", "`maquette upward` maquette up"),
             ("a\nlog in:    maquette up x\nb", "a\nlog in:    maquette up --prefix lab x\nb"),
@@ -169,6 +177,9 @@ mod tests {
             ["up", "--prefix=", "--host-address", "hv", "--workspace", "a b", "--timeout", "3"];
         let expected = "`maquette up --prefix '' --host-address hv --workspace 'a b'`";
         assert_eq!(filled(&many, text), expected);
+        // What is about another environment is at the same hypervisor.
+        let expected = "`maquette down --host-address hv --prefix red`";
+        assert_eq!(filled(&many, "`maquette down --prefix red`"), expected);
         // Somebody else is in another directory, at another machine.
         assert_eq!(filled(&many, "`maquette up` there"), "`maquette up --prefix ''` there");
         assert_eq!(

@@ -279,18 +279,20 @@ impl Terminal {
 
     /// The same in colours.
     pub fn painted_talk(&self, text: &Painted) {
-        let _ = match self.again.get() {
-            Some(again) => self.err.line(&text.with(again)),
-            None => self.err.line(text),
-        };
+        let _ = self.err.line(&self.with_flags(text));
+    }
+
+    /// The text, whose commands have the flags that were given.
+    fn with_flags<'a>(&self, text: &'a Painted) -> Cow<'a, Painted> {
+        match self.again.get() {
+            Some(again) => Cow::Owned(text.with(again)),
+            None => Cow::Borrowed(text),
+        }
     }
 
     /// Prints a result that ends with what to do next.
     pub fn advice(&self, text: &str) {
-        let text = Painted::plain(text);
-        self.painted_result(
-            &self.again.get().map_or_else(|| text.clone(), |again| text.with(again)),
-        );
+        self.painted_result(&self.with_flags(&Painted::plain(text)));
     }
 
     /// Says what is being done, to somebody who sits there and waits for it.

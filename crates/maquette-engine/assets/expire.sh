@@ -22,6 +22,7 @@ patience=${MAQUETTE_PATIENCE:-120}
 silent=${MAQUETTE_SILENT-}
 logs=/var/log/libvirt/qemu
 namespace=https://maquette.dev/xmlns/libvirt/1
+tab=$(printf '\t')
 
 # A daemon that is silent holds up nothing else.
 virsh() { timeout "$patience" virsh -q "$@"; }
@@ -300,18 +301,24 @@ $1"
     return 1
 }
 
-# The pools of directories that disks name, by elements of a record: a line each, of the pool, `yes` if the environment has
-# defined it, else `no`, and the directory. stdin: elements
-disk_pools() {
+# The disks in pools of directories that elements of a record name: a line each, of the pool, `yes` if the environment has
+# defined it, else `no`, the volume, and the directory; tabs between these, of which none has any. stdin: elements
+pooled() {
     while IFS= read -r element; do
-        case $element in 'disk '* | maquette:disk\ * | maquette:volume\ *) ;; *) continue ;; esac
-        own=$(attribute " $element" pool)
-        [ -z "$own" ] || case $(attribute " $element" pool-made) in
-        '') printf '%s no %s\n' "$own" "$(attribute " $element" pool-path)" ;;
-        *) printf '%s yes %s\n' "$own" "$(attribute " $element" pool-path)" ;;
+        case $element in
+        'disk '* | maquette:disk\ *) volume=$(attribute " $element" volume) ;;
+        maquette:volume\ *) volume=$(attribute " $element" name) ;;
+        *) continue ;;
         esac
-    done | sort -u
+        own=$(attribute " $element" pool) made=no
+        [ -n "$own" ] || continue
+        [ -z "$(attribute " $element" pool-made)" ] || made=yes
+        printf '%s\t%s\t%s\t%s\n' "$own" "$made" "$volume" "$(attribute " $element" pool-path)"
+    done
 }
+
+# The pools of directories that disks name: a line each, of the pool, `yes` or `no` as before, and the directory. stdin: elements
+disk_pools() { pooled | cut -f 1,2,4 | sort -u; }
 
 # Whether libvirt answers and has a pool no more.
 # $1: pool
@@ -320,29 +327,25 @@ is_gone_pool() {
     ! printf '%s\n' "$listed" | sed 's/ *$//' | grep -qxF -- "$1"
 }
 
-# The directory of a disk whose pool somebody has undefined: it is no volume of anything then, and only this record tells of it.
-# stdin: elements of a record
-forsaken() {
-    while IFS= read -r element; do
-        case $element in
-        'disk '* | maquette:disk\ *) volume=$(attribute " $element" volume) ;;
-        maquette:volume\ *) volume=$(attribute " $element" name) ;;
-        *) continue ;;
-        esac
-        own=$(attribute " $element" pool)
-        if [ -z "$own" ] || ! is_gone_pool "$own"; then continue; fi
-        path=$(attribute " $element" pool-path)
+# Whether something stays, which is said, for a disk whose pool somebody has undefined: it is no volume of anything then, and
+# only this record tells of it.
+# $1: what may stay  stdin: elements of its record
+stays_for_disk() {
+    where=$(pooled | while IFS="$tab" read -r own _ volume path; do
+        is_gone_pool "$own" || continue
         if within test -e "$path/$volume" || [ $? != 1 ]; then
             printf '%s\n' "$path"
-            return
+            break
         fi
-    done
+    done)
+    [ -n "$where" ] || return 1
+    echo "$1 stays, for \`maquette down\`: a disk is in $where, of which there is no storage pool any more"
 }
 
 # Has such pools run, and looked at anew. One that has gone had nothing of ours any more, or its directory has gone with it.
 # stdin: what `disk_pools` has printed
 open_pools() {
-    while read -r own _; do
+    while IFS="$tab" read -r own _; do
         ! is_gone_pool "$own" || continue
         active=$(virsh pool-list --name) || return 1
         if ! printf '%s\n' "$active" | sed 's/ *$//' | grep -qxF -- "$own"; then
@@ -355,7 +358,7 @@ open_pools() {
 # Undefines such pools that the environment has defined, unless there is something in them. Their directories stay.
 # stdin: what `disk_pools` has printed
 close_pools() {
-    while read -r own made path; do
+    while IFS="$tab" read -r own made path; do
         if [ "$made" = no ] || is_gone_pool "$own"; then continue; fi
         xml=$(virsh pool-dumpxml "$own") && named=$(virsh vol-list --pool "$own") || return 1
         # What each file system of Linux's has from the beginning.
@@ -396,11 +399,7 @@ domain() {
         echo "domain $name stays, for \`maquette down\`: its record was changed by hand"
         return 2
     fi
-    where=$(printf '%s\n' "$elements" | forsaken)
-    if [ -n "$where" ]; then
-        echo "domain $name stays, for \`maquette down\`: a disk of it is in $where, of which there is no storage pool any more"
-        return 2
-    fi
+    if printf '%s\n' "$elements" | stays_for_disk "domain $name"; then return 2; fi
     echo "removing domain $name"
     if [ "$(virsh domstate "$2" 2>/dev/null)" != 'shut off' ]; then
         virsh destroy "$2" >/dev/null || return 1
@@ -468,11 +467,7 @@ network() {
         echo "network $name stays, for \`maquette down\`: a domain is plugged into it"
         return 2
     fi
-    where=$(printf '%s\n' "$elements" | forsaken)
-    if [ -n "$where" ]; then
-        echo "network $name stays, for \`maquette down\`: a disk is in $where, of which there is no storage pool any more"
-        return 2
-    fi
+    if printf '%s\n' "$elements" | stays_for_disk "network $name"; then return 2; fi
     node='' pool=''
     owned=$(printf '%s\n' "$elements" | disk_pools)
     [ -z "$owned" ] || printf '%s\n' "$owned" | open_pools || return 1
@@ -531,6 +526,24 @@ held() {
     done
 }
 
+# Those of these that are raw disks, now and when their domain starts next: what looks like the head of an image there a guest
+# may have written. One whose definition cannot be had is none.
+raw() {
+    for domain in $(virsh list --all --uuid); do
+        { virsh dumpxml "$domain" && virsh dumpxml "$domain" --inactive; } 2>/dev/null | tr '\n' ' ' | tr '<' '\n' |
+            awk -v domain="$domain" '
+                /^disk / { format = ""; seen = 0 }
+                /^driver / && match($0, / type=["\047][^"\047]*/) { format = substr($0, RSTART + 7, RLENGTH - 7) }
+                /^source file=/ && !seen++ {
+                    file = substr($0, 14)
+                    file = substr(file, 1, index(file, substr($0, 13, 1)) - 1)
+                    if (format == "raw") raw[file] = 1; else other[file] = 1
+                }
+                /^\/disk>/ { seen = 1 }
+                END { for (file in raw) if (!(file in other)) print domain, file }'
+    done
+}
+
 # The files of all volumes of pools that run. One of a pool that goes meanwhile is not missed.
 volumes() {
     pools=$(virsh pool-list --name) || return 1
@@ -543,13 +556,15 @@ volumes() {
 # say that of a domain that is off.
 files() {
     held=$(held) && volumes=$(volumes) || return 1
+    raw=$(raw)
     nobody=$(printf '%s\n' "$held" // "$volumes" | awk '
         $0 == "//" { rest = 1; next }
         !rest { known[substr($0, length($1) + 2)] = 1; next }
         NF && !($0 in known) { name = $0; sub(/.*\//, "", name); gsub(/ /, "_", name); print "volume:" name, $0 }')
     printf '%s\n' "$held" "$nobody" | while read -r whose file; do
         [ -n "$file" ] || continue
-        if ! over=$(below "$file"); then
+        over=
+        if ! printf '%s\n' "$raw" | grep -qxF -- "$whose $file" && ! over=$(below "$file"); then
             # One that nobody has may have gone meanwhile.
             case $whose in volume:*) within test -e "$file" || [ $? != 1 ] || continue ;; esac
             echo "nothing goes for now: what $file is over cannot be told, and it may be a clone of what would go;" \

@@ -47,6 +47,7 @@ case "$1 $2" in
     if grep -q unreadable "domains/$name"; then echo 'error: internal error' >&2; exit 1; fi
     cat "domains/$name"
     ;;
+'dumpxml '*) [ ! -e "definitions/$name" ] || cat "definitions/$name" ;;
 'domstate '*) if [ -e "off/domains/$name" ]; then echo 'shut off'; else echo running; fi ;;
 'domiflist '*) [ ! -e "plugged/$name" ] || cat "plugged/$name" ;;
 'domblklist '*)
@@ -116,6 +117,7 @@ impl Place {
             "ids",
             "plugged",
             "disks",
+            "definitions",
             "pools",
             "off/pools",
         ] {

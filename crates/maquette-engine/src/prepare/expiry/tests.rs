@@ -345,6 +345,38 @@ fn nothing_goes_while_it_cannot_be_told_what_a_disk_is_over() {
     }
 }
 
+/// A guest wrote the head of an image into its raw disk, and nothing ever went, of any environment.
+#[test]
+fn what_a_guest_has_written_into_a_raw_disk_holds_up_nothing() {
+    let place = Place::new();
+    place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+    place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
+    let [raw, image] =
+        ["raw.img", "image.qcow2"].map(|name| place.overlay(name, &"a".repeat(1024)));
+    place.write("domains/strange", "");
+    place.write("disks/strange", &format!(" vda   {raw}\n"));
+    let disk = |format: &str, file: &str| {
+        format!(
+            "<disk type='file' device='disk'>\n<driver name='qemu' type='{format}' cache='none'/>\n\
+             <source file='{file}' index='1'/>\n<backingStore/>\n</disk>\n"
+        )
+    };
+    place.write("definitions/strange", &(disk("qcow2", "/x/other") + &disk("raw", &raw)));
+    place.note("lab", NOW);
+    let gone = "destroy lab-web-0\ndelete images/lab-web-0-disk1.qcow2\nundefine lab-web-0\n";
+    assert_eq!(place.once(), gone);
+    // One that is an image by its definition is looked into, and so is one that is both.
+    place.write("disks/strange", &format!(" vda   {image}\n"));
+    for others in ["", &disk("raw", &image)] {
+        place.node("lab-web-0", "lab", "lab-web-0-disk1.qcow2");
+        place.write("volumes", "images/lab-web-0-disk1.qcow2\n");
+        place.write("definitions/strange", &(disk("qcow2", &image) + others));
+        place.note("lab", NOW);
+        let (done, _, complaints) = place.told();
+        assert!(complaints.contains("qemu-img info"), "{done} {complaints}");
+    }
+}
+
 /// Half of its name was deleted each minute, and the environment never went.
 #[test]
 fn an_overlay_with_blanks_in_its_name_goes() {

@@ -222,8 +222,12 @@ impl VlanId {
     pub fn new(number: u16) -> Result<Self, ValueError> {
         match number {
             1..=Self::MOST => Ok(Self(number)),
-            _ => Err(ValueError::new(format!("`{number}` is not a valid VLAN"))),
+            _ => Err(Self::wrong(&number.to_string())),
         }
+    }
+
+    fn wrong(text: &str) -> ValueError {
+        ValueError::new(format!("`{}` is not a valid VLAN", shortened(text)))
     }
 }
 
@@ -231,8 +235,7 @@ impl FromStr for VlanId {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let wrong = || ValueError::new(format!("`{}` is not a valid VLAN", shortened(text)));
-        Self::new(text.parse().map_err(|_| wrong())?)
+        Self::new(text.parse().map_err(|_| Self::wrong(text))?)
     }
 }
 

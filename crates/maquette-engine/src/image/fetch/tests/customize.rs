@@ -91,6 +91,24 @@ fn where_kvm_is_broken_virt_customize_does_without() {
     assert_eq!(left(pool.path()), ["v.customized.qcow2"]);
 }
 
+/// Some machines in a cloud have a /dev/kvm that no ordinary guest gets anywhere in: it was waited for half an hour.
+#[test]
+fn where_the_cpu_shows_no_virtualisation_kvm_is_not_tried() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let programs = Programs::new(&[]);
+    let settings = here.path().join("settings");
+    let text = format!("echo \"$LIBGUESTFS_BACKEND_SETTINGS\" >>{}\n", settings.display());
+    tool(&programs, here.path(), &text);
+    customized(&Dying::new(&programs, None), &path, pool.path()).unwrap();
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap();
+    let flags = cpus.lines().find(|line| line.starts_with("flags"));
+    let can = flags.is_none_or(|line| line.split(' ').any(|flag| ["vmx", "svm"].contains(&flag)));
+    let expected = if can { "\n" } else { "force_tcg\n" };
+    assert_eq!(fs::read_to_string(settings).unwrap(), expected);
+}
+
 /// Programs of a stranger's image run in libguestfs' QEMU. Whoever escapes from that was root.
 #[test]
 fn the_emulator_that_works_on_an_image_is_nobody_and_gets_the_image_alone() {

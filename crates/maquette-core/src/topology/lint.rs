@@ -299,7 +299,10 @@ fn same_numbers(topology: &Topology, diags: &mut Diagnostics) {
 fn same_groups(topology: &Topology, diags: &mut Diagnostics) {
     let mut seen: Vec<(Group, &Role)> = Vec::new();
     for role in topology.roles.iter().filter(|role| role.count > 0) {
-        let Some(group) = Group::of_type(&role.name.value) else { continue };
+        let Some(group) = Group::of_type(&role.name.value) else {
+            no_group(role, diags);
+            continue;
+        };
         let first = seen.iter().find(|(known, _)| *known == group);
         if let Some((_, first)) = first.filter(|(_, first)| first.name.value != role.name.value) {
             let (one, other) = (&first.name.value, &role.name.value);
@@ -311,6 +314,16 @@ fn same_groups(topology: &Topology, diags: &mut Diagnostics) {
         }
         seen.push((group, role));
     }
+}
+
+/// A play for `hosts: all` would not be for the nodes of that type alone.
+fn no_group(role: &Role, diags: &mut Diagnostics) {
+    let name = &role.name.value;
+    let message = format!(
+        "node type `{name}` has no group: that name has a meaning of its own in inventories"
+    );
+    let warning = Diagnostic::warning("topology::no-group", message).at(role.name.span, "");
+    diags.push(warning.help("`groups` of a node type names groups for it"));
 }
 
 /// The querier goes where InfraRed put it.

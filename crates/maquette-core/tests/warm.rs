@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-mod templates;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::templates::{DB, WEB, counts, plan, warm};
 use maquette_core::blueprint::{
     self, Blueprint, ColdReason, Image, Ipv4Setup, Node, Pool, Template,
 };
@@ -17,7 +16,6 @@ use maquette_core::start_times::{Came, How, Starts};
 use maquette_core::topology::{BootDevice, BootFile, BootMode, Bus, FirstBoot};
 use maquette_core::values::{FileName, Secret};
 use maquette_testkit::{apply, blueprint_of, input};
-use templates::{DB, WEB, counts, plan, warm};
 
 #[test]
 fn nodes_that_are_alike_share_a_template() {

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
-mod templates;
-
+use crate::templates::{DB, WEB, counts, plan, warm};
 use maquette_core::blueprint::{ColdReason, ImageOrigin};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::Diagnostics;
@@ -11,7 +10,6 @@ use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::settings::StartChoice;
 use maquette_testkit::apply;
-use templates::{DB, WEB, counts, plan, warm};
 
 /// What a memory image takes of a node with 768 MiB, and what a template does, in bytes.
 const IMAGE: u64 = (512 + 48) << 20;

@@ -6,8 +6,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod killer;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use killer::{Killer, Point, beside, carry_out};
+use crate::killer::{Killer, Point, beside, carry_out};
 use maquette_core::blueprint::{Blueprint, Ipv4Setup, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
@@ -250,7 +248,7 @@ impl Lab {
     }
 
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
-        killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(1))
+        crate::killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(1))
             .with_client(self.client.clone())
             .with_gate(Arc::new(Ending(shell.0.clone(), self.seeds.clone())))
     }

@@ -7,9 +7,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
-mod killer;
-mod stand_in;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -21,7 +18,8 @@ use std::process::{Child, ChildStdin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use killer::{Killer, Point, beside, carry_out};
+use crate::killer::{Killer, Point, beside, carry_out};
+use crate::stand_in::{Machine, Mood, Voice};
 use maquette_core::blueprint::{self, Blueprint};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
@@ -35,7 +33,6 @@ use maquette_engine::host::{Command, Host, HostError, Local, Output};
 use maquette_engine::image::Transfer;
 use maquette_engine::{Backend, Lanes, StepContext, StepError};
 use maquette_libvirt::{Client, Gate, Instead, Libvirt, Notes, Port, observe, prune};
-use stand_in::{Machine, Mood, Voice};
 
 const WEB: &str = "web=name: web\ncpu: 1\nmemory: 768\n\
     disks: {disk1: {size: 4G}, disk2: {size: 1G}}\nexternal_network: management\n\
@@ -284,7 +281,7 @@ impl Lab<'_> {
     }
 
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
-        killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(300))
+        crate::killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(300))
             .with_client(self.machine.client.clone())
             .with_notes(self.notes.clone())
             .with_gate(Arc::new(Ending(shell.0.clone(), self.machine.clone())))

@@ -136,6 +136,28 @@ fn files_can_be_read_in_one_sitting() {
     }
 }
 
+/// Where one program has the tests of several files, a file that it does not name is not even compiled.
+#[test]
+fn every_file_of_tests_is_in_a_program() {
+    let mut looked = 0;
+    for crate_name in ["maquette-core", "maquette-libvirt"] {
+        let tests = crates().join(crate_name).join("tests");
+        let named = fs::read_to_string(tests.join("all.rs")).unwrap();
+        for file in fs::read_dir(&tests).unwrap().flatten().map(|entry| entry.path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_string();
+            if file.extension().is_some_and(|ending| ending == "rs") && name != "all" {
+                assert!(
+                    named.contains(&format!("mod {name};\n")),
+                    "{} is in no program",
+                    file.display()
+                );
+                looked += 1;
+            }
+        }
+    }
+    assert!(looked > 40, "{looked}");
+}
+
 /// Functions longer than a screen, each with the reason.
 const LONG: [(&str, &str, &str); 1] =
     [("maquette-libvirt/src/perform.rs", "act", "a row for each kind of step")];

@@ -12,7 +12,7 @@ use crate::world::World;
 /// Builds scale models of production: whole environments of virtual machines and networks, with
 /// libvirt and QEMU/KVM, on one machine.
 #[derive(Debug, Parser)]
-#[command(name = "maquette", version, max_term_width = 100)]
+#[command(name = "maquette", version, max_term_width = 100, after_help = DOCUMENTATION)]
 pub struct Cli {
     /// InfraRed's option: do not append this command to its log
     #[arg(long, hide = true)]
@@ -21,6 +21,10 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// The end of the program's own help page.
+const DOCUMENTATION: &str =
+    "Documentation: https://github.com/maquette-dev/maquette/blob/main/docs/src/SUMMARY.md";
 
 /// The end of help pages of verbs that read the project file.
 const BEGIN: &str = "What is built is described in maquette.yaml: `maquette init` writes one, `maquette explain` lists \

@@ -217,6 +217,8 @@ fn value(flag: &Arg) -> Option<What> {
         "topology-nodes" => Some(What::Types),
         "topology-network" => Some(What::Network),
         "image-url" => Some(What::Image),
+        // Only verbs about InfraRed's workspaces have it.
+        "name" => Some(What::Workspace),
         _ => words(flag),
     }
 }
@@ -283,6 +285,8 @@ mod tests {
         }
         is("link down", Some(What::Nodes));
         is("link show --prefix lab", Some(What::Nodes));
+        is("workspace export -n", Some(What::Workspace));
+        is("workspace node-list --name", Some(What::Workspace));
         is("logs web-0", None);
         is("forward web-0", None);
         is("ssh web-0", None);

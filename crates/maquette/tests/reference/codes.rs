@@ -151,7 +151,8 @@ fn every_diagnostic_code_is_on_its_page() {
     let mut out = begin(
         "Diagnostic codes",
         "What is wrong with the input is told with a code that stays the same, as in `error[topology::unknown-key]`, and \
-         in `--json` as `code`. Nothing is touched then, and the exit code is 2. Below, `{…}` stands for what is named there; \
+         in `--json` as `code`. An error in what was given ends with exit code 2, before anything is touched; a warning stops nothing. \
+         Below, `{…}` stands for what is named there; \
          examples are what the program prints in its tests, or, in short form, what a stage's test has it say.",
     );
     let mut area = "";

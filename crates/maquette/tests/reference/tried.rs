@@ -12,8 +12,8 @@ use super::{files, pages, root};
 const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
     ("README.md", "scripts/quickstart", "tests/e2e/quickstart", "scripts/quickstart"),
     ("README.md", "scripts/test", ".ci/run", "exec scripts/test"),
-    ("tutorial.md", "mkdir lab", "tests/e2e/installed", "cd /root/lab"),
-    ("tutorial.md", "cd lab", "tests/e2e/installed", "cd /root/lab"),
+    ("tutorial.md", "mkdir ~/lab", "tests/e2e/installed", "cd /root/lab"),
+    ("tutorial.md", "cd ~/lab", "tests/e2e/installed", "cd /root/lab"),
     (
         "how-to/ansible.md",
         "ansible -i",
@@ -72,7 +72,12 @@ const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
     ("how-to/install.md", "ssh-keygen -Y verify", "tests/e2e/release", "/^ssh-keygen -Y verify/p"),
     ("how-to/install.md", "sha256sum --check", "tests/e2e/release", "/^sha256sum --check/p"),
     ("how-to/install.md", "scripts/quickstart", "tests/e2e/quickstart", "scripts/quickstart"),
-    ("how-to/install.md", "apt install gcc", "scripts/deps", "build=(gcc pkg-config libvirt-dev)"),
+    (
+        "how-to/install.md",
+        "apt install gcc",
+        "scripts/deps",
+        "build=(gcc libc6-dev pkg-config libvirt-dev",
+    ),
     ("how-to/install.md", "source", "crates/maquette/tests/completions.rs", "completions"),
     ("how-to/log-in.md", "maquette logs -f", "crates/maquette/tests/e2e.rs", "&[\"logs\", \"-f\""),
     ("how-to/remote-hypervisor.md", "ssh-keygen -lf", "tests/e2e/remote", "ssh-keygen -lf"),
@@ -91,7 +96,9 @@ const TYPED: [(&str, &str); 2] =
     [("tutorial.md", "tests/e2e/installed"), ("README.md", "tests/e2e/quickstart")];
 
 /// What no test does: it needs what is not here.
-const NOT_HERE: [(&str, &str); 7] = [
+const NOT_HERE: [(&str, &str); 9] = [
+    ("apt install git", "a machine to clone on"),
+    ("rustup default stable", "another toolchain"),
     ("git clone https://github.com/maquette-dev/maquette", "its address"),
     ("cd maquette", "a clone"),
     (

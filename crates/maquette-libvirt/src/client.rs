@@ -81,6 +81,8 @@ enum Kind {
     Interrupted,
     /// The daemon takes connections and says nothing.
     Silent,
+    /// It is Maquette that did not make the call, or could not use the answer.
+    Refused,
     /// Any other.
     Other,
 }
@@ -139,6 +141,7 @@ impl Kind {
             | Self::Flags
             | Self::Memory
             | Self::Interrupted
+            | Self::Refused
             | Self::Other => None,
         }
     }
@@ -180,8 +183,15 @@ fn in_words(message: &str) -> String {
 }
 
 impl LibvirtError {
-    /// Of a call that was not made, or whose answer nobody hears.
+    /// Of a call that was not made, or whose answer nobody hears. The words are ours, and may name what a user has named:
+    /// no kind follows from them.
     pub fn refused(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Refused, message: message.into() }
+    }
+
+    /// In libvirt's words, or in those of a program that it calls, for whoever stands in for them: the kind follows from
+    /// these, as it does for what libvirt itself answers.
+    pub fn answered(message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind: Kind::of_others(&message), message }
     }

@@ -68,7 +68,7 @@ impl Driver for Model {
         }
         let socket = "/var/run/libvirt/libvirt-sock";
         let message = format!("Failed to connect socket to '{socket}': No such file or directory");
-        Err(LibvirtError::refused(message))
+        Err(LibvirtError::answered(message))
     }
 
     fn listen(
@@ -209,7 +209,7 @@ impl Server for Model {
     fn screenshot(&self, domain: &str) -> Result<Vec<u8>, LibvirtError> {
         match self.machine().seen.domains.get(domain).is_some_and(|d| d.active) {
             true => Ok(b"P6\n2 1\n255\n\xff\0\0\0\xff\0".to_vec()),
-            false => Err(LibvirtError::refused("domain is not running")),
+            false => Err(LibvirtError::answered("domain is not running")),
         }
     }
 
@@ -247,7 +247,7 @@ impl Server for Model {
         let failed = |e: std::io::Error| LibvirtError::refused(e.to_string());
         let fault = self.machine().faults.get(&format!("open the console of {domain}")).cloned();
         if let Some(fault) = fault.filter(|_| others == Others::Stay) {
-            return Err(LibvirtError::refused(fault.causes.join(": ")));
+            return Err(LibvirtError::answered(fault.causes.join(": ")));
         }
         connected();
         output.write_all(format!("{domain} login: ").as_bytes()).map_err(failed)?;

@@ -140,7 +140,7 @@ pub(super) fn call_or<T, E: Into<LibvirtError>>(
 /// What the gate has done in the driver's place; none if it leaves that to the driver.
 pub(super) fn instead(call: &Instead<'_>) -> Option<Result<()>> {
     let taken = current()?.instead(call)?;
-    Some(taken.map_err(LibvirtError::refused))
+    Some(taken.map_err(LibvirtError::answered))
 }
 
 /// The gate's port of a domain.

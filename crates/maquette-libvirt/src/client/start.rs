@@ -67,7 +67,7 @@ mod tests {
             let made = Cell::new(0);
             let result = again(|| {
                 made.set(made.get() + 1);
-                if made.get() > failures { Ok(()) } else { Err(LibvirtError::refused(said)) }
+                if made.get() > failures { Ok(()) } else { Err(LibvirtError::answered(said)) }
             });
             assert_eq!(made.get(), attempts, "{said} {failures}");
             assert_eq!(result.is_ok(), attempts > failures, "{said} {failures}");

@@ -38,6 +38,18 @@ fn what_other_programs_fail_of_has_a_kind_and_a_hint() {
     }
 }
 
+/// A domain or a path that was called after a word of libvirt's got the hint for what libvirt means by it.
+#[test]
+fn our_own_words_are_not_searched_for_those_of_libvirt() {
+    for word in ["inotify", "savevm", "BPF prog", "Active console session exists"] {
+        let message = format!("it does not describe domain `{word}`, which may use any image");
+        let error = LibvirtError::refused(&message);
+        assert!(!error.is_of_memory() && !error.is_console_taken(), "{word}");
+        assert!(error.failed("cannot remove images").hints.is_empty(), "{word}");
+        assert_ne!(LibvirtError::answered(message).kind, Kind::Other, "{word}");
+    }
+}
+
 /// A hub whose connection had gone told nobody of anything any more, for as long as the process lived.
 #[test]
 fn events_are_heard_again_after_their_connection_has_gone() {

@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_server_that_takes_no_further_connection_is_enough() {
         let (waiting, bulk) = (Waiting::default(), connect().unwrap());
-        let refuse = || Err(LibvirtError::refused("too many active clients"));
+        let refuse = || Err(LibvirtError::answered("too many active clients"));
         let places: Vec<_> = (0..7).map(|_| waiting.place(&bulk, ALL, refuse)).collect();
         assert_eq!((calls(&waiting), places.len()), (vec![7], 7));
     }

@@ -7,6 +7,6 @@ fn memory_that_is_short_is_not_the_templates_fault() {
         ("cannot set up guest memory 'pc.ram': Cannot allocate memory", Fault::Here),
         ("write: No space left on device", Fault::Here),
     ] {
-        assert_eq!(Unusable::refused(LibvirtError::refused(why)).fault, fault, "{why}");
+        assert_eq!(Unusable::refused(LibvirtError::answered(why)).fault, fault, "{why}");
     }
 }

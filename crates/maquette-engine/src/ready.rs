@@ -45,11 +45,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// cloud-init, and the agent in its place, have words only.
-    fn of(errors: &[String]) -> Self {
-        let is_still =
-            |first: &String| report::STILL_TEMPLATE.iter().any(|begin| first.starts_with(begin));
-        if errors.first().is_some_and(is_still) {
+    /// cloud-init has words only; so have agents of images that were built before theirs had one for a template that is
+    /// `untouched`.
+    fn of(errors: &[String], untouched: bool) -> Self {
+        let is_of_before =
+            |first: &String| report::UNTOUCHED_BEFORE.iter().any(|begin| first.starts_with(begin));
+        if untouched || errors.first().is_some_and(is_of_before) {
             Self::StillTemplate
         } else if errors.iter().any(|e| e.contains("physical devices present")) {
             Self::NoDriver
@@ -98,8 +99,8 @@ pub enum NotReady {
 }
 
 impl NotReady {
-    fn failed(errors: Vec<String>) -> Self {
-        Self::Failed { fault: Fault::of(&errors), errors }
+    fn failed(errors: Vec<String>, untouched: bool) -> Self {
+        Self::Failed { fault: Fault::of(&errors, untouched), errors }
     }
 
     /// Why a guest that started from a template did not become a node, and is what it was: its agent has done nothing that
@@ -154,6 +155,8 @@ struct Boot {
     stage: String,
     /// Whether it has said that it is done.
     over: bool,
+    /// Whether it has said that it is a template still, which its result gives the reason of.
+    untouched: bool,
     /// When it last said something.
     heard: Instant,
 }
@@ -173,9 +176,10 @@ impl Boot {
                 // Should its network have failed, nobody can log in and read it.
                 let errors = errors(json);
                 if !errors.is_empty() {
-                    return Err(NotReady::failed(errors));
+                    return Err(NotReady::failed(errors, self.untouched));
                 }
             }
+            Report::Untouched => self.untouched = true,
             Report::Begun => self.stage = "cloud-init runs".into(),
             Report::Done => {
                 self.stage = "cloud-init is done".into();
@@ -212,7 +216,8 @@ pub fn wait(
     context: &StepContext<'_>,
 ) -> Result<(), NotReady> {
     let deadline = Instant::now() + limit;
-    let mut boot = Boot { stage: BOOTING.into(), over: false, heard: Instant::now() };
+    let mut boot =
+        Boot { stage: BOOTING.into(), over: false, untouched: false, heard: Instant::now() };
     let mut looks = Looks::new(watch);
     let mut last = None;
     let mut reports = true;
@@ -250,7 +255,10 @@ pub fn wait(
         match result(login, deadline, context) {
             Ended::Result(errors) => {
                 login.worked = true;
-                return if errors.is_empty() { Ok(()) } else { Err(NotReady::failed(errors)) };
+                return match errors.is_empty() {
+                    true => Ok(()),
+                    false => Err(NotReady::failed(errors, false)),
+                };
             }
             Ended::Failed(said) => last = Some(said),
             Ended::Cancelled => return Err(NotReady::Cancelled),
@@ -479,6 +487,22 @@ mod tests {
         sender.send(Signal::Reported(Report::of(result))).unwrap();
         let NotReady::Failed { errors, .. } = run(&receiver, false) else { panic!() };
         assert_eq!(errors, ["('init-local', RuntimeError('no NIC'))"]);
+    }
+
+    /// Such a node boots instead, whatever the reason is; and one that has begun does not, however its error reads.
+    #[test]
+    fn a_template_that_is_untouched_says_so_in_a_word_or_as_earlier_agents_did() {
+        for (words, still) in [
+            (&["untouched", "result {\"v1\": {\"errors\": [\"why\"]}}"][..], Some("why")),
+            (&["result {\"v1\": {\"errors\": [\"seed: why\"]}}"], Some("seed: why")),
+            (&["result {\"v1\": {\"errors\": [\"agent: why\"]}}"], None),
+        ] {
+            let (sender, receiver) = mpsc::channel();
+            for word in words {
+                sender.send(Signal::Reported(Report::of(word))).unwrap();
+            }
+            assert_eq!(run(&receiver, false).still_template(), still, "{words:?}");
+        }
     }
 
     /// One that was to have an address of the hypervisor's was recorded with it, whether it answered there or not.

@@ -15,6 +15,9 @@ pub enum Report {
     Clock,
     /// The agent of a template holds everything else up.
     Still,
+    /// A template has not become a node, and is what it was: its agent has done nothing that a boot does not do anew. The
+    /// result that follows says why.
+    Untouched,
     /// The address that the guest got, if it can be its own.
     Address(Option<IpAddr>),
     /// cloud-init's result, which is JSON.
@@ -33,6 +36,7 @@ impl Report {
             (TEMPLATE, _) => Self::Template,
             (CLOCK, _) => Self::Clock,
             (STILL, _) => Self::Still,
+            (UNTOUCHED, _) => Self::Untouched,
             (DONE, _) => Self::Done,
             (_, Some((ADDRESS, net))) => {
                 Self::Address(address(net.split('/').next().unwrap_or_default()))
@@ -50,6 +54,7 @@ impl fmt::Display for Report {
             Self::Template => TEMPLATE,
             Self::Clock => CLOCK,
             Self::Still => STILL,
+            Self::Untouched => UNTOUCHED,
             Self::Address(_) => ADDRESS,
             Self::Result(_) => RESULT,
             Self::Done => DONE,
@@ -72,6 +77,9 @@ pub const CLOCK: &str = "clock";
 /// then. Both say this word.
 pub const STILL: &str = "still";
 
+/// A template has not become a node, and is what it was.
+const UNTOUCHED: &str = "untouched";
+
 /// Comes before the address that the guest got, with the subnet's length, as `ip` prints it.
 const ADDRESS: &str = "address";
 
@@ -91,9 +99,9 @@ pub fn address(text: &str) -> Option<IpAddr> {
 /// Comes before cloud-init's result, which is JSON.
 const RESULT: &str = "result";
 
-/// How errors begin that a template's agent reports when it cannot become a node: it draws no random numbers of its own,
-/// or its seed or NICs did not come.
-pub const STILL_TEMPLATE: [&str; 3] = ["wake: ", "seed: ", "nics: "];
+/// How the first error begins where the agent of an image that was built before there was a word for it reports that its
+/// template is untouched: it draws no random numbers of its own, or its seed or NICs did not come.
+pub const UNTOUCHED_BEFORE: [&str; 3] = ["wake: ", "seed: ", "nics: "];
 
 /// cloud-init is done, and the rest was reported.
 const DONE: &str = "done";
@@ -121,6 +129,7 @@ mod tests {
             ("template", Report::Template),
             ("clock", Report::Clock),
             ("still", Report::Still),
+            ("untouched", Report::Untouched),
             ("address 192.0.2.7/24", address),
             ("address 127.0.0.1/8", Report::Address(None)),
             ("result {\"v1\": {}}", Report::Result("{\"v1\": {}}".into())),

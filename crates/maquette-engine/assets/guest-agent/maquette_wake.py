@@ -444,6 +444,11 @@ def failed(error):
     return f'result {{"v1": {{"datasource": null, "errors": ["{maquette_state.plain([error])[0]}"]}}}}\n'
 
 
+def untouched(error):
+    """What is told of a template that is what it was: a boot does all anew. Who waits knows it by the first word."""
+    return "untouched\n" + failed(error)
+
+
 def wake(port, before, nanoseconds, fresh):
     """Whether the template has become a node, or has failed as one; a seed that does not come may come later."""
     try:
@@ -452,7 +457,8 @@ def wake(port, before, nanoseconds, fresh):
         sys.excepthook(type(error), error, error.__traceback__)
         # A boot does it all anew as long as there is no instance, and nothing of its user's has run.
         begun = before.set_up or os.path.exists(agent.CLOUD + "/data/instance-id")
-        port.say(failed(f"{'agent' if begun else 'wake'}: {type(error).__name__}: {error}"), 0)
+        what = f"{type(error).__name__}: {error}"
+        port.say(failed(f"agent: {what}") if begun else untouched(f"wake: {what}"), 0)
         return begun
 
 
@@ -466,13 +472,13 @@ def become(port, before, nanoseconds, fresh):
         set_clock(port)
     except OSError as error:
         # With the random numbers of its twins it must not go on.
-        port.say(failed(f"wake: {error.strerror}"), 0)
+        port.say(untouched(f"wake: {error.strerror}"), 0)
         return False
     finally:
         port.let_go()
     shared = of_template(before)
     if shared is not None:
-        port.say(failed(f"wake: it has the {shared} of its template"), 0)
+        port.say(untouched(f"wake: it has the {shared} of its template"), 0)
         return False
     port.say("setting up\n", 0)
     begun = time.time()
@@ -480,7 +486,7 @@ def become(port, before, nanoseconds, fresh):
     errors = agent.attempt((node.new,), None, None)
     found = node.arrivals.wait(node_seed, (b"SUBSYSTEM=block",))
     if not found:
-        port.say(failed("seed: the volume of this node did not come"), 0)
+        port.say(untouched("seed: the volume of this node did not come"), 0)
         return False
     device, files, identity = found
     write(STATE + "/identity", files["identity"], 0o600)
@@ -498,7 +504,7 @@ def become(port, before, nanoseconds, fresh):
         # They may come later, with another run; until then this is nobody's first boot. The words are cloud-init's.
         there = agent.nics()
         missing = ", ".join(name for name, mac in identity.all("nic") if mac not in there)
-        port.say(failed(f"nics: Not all expected physical devices present: {missing}"), 0)
+        port.say(untouched(f"nics: Not all expected physical devices present: {missing}"), 0)
         return False
     tasks = (node.network, node.online, node.disk, agent.grow, node.swap)
     if more:

@@ -1,61 +1,106 @@
 //! What a domain is made of against what it should be made of.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::LiveChange;
 use crate::blueprint::{Interface, Node, Pool};
 use crate::observed::{Domain, Hardware, Nic};
 
-/// Everything that somebody changed in a domain, in words. `found` is its definition or what runs.
-pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<String> {
+/// What is not as Maquette has left it in a domain's definition, or in what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Deviation {
+    /// It has so many MiB of memory.
+    Memory(u64),
+    /// It has so many vCPUs.
+    Vcpus(u32),
+    /// Something became of a device, which is named for people.
+    Device(String, Became),
+    /// Its devices are in another order.
+    Order,
+    /// It starts from a template, and some of its devices have not come yet.
+    Incomplete,
+}
+
+/// What became of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Became {
+    /// It is not there.
+    TakenOut,
+    /// It is another one.
+    Changed,
+    /// It is there, and should not be.
+    PutIn,
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(mib) => write!(f, "memory was changed to {mib} MiB outside Maquette"),
+            Self::Vcpus(vcpus) => write!(f, "vCPUs were changed to {vcpus} outside Maquette"),
+            Self::Device(what, became) => {
+                let became = match became {
+                    Became::TakenOut => "taken out",
+                    Became::Changed => "changed",
+                    Became::PutIn => "put in",
+                };
+                write!(f, "{what} was {became} outside Maquette")
+            }
+            Self::Order => f.write_str("the order of its devices was changed outside Maquette"),
+            Self::Incomplete => f.write_str("it does not have all of its devices yet"),
+        }
+    }
+}
+
+/// Everything that somebody changed in a domain. `found` is its definition or what runs.
+pub(super) fn drift(expected: &Hardware, found: &Hardware) -> Vec<Deviation> {
     // Devices are compared below.
     let Hardware { maximum_mib, memory_mib, vcpus, disks: _, nics: _ } = found;
     let mut all = Vec::new();
     if *maximum_mib != expected.maximum_mib || *memory_mib != expected.memory_mib {
-        all.push(format!("memory was changed to {memory_mib} MiB outside Maquette"));
+        all.push(Deviation::Memory(*memory_mib));
     }
     if *vcpus != expected.vcpus {
-        all.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
+        all.push(Deviation::Vcpus(*vcpus));
     }
     all.extend(devices(expected, found));
     all
 }
 
 /// The same for disks and interfaces.
-pub(super) fn devices(expected: &Hardware, found: &Hardware) -> Vec<String> {
+fn devices(expected: &Hardware, found: &Hardware) -> Vec<Deviation> {
     let mut changes = Vec::new();
-    let mut say =
-        |what: String, how: &str| changes.push(format!("{what} was {how} outside Maquette"));
+    let mut note = |what: String, became: Became| changes.push(Deviation::Device(what, became));
     for disk in &expected.disks {
         match found.disks.iter().find(|d| d.file == disk.file) {
-            None => say(format!("disk {}", disk.device), "taken out"),
-            Some(other) if other != disk => say(format!("disk {}", disk.device), "changed"),
+            None => note(format!("disk {}", disk.device), Became::TakenOut),
+            Some(other) if other != disk => note(format!("disk {}", disk.device), Became::Changed),
             Some(_) => {}
         }
     }
     for disk in found.disks.iter().filter(|d| !expected.disks.iter().any(|e| e.file == d.file)) {
         let file = disk.file.rsplit('/').next().unwrap_or_default();
-        say(format!("disk {file}"), "put in");
+        note(format!("disk {file}"), Became::PutIn);
     }
     for nic in &expected.nics {
         match found.nics.iter().find(|n| n.mac == nic.mac) {
-            None => say(named(nic), "taken out"),
-            Some(other) if other != nic => say(named(nic), "changed"),
+            None => note(named(nic), Became::TakenOut),
+            Some(other) if other != nic => note(named(nic), Became::Changed),
             Some(_) => {}
         }
     }
     for nic in found.nics.iter().filter(|n| !expected.nics.iter().any(|e| e.mac == n.mac)) {
-        say(named(nic), "put in");
+        note(named(nic), Became::PutIn);
     }
     if changes.is_empty() && (found.nics != expected.nics || found.disks != expected.disks) {
-        changes.push("the order of its devices was changed outside Maquette".into());
+        changes.push(Deviation::Order);
     }
     changes
 }
 
 /// The same of what runs. What starts from a template gets its devices one after the other: what it lacks until its first
 /// boot was seen to end, nobody took out.
-pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> Vec<String> {
+pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> Vec<Deviation> {
     let live = &in_order(domain, expected, live);
     let all = devices(expected, live);
     let has_fewer =
@@ -64,7 +109,7 @@ pub(super) fn running(domain: &Domain, expected: &Hardware, live: &Hardware) -> 
         && live.nics.iter().all(|n| expected.nics.contains(n));
     let is_starting = !domain.ready && domain.recorded.guest.is_some();
     match is_starting && has_fewer && has_no_other {
-        true => vec!["it does not have all of its devices yet".into()],
+        true => vec![Deviation::Incomplete],
         false => all,
     }
 }
@@ -100,10 +145,17 @@ pub(super) fn foreign_disk(domain: &Domain) -> Option<String> {
 pub(super) enum Gap {
     /// It has it.
     None,
-    /// By changes that the guest lives through, and why.
-    Live(Vec<LiveChange>, Vec<String>),
+    /// By changes that the guest lives through.
+    Live {
+        /// These.
+        changes: Vec<LiveChange>,
+        /// Why, but for what somebody else changed.
+        reasons: Vec<String>,
+        /// What somebody else changed.
+        by_hand: Vec<Deviation>,
+    },
     /// By a restart: what somebody else changed, and what stands in the way.
-    Restart(Vec<String>, String),
+    Restart(Vec<Deviation>, String),
 }
 
 /// Looks for the least that has to be done to a running domain.
@@ -116,7 +168,7 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
     if *vcpus != wanted.vcpus {
         let mut by_hand = Vec::new();
         if *vcpus != old.vcpus.get() {
-            by_hand.push(format!("vCPUs were changed to {vcpus} outside Maquette"));
+            by_hand.push(Deviation::Vcpus(*vcpus));
         }
         by_hand.extend(running(domain, &expected, live));
         return Gap::Restart(by_hand, format!("vCPUs: {vcpus} → {}", wanted.vcpus));
@@ -157,11 +209,10 @@ pub(super) fn gap(domain: &Domain, live: &Hardware, node: &Node, pool: &Pool) ->
         !matches!(c, Memory { .. } | ResizeDisk { .. } | Vnc { .. })
     };
     let plugged = changes.iter().filter(is_plugged).map(LiveChange::describe);
-    match by_hand.is_empty() {
-        true => reasons.extend(plugged.chain(larger)),
-        false => reasons.extend(by_hand),
+    if by_hand.is_empty() {
+        reasons.extend(plugged.chain(larger));
     }
-    Gap::Live(changes, reasons)
+    Gap::Live { changes, reasons, by_hand }
 }
 
 /// Disks that shall be larger than they are recorded: the change, and its words.

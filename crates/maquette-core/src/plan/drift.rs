@@ -70,9 +70,10 @@ fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = Strin
     // Memory is the guest's own business as long as it runs.
     let live = domain.live.as_ref().map(|live| devices::running(domain, &expected, live));
     let live = live.unwrap_or_default().into_iter().filter(|l| !edited.contains(l));
-    let live: Vec<String> = live.collect();
+    let deviations: Vec<_> = edited.iter().cloned().chain(live).collect();
     let transient = (!domain.persistent).then(|| "it was undefined outside Maquette".to_string());
     let missing = observed.missing_volumes(&domain.recorded, &domain.pool);
     let missing = (!missing.is_empty()).then(|| format!("{} missing", missing.join(", ")));
-    edited.into_iter().chain(live).chain(transient).chain(missing)
+    let deviations = deviations.into_iter().map(|deviation| deviation.to_string());
+    deviations.chain(transient).chain(missing)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LiveChange;
 use super::compare::{self, Class, Differences};
-use super::devices::{self, Gap};
+use super::devices::{self, Deviation, Gap};
 use super::ready::readiness;
 use crate::blueprint::{Blueprint, Network, Node, Pool};
 use crate::object::ObjectKind;
@@ -130,36 +130,40 @@ fn fate_of(
     let (expected, wanted) = (Hardware::of(&domain.recorded, pool), Hardware::of(node, pool));
     // Whatever is done to it, its definition is written anew.
     let edited = devices::drift(&expected, &domain.defined);
-    let with_edited = |why: Vec<String>| {
-        let more: Vec<String> = edited.iter().filter(|e| !why.contains(e)).cloned().collect();
-        [why, more].concat()
+    // What somebody changed in what runs as well is told once.
+    let edited_alone = |live: &[Deviation]| {
+        let alone = edited.iter().filter(|edited| !live.contains(edited));
+        alone.map(Deviation::to_string).collect::<Vec<_>>()
     };
     if let Some(live) = domain.live.as_ref() {
         match devices::gap(domain, live, node, pool) {
             Gap::Restart(by_hand, gap) => {
                 let explained = changes.worst() >= Some(Class::Live) || !by_hand.is_empty();
-                why.extend(by_hand);
+                why.extend(by_hand.iter().map(Deviation::to_string));
                 why.extend((!explained).then_some(gap));
-                return Fate::Restart(every(with_edited(why), &changes));
+                why.extend(edited_alone(&by_hand));
+                return Fate::Restart(every(why, &changes));
             }
-            Gap::Live(steps, reasons) if why.is_empty() => {
-                let more = changes.of(Class::Record).filter(|w| !reasons.contains(w));
-                let reasons = reasons.iter().cloned().chain(more).collect();
-                return Fate::Live(steps, with_edited(reasons));
+            Gap::Live { changes: steps, mut reasons, by_hand } if why.is_empty() => {
+                reasons.extend(by_hand.iter().map(Deviation::to_string));
+                reasons.extend(changes.of(Class::Record));
+                reasons.extend(edited_alone(&by_hand));
+                return Fate::Live(steps, reasons);
             }
-            Gap::Live(..) | Gap::None => {}
+            Gap::Live { .. } | Gap::None => {}
         }
     }
     if !why.is_empty() {
-        return Fate::Restart(every(with_edited(why), &changes));
+        why.extend(edited_alone(&[]));
+        return Fate::Restart(every(why, &changes));
     }
     // It is off: whatever differs is there when it starts.
     let off = domain.live.is_none();
     if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
-        return Fate::Restart(every(edited, &changes));
+        return Fate::Restart(every(edited_alone(&[]), &changes));
     }
     let mut why = changes.words();
-    why.extend(edited);
+    why.extend(edited_alone(&[]));
     if !domain.persistent {
         why.push("it was undefined outside Maquette".into());
     }
@@ -183,10 +187,9 @@ fn restarts(
     why
 }
 
-/// Reasons for a restart, and all that changes on the occasion.
+/// Reasons for a restart, among which is what only a restart changes, and all else that changes on the occasion.
 fn every(mut why: Vec<String>, changes: &Differences) -> Vec<String> {
-    let more = changes.words().into_iter().filter(|w| !why.contains(w)).collect::<Vec<_>>();
-    why.extend(more);
+    why.extend(changes.without(Class::Restart).words());
     why
 }
 

@@ -1,7 +1,7 @@
 //! Nodes.
 
 use super::Class::{Live, Record, Replace, Restart};
-use super::{Class, Differences, list, or};
+use super::{Class, Differences, What, list, or};
 use crate::blueprint::{
     Access, Attachment, Bmc, Checksums, Disk, DiskPool, Guest, Image, Interface, Ipv4Setup, Node,
     Vnc,
@@ -105,7 +105,7 @@ fn of_access(old: &Access, new: &Access, guest: bool, found: &mut Differences) {
     // A guest was set up for its address; its user is compared where it was made.
     let (from, to) = (or(address.as_ref(), "none"), or(new.address.as_ref(), "none"));
     // Where an interface tells of it, once is enough.
-    if guest && !found.tells("address on ") && !found.tells("IPv6 address on ") {
+    if guest && !found.tells(What::Address) {
         found.change(Replace, "reached at", &from, &to);
     }
     let reached = (!guest && (*address != new.address || *user != new.user))
@@ -270,9 +270,9 @@ fn of_interface(
     let words = format!("MTU on {network}: {from} → {to}");
     found.note(told || *mtu != new.mtu, class, words);
     let what = format!("address on {network}");
-    found.change(inside, &what, &of_ipv4(ipv4), &of_ipv4(&new.ipv4));
+    found.change_address(inside, &what, &of_ipv4(ipv4), &of_ipv4(&new.ipv4));
     let (from, to) = (or(ipv6.as_ref(), "none"), or(new.ipv6.as_ref(), "none"));
-    found.change(inside, &format!("IPv6 address on {network}"), &from, &to);
+    found.change_address(inside, &format!("IPv6 address on {network}"), &from, &to);
     let route = |is: bool| if is { "yes" } else { "no" };
     let what = format!("default route through {network}");
     found.change(inside, &what, &route(*default_route), &route(new.default_route));

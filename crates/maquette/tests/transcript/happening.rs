@@ -30,6 +30,8 @@ pub struct Stage {
     pub to_terminal: bool,
     /// A variable whose value is not text.
     pub garbled: Option<String>,
+    /// Words in a line of the next command that somebody presses Ctrl-C after, which ends it.
+    pub ctrl_c_at: Option<String>,
 }
 
 impl Stage {
@@ -267,6 +269,9 @@ impl Stage {
                 machine.lacks_firmware = true
             }
             ["it", "has", "no", "IPv6"] => seen.host.lacks_ipv6 = true,
+            ["Ctrl-C", "once", "it", "says:", ..] => {
+                self.ctrl_c_at = Some(what.trim_start_matches("Ctrl-C once it says: ").into());
+            }
             ["Ctrl-C", "during", ..] => {
                 let step = what.trim_start_matches("Ctrl-C during ").to_string();
                 machine.interrupt = Some((step, || {

@@ -19,6 +19,29 @@ use crate::happening::Stage;
 struct Page {
     lines: Vec<(char, Vec<u8>)>,
     is_open: bool,
+    interrupt: Option<Interrupt>,
+}
+
+/// Somebody who presses Ctrl-C once a line has some words in it: that ends the process, and the transcript with it.
+struct Interrupt {
+    words: String,
+    played: fs::File,
+}
+
+impl Page {
+    /// Whether it is time for Ctrl-C, which comes once. What is printed until then is written down, for nobody can do so later.
+    fn is_interrupted(&mut self) -> bool {
+        let is_last = |interrupt: &mut Interrupt| {
+            let line = self.lines.last().filter(|_| !self.is_open);
+            line.is_some_and(|(_, text)| String::from_utf8_lossy(text).contains(&interrupt.words))
+        };
+        let Some(mut interrupt) = self.interrupt.take_if(is_last) else { return false };
+        for (sign, text) in self.lines.drain(..) {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            writeln!(interrupt.played, "{}", format!("{sign} {text}").trim_end()).unwrap();
+        }
+        true
+    }
 }
 
 /// One of both streams.
@@ -38,6 +61,9 @@ impl Write for Stream {
             page.is_open = !part.ends_with(b"\n");
             let text = part.strip_suffix(b"\n").unwrap_or(part);
             page.lines.last_mut().unwrap().1.extend(text);
+        }
+        if page.is_interrupted() {
+            signal_hook::low_level::raise(signal_hook::consts::SIGINT)?;
         }
         Ok(bytes.len())
     }
@@ -90,6 +116,7 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
         locks: Vec::new(),
         to_terminal: false,
         garbled: None,
+        ctrl_c_at: None,
     };
     let mut writing: Option<fs::File> = None;
     for line in text.lines() {
@@ -116,7 +143,7 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
         } else if let Some(what) = line.strip_prefix("* ") {
             assert!(stage.happen(what), "nobody knows how: {what}");
         } else if let Some(command) = line.strip_prefix("$ ") {
-            let (code, lines) = run(command, &mut stage, &hosts);
+            let (code, lines) = run(command, &mut stage, &hosts, &played);
             for (sign, line) in lines {
                 writeln!(played, "{}", format!("{sign} {line}").trim_end()).unwrap();
             }
@@ -124,7 +151,7 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
                 writeln!(played, "exit {code}").unwrap();
             }
         } else if let Some(command) = line.strip_prefix("% ") {
-            let (code, lines) = run(command, &mut stage, &hosts);
+            let (code, lines) = run(command, &mut stage, &hosts, &played);
             assert_eq!(code, 0, "{command}: {lines:#?}");
         }
     }
@@ -132,9 +159,16 @@ pub fn play(file: &Path, top: &Path) -> ExitCode {
 }
 
 /// Runs a command; its exit status, and what it printed.
-fn run(command: &str, stage: &mut Stage, hosts: &Arc<ModelHosts>) -> (u8, Vec<(char, String)>) {
+fn run(
+    command: &str,
+    stage: &mut Stage,
+    hosts: &Arc<ModelHosts>,
+    played: &fs::File,
+) -> (u8, Vec<(char, String)>) {
     let words = shlex::split(command).unwrap();
-    let page = Arc::new(Mutex::new(Page::default()));
+    let interrupt = stage.ctrl_c_at.take();
+    let interrupt = interrupt.map(|words| Interrupt { words, played: played.try_clone().unwrap() });
+    let page = Arc::new(Mutex::new(Page { interrupt, ..Page::default() }));
     let stream = |sign| Stream { sign, page: page.clone() };
     let code = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["maquette", ..] => {

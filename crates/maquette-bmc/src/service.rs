@@ -264,7 +264,7 @@ impl Service {
         if told {
             self.say(&format!("wrong credentials{name} over {protocol} from {peer}"));
         } else if last {
-            self.say("more wrong credentials are not told of for a minute");
+            self.say("further wrong credentials are not reported for a minute");
         }
     }
 

@@ -55,8 +55,8 @@ impl Topic {
             Class::Later => "what is there stays as it is",
             Class::Record => "noted; nodes go on as they are",
             Class::Live if node => {
-                "made while nodes run, where they and their guests can; else they restart, or are made again if that is no \
-                 way either, as for a smaller disk: `maquette plan` says which"
+                "made while nodes run, where they and their guests allow it; otherwise nodes restart, or are made again where a \
+                 restart is not enough, as for a smaller disk: `maquette plan` says which"
             }
             Class::Live => "made while the network runs",
             Class::Restart => "nodes restart",

@@ -481,7 +481,7 @@ fn a_broken_record_is_edited_for_its_own_environment_and_a_claim_for_others() {
     let nameless = text.replace("schema='1'", "schema='x'").replace("environment='lab'", "");
     client.define_network(&nameless).unwrap();
     let seen = observe(client, &environment(), "images", None).unwrap();
-    assert_eq!(seen.unreadable, ["whose network `lab-data` is, which has a mark of Maquette's,"]);
+    assert_eq!(seen.unreadable, ["Maquette's record of network `lab-data`"]);
     assert!(seen.observed.claims.networks.contains("lab-data"));
 }
 

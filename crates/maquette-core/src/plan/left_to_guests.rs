@@ -71,7 +71,7 @@ fn nic(node: &Node, interface: &Interface) -> String {
         None => String::new(),
     };
     format!(
-        "`{node}` may have to be told of {nic}: Maquette sets NICs up at the first boot only{address}"
+        "`{node}` may need {nic} set up in its guest: Maquette sets NICs up at the first boot only{address}"
     )
 }
 

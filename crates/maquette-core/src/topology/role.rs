@@ -148,7 +148,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key(
         "bmc",
         Form::Words(&BMC_CHOICES),
-        "What its BMC speaks, which switches it and says what it boots from: `up` starts no node with one that is off [default: off; with `deploy_os: no` as the setting `bmc` says]",
+        "Protocol of its BMC, over which it is switched on and off and told what to boot from: `up` does not start a node that has a BMC and is off [default: off; with `deploy_os: no` as the setting `bmc` says]",
     ).takes(Record),
     key(
         "pxe_network",

@@ -24,7 +24,7 @@ fn stands_for(address: IpAddr) -> Option<&'static str> {
         _ if address.is_multicast() => "is a multicast address, which stands for a group of hosts",
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "stands for an IPv4 address",
         IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80 => {
-            "is link-local, and is reached by nobody who does not name a NIC"
+            "is link-local, and reaching it takes the name of a NIC"
         }
         _ => return None,
     })

@@ -110,8 +110,8 @@ fn unsure(files: &[&str]) -> Vec<String> {
     }
     let many = |count: usize, place: &str, file: &str| {
         format!(
-            "what {count} disks in {place} are over cannot be told, so they do not keep nodes' disks from going: if one is a clone of one of \
-             them, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"
+            "cannot find out which backing files {count} disks in {place} have, so they do not prevent that nodes' disks are deleted: if one is a \
+             clone of a node's disk, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"
         )
     };
     let said = places.into_iter().flat_map(|(place, files)| match files.as_slice() {
@@ -123,8 +123,8 @@ fn unsure(files: &[&str]) -> Vec<String> {
 
 fn unsure_of(file: &str) -> String {
     format!(
-        "what the disk {file} is over cannot be told, so it does not keep nodes' disks from going: if it is a clone of one of \
-         them, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"
+        "cannot find out which backing file the disk {file} has, so it does not prevent that nodes' disks are deleted: if it is a clone of a \
+         node's disk, answer no where a removal is asked about, and see `qemu-img info -U --backing-chain {file}` on the hypervisor"
     )
 }
 

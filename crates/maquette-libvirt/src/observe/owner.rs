@@ -161,8 +161,7 @@ impl Judge<'_> {
                 why => Ok(Owner::Edited(why.to_string())),
             },
             Record::Bad(None, _) => {
-                let whose = format!("whose {kind} `{name}` is, which has a mark of Maquette's,");
-                asides.unreadable.push(whose);
+                asides.unreadable.push(format!("Maquette's record of {kind} `{name}`"));
                 Ok(Owner::Other)
             }
             _ => Ok(Owner::Other),

@@ -183,7 +183,7 @@ fn a_clone_that_no_domain_has_and_one_by_another_name_keep_what_they_are_over() 
     overlay(&at("real/strange.qcow2"), "json:{\"file.filename\":\"a\\\"b\"}");
     let unsure = seen().unsure;
     assert_eq!(unsure.len(), 1, "{unsure:?}");
-    assert!(unsure[0].contains("strange.qcow2 is over cannot be told"), "{unsure:?}");
+    assert!(unsure[0].contains("strange.qcow2 has, so it does not prevent"), "{unsure:?}");
     assert!(unsure[0].contains("qemu-img info"), "{unsure:?}");
     for name in ["lab-web-0", "copy"] {
         perform(&backend, &Action::UndefineDomain { name: name.into() });

@@ -115,7 +115,7 @@ pub fn forget(world: &World, located: &Located, left: &[String]) -> Result<bool,
         let whose = located.workspace.saved().and_then(|s| s.owner);
         let why = match whose {
             Some(owner) => format!("its inventory and key are of {}", owner.label()),
-            None => "it is not noted there whose its inventory and key are".into(),
+            None => "it does not record whose its inventory and key are".into(),
         };
         let path = located.workspace.path.display();
         world.terminal.talk(&format!("workspace {path} stays as it is: {why}"));

@@ -383,7 +383,7 @@ fn keys_of(world: &World, word: &str) -> Result<Vec<PublicKey>, Failure> {
     if text.contains("PRIVATE KEY") {
         let error = Diagnostic::error("share::key", format!("{whence} is a private key"));
         return Err(Failure::input(
-            error.help("that is nobody else's to have; give the public one, which ends in .pub"),
+            error.help("nobody else should have it; give the public key, whose file ends in .pub"),
         ));
     }
     let mut keys = Vec::new();

@@ -167,8 +167,10 @@ pub fn wanted(
 
 /// Nobody said which nodes are meant.
 pub fn unnamed(verb: &str) -> Failure {
-    let error =
-        Diagnostic::error("node::unnamed", format!("`maquette {verb}` is not told which nodes"));
+    let error = Diagnostic::error(
+        "node::unnamed",
+        format!("`maquette {verb}` needs to know which nodes are meant"),
+    );
     Failure::input(
         error
             .help("name nodes, node types, Ansible groups, or patterns such as `'web-*'`")

@@ -213,8 +213,8 @@ fn of_image(disk: &str, old: Option<&Image>, new: Option<&Image>, found: &mut Di
     if let (Some(had), Some(has)) = (old, new) {
         let differs = from == to && had.is_customized() != has.is_customized();
         let words = match has.is_customized() {
-            true => "its image is to be one that virt-customize has made ready",
-            false => "its image is to be as it comes, and not made ready by virt-customize",
+            true => "its image is to be prepared by virt-customize",
+            false => "its image is to be used as it comes, without virt-customize",
         };
         found.note(differs, Replace, words);
     }

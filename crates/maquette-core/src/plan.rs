@@ -33,7 +33,7 @@ mod warm;
 mod warm_start;
 mod zone;
 
-pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing};
+pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing, Shutdown};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
 pub use fate::entangled;

@@ -32,7 +32,7 @@ fn names(seen: &Observed) -> Vec<&str> {
 /// Killed while a seed is uploaded: only `up` can send it again, so nothing else starts the node.
 #[test]
 fn a_node_whose_seed_may_be_half_there_is_started_by_up_alone() {
-    use maquette_core::plan::Power;
+    use maquette_core::plan::{Power, Shutdown};
     let mut seen = built(&[("controller", 2)], &[]);
     let all: BTreeSet<String> = names(&seen).into_iter().map(String::from).collect();
     for domain in seen.domains.values_mut() {
@@ -42,8 +42,8 @@ fn a_node_whose_seed_may_be_half_there_is_started_by_up_alone() {
     torn.domains.get_mut("controller-1").unwrap().ready = false;
     for (what, starts) in [
         (Power::Start, true),
-        (Power::Restart(60), true),
-        (Power::Stop(60), false),
+        (Power::Restart(Shutdown::within(60)), true),
+        (Power::Stop(Shutdown::within(60)), false),
         (Power::Pause, false),
     ] {
         assert!(plan::unproven(&seen, &all, what).is_empty(), "{what:?}");
@@ -52,7 +52,7 @@ fn a_node_whose_seed_may_be_half_there_is_started_by_up_alone() {
         assert!(plan::unproven(&torn, &["controller-0".into()].into(), what).is_empty());
     }
     up(&mut torn, &asked(&[("controller", 2)], &[]));
-    assert!(plan::unproven(&torn, &all, Power::Restart(60)).is_empty());
+    assert!(plan::unproven(&torn, &all, Power::Restart(Shutdown::PullPlug)).is_empty());
 }
 
 #[test]

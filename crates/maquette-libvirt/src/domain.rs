@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use maquette_core::blueprint::{Node, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Hardware, Origin};
-use maquette_core::plan::LiveChange;
+use maquette_core::plan::{LiveChange, Shutdown};
 use maquette_engine::host::{Command, Host, check};
 use maquette_engine::ssh_keys::RecordKey;
 use maquette_engine::{Calls, StepError};
@@ -92,13 +92,12 @@ pub fn forget(host: &dyn Host, name: &str) -> Result<(), StepError> {
         .map_err(|e| StepError::new(format!("cannot remove the logs of `{name}`")).because(e))
 }
 
-/// Stops a domain, as one of `calls`: the guest is asked first if there is a `shutdown_timeout`, and the plug is
-/// pulled once that is over. `deaf` says why nobody in the guest hears that it is asked, where that is known.
+/// Stops a domain, as one of `calls`. `deaf` says why nobody in the guest hears that it is asked, where that is known.
 pub fn stop(
     client: &Client,
     name: &str,
     calls: Calls,
-    shutdown_timeout: Option<Duration>,
+    shutdown: Shutdown,
     deaf: &(dyn Fn() -> Option<&'static str> + Sync),
     remark: &dyn Fn(String),
 ) -> Result<(), LibvirtError> {
@@ -106,16 +105,15 @@ pub fn stop(
         if !client::is_active(domain)? {
             return Ok(());
         }
-        let Some(timeout) = shutdown_timeout else { return client::pull_plug(domain) };
+        let Shutdown::Within(seconds) = shutdown else { return client::pull_plug(domain) };
         if is_blank(domain) {
             remark("powered off; it has no operating system: its disks are empty".into());
             return client::pull_plug(domain);
         }
-        match shut_down(client, domain, timeout, deaf)? {
+        match shut_down(client, domain, Duration::from_secs(seconds.get()), deaf)? {
             Asked::Ended => {}
             Asked::Deaf(why) => remark(format!("powered off; nobody in it hears that: {why}")),
             Asked::InVain => {
-                let seconds = timeout.as_secs();
                 remark(format!("powered off; its guest did not shut down within {seconds} s"));
             }
         }

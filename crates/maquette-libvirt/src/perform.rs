@@ -489,12 +489,11 @@ impl Libvirt<'_> {
             Action::ResetDomain { name } => {
                 self.call("reset", &format!("domain `{name}`"), |c| domain::reset(c, name))
             }
-            Action::StopDomain { name, shutdown_s } => {
-                let timeout = shutdown_s.map(Duration::from_secs);
+            Action::StopDomain { name, shutdown } => {
                 let forced = |text: String| (context.remark)(text);
                 let deaf = || doctor::is_deaf(&self.console_end(name));
                 self.call("stop", &format!("domain `{name}`"), |c| {
-                    domain::stop(c, name, self.guests.calls, timeout, &deaf, &forced)
+                    domain::stop(c, name, self.guests.calls, *shutdown, &deaf, &forced)
                 })
             }
             Action::UndefineDomain { name } => {

@@ -12,7 +12,7 @@ use maquette_core::doctor::NodeSigns;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Domain, HostPool};
-use maquette_core::plan::{Action, PoolState, Setting};
+use maquette_core::plan::{Action, PoolState, Setting, Shutdown};
 use maquette_core::units::MacAddr;
 use maquette_engine::host::{Host, HostError};
 use maquette_engine::prepare::record;
@@ -311,7 +311,7 @@ impl Backend for Hands<'_> {
         {
             stranger.1 = false;
         }
-        if let Action::StopDomain { name, shutdown_s: Some(_) } = action
+        if let Action::StopDomain { name, shutdown: Shutdown::Within(_) } = action
             && let Some(remark) = machine.unwilling.get(name)
         {
             (context.remark)(remark.clone());

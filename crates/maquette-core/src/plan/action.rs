@@ -2,10 +2,12 @@
 //! places that must handle it.
 
 mod live;
+mod shutdown;
 
 use std::net::IpAddr;
 
 pub use live::LiveChange;
+pub use shutdown::Shutdown;
 
 use super::prepare::Setting;
 use crate::blueprint::{
@@ -379,12 +381,12 @@ pub enum Action {
         /// Name.
         name: NodeName,
     },
-    /// Stop a domain: a clean shutdown, and after a time limit the plug.
+    /// Stop a domain.
     StopDomain {
         /// Name, as libvirt has it: it may have been changed by hand.
         name: String,
-        /// For how many seconds the guest may shut down by itself; none pulls the plug at once.
-        shutdown_s: Option<u64>,
+        /// Whether its guest may shut down by itself first.
+        shutdown: Shutdown,
     },
     /// Remove a domain's definition and what libvirt keeps with it.
     UndefineDomain {
@@ -447,8 +449,10 @@ impl Action {
             Self::PauseDomain { name } => format!("pause domain {name}"),
             Self::ResetDomain { name } => format!("reset domain {name}"),
             Self::ResumeDomain { name } => format!("resume domain {name}"),
-            Self::StopDomain { name, shutdown_s: Some(_) } => format!("stop domain {name}"),
-            Self::StopDomain { name, shutdown_s: None } => format!("power off domain {name}"),
+            Self::StopDomain { name, shutdown } => match shutdown {
+                Shutdown::Within(_) => format!("stop domain {name}"),
+                Shutdown::PullPlug => format!("power off domain {name}"),
+            },
             Self::UndefineDomain { name } => format!("undefine domain {name}"),
         }
     }

@@ -9,8 +9,8 @@ use super::remove::{
     remove_orphan,
 };
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, StepId, compare, describe, in_use,
-    switching, warm,
+    Action, Builder, Change, NetworkChange, Op, Plan, Reasons, Shutdown, StepId, compare, describe,
+    in_use, switching, warm,
 };
 use crate::blueprint::{
     Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, NodeVolumes, Pool, Template,
@@ -198,8 +198,11 @@ impl Planner<'_> {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
-                    let shutdown_s = (!domain.paused && !lost).then_some(self.blueprint.shutdown_s);
-                    let stop = Action::StopDomain { name: domain.name.to_string(), shutdown_s };
+                    let shutdown = Shutdown::within(self.blueprint.shutdown_s);
+                    let stop = Action::StopDomain {
+                        name: domain.name.to_string(),
+                        shutdown: shutdown.of_guest(!domain.paused && !lost),
+                    };
                     let last = self.builder.add(stop, [], why.join("; "));
                     self.stopped.insert(domain.name.to_string(), last);
                 }

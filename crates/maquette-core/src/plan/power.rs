@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ready::readiness;
-use super::{Action, Builder, Change, Op, Plan, StepId, describe};
+use super::{Action, Builder, Change, Op, Plan, Shutdown, StepId, describe};
 use crate::object::ObjectKind;
 use crate::observed::{Domain, Observed};
 
@@ -12,10 +12,10 @@ use crate::observed::{Domain, Observed};
 pub enum Power {
     /// Switch on, and let paused ones go on.
     Start,
-    /// Shut down; after so many seconds, pull the plug. 0 pulls it at once.
-    Stop(u64),
-    /// Shut down the same way, and switch on.
-    Restart(u64),
+    /// Shut down.
+    Stop(Shutdown),
+    /// Shut down, and switch on.
+    Restart(Shutdown),
     /// Press the reset button.
     Reset,
     /// Stop all vCPUs.
@@ -99,9 +99,9 @@ fn one(
         builder.add(Action::StartDomain { name: domain.name.clone(), ready }, after, "start");
     };
     // A guest that is paused hears no request.
-    let stop = |seconds: u64| Action::StopDomain {
+    let stop = |shutdown: Shutdown| Action::StopDomain {
         name: domain.name.to_string(),
-        shutdown_s: (seconds > 0 && !domain.paused).then_some(seconds),
+        shutdown: shutdown.of_guest(!domain.paused),
     };
     match (what, domain.active, domain.paused) {
         (Power::Start, false, _) => {
@@ -117,12 +117,12 @@ fn one(
             builder.add(action, [], "resume");
             Some("resume")
         }
-        (Power::Stop(seconds), true, _) => {
-            builder.add(stop(seconds), [], "stop");
+        (Power::Stop(shutdown), true, _) => {
+            builder.add(stop(shutdown), [], "stop");
             Some("stop")
         }
-        (Power::Restart(seconds), true, _) => {
-            let stopped = builder.add(stop(seconds), [], "restart");
+        (Power::Restart(shutdown), true, _) => {
+            let stopped = builder.add(stop(shutdown), [], "restart");
             start(builder, networks.iter().copied().chain([stopped]).collect());
             Some("restart")
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pools::Leaving;
 use super::{
-    Action, Builder, Change, NetworkChange, Op, Plan, StepId, describe, in_use, switching,
+    Action, Builder, Change, NetworkChange, Op, Plan, Shutdown, StepId, describe, in_use, switching,
 };
 use crate::blueprint::{self, Pool};
 use crate::names::EnvName;
@@ -271,7 +271,7 @@ pub(super) fn remove_edited(
             (Action::StopNetwork { name: name() }, Action::UndefineNetwork { name: name() })
         }
         _ => (
-            Action::StopDomain { name: name(), shutdown_s: None },
+            Action::StopDomain { name: name(), shutdown: Shutdown::PullPlug },
             Action::UndefineDomain { name: name() },
         ),
     };
@@ -339,7 +339,8 @@ pub(super) fn remove_domain(
 ) -> StepId {
     let mut after: Vec<StepId> = unserved.into_iter().collect();
     if domain.active {
-        let stop = Action::StopDomain { name: domain.name.to_string(), shutdown_s: None };
+        let stop =
+            Action::StopDomain { name: domain.name.to_string(), shutdown: Shutdown::PullPlug };
         after = vec![builder.add(stop, after, reason)];
     }
     let deletions: Vec<StepId> = domain

@@ -9,5 +9,5 @@ use crate::world::World;
 
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    power::run(world, &args.power, "restart", Power::Restart(args.shutdown_timeout()))
+    power::run(world, &args.power, "restart", Power::Restart(args.shutdown()))
 }

@@ -1,6 +1,6 @@
 //! `maquette stop`: shuts nodes down, and switches them off if that takes too long.
 
-use maquette_core::plan::Power;
+use maquette_core::plan::{Power, Shutdown};
 
 use super::power::{self, PowerArgs};
 use crate::cli::seconds;
@@ -22,13 +22,13 @@ pub struct Args {
 }
 
 impl Args {
-    /// Seconds that a guest has to shut down before it is switched off; 0 with `--force`.
-    pub fn shutdown_timeout(&self) -> u64 {
-        if self.force { 0 } else { self.timeout }
+    /// Whether guests have time to shut down.
+    pub fn shutdown(&self) -> Shutdown {
+        if self.force { Shutdown::PullPlug } else { Shutdown::within(self.timeout) }
     }
 }
 
 /// Runs it; the exit code if it did not fail.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    power::run(world, &args.power, "stop", Power::Stop(args.shutdown_timeout()))
+    power::run(world, &args.power, "stop", Power::Stop(args.shutdown()))
 }

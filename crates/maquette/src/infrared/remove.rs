@@ -5,7 +5,7 @@ use std::time::Duration;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::plan::{self, Action, Builder, Change, Op, Plan};
+use maquette_core::plan::{self, Action, Builder, Change, Op, Plan, Shutdown};
 use maquette_core::syntax::Plain;
 use maquette_engine::StepError;
 use maquette_libvirt::Survey;
@@ -424,7 +424,7 @@ fn strangers(found: &Survey) -> Plan {
         change(ObjectKind::Domain, name, *active, "; its disks stay");
         let mut after = Vec::new();
         if *active {
-            let stop = Action::StopDomain { name: name.clone(), shutdown_s: None };
+            let stop = Action::StopDomain { name: name.clone(), shutdown: Shutdown::PullPlug };
             after.push(builder.add(stop, [], reason));
         }
         gone.push(builder.add(Action::UndefineDomain { name: name.clone() }, after, reason));

@@ -16,7 +16,7 @@ const FORGET: &str = include_str!("../../assets/image/forget.sh");
 /// Records that a path is an image of ours.
 const RECORD: &str = include_str!("../../assets/image/record.sh");
 
-/// The second line of a record of a disk that stayed; `expire.sh` writes it, too.
+/// The second line of a record of a disk that stayed; `assets/expire/volumes.sh` writes it, too.
 const KEPT: &str = "disk";
 
 /// Removes what downloads left in a directory, unless a run is at work on it, and prints what it was.

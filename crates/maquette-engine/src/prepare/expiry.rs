@@ -18,7 +18,14 @@ pub const TEXT: &str = concat!(
     "'\n",
     include_str!("../../assets/host/forwarding.sh"),
     "\n",
-    include_str!("../../assets/expire.sh")
+    include_str!("../../assets/expire/base.sh"),
+    include_str!("../../assets/expire/notes.sh"),
+    include_str!("../../assets/expire/records.sh"),
+    include_str!("../../assets/expire/volumes.sh"),
+    include_str!("../../assets/expire/pools.sh"),
+    include_str!("../../assets/expire/objects.sh"),
+    include_str!("../../assets/expire/uses.sh"),
+    include_str!("../../assets/expire/main.sh")
 );
 
 const SCRIPT: &str =

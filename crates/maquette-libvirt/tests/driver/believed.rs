@@ -307,7 +307,11 @@ fn a_record_with_what_is_refused_by_now_counts_as_edited_by_hand() {
 /// The program on the hypervisor that removes expired environments goes by virsh, which writes XML in its own way.
 #[test]
 fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {
-    const EXPIRE: &str = include_str!("../../../maquette-engine/assets/expire.sh");
+    const EXPIRE: &str = concat!(
+        include_str!("../../../maquette-engine/assets/expire/base.sh"),
+        include_str!("../../../maquette-engine/assets/expire/records.sh"),
+        "digest \"$1\"\n"
+    );
     let shared = vec![PublicKey::known("ssh-ed25519 EEEE \u{e4}\u{2192}<&'\">")];
     let node = Node { guest: Some(Guest { shared, ..guest() }), ..node() };
     let domain = xml::domain(&node, &environment(), &pool(), &xml::Mark::ready());
@@ -319,10 +323,8 @@ fn virsh_shows_records_so_that_a_shell_can_tell_whether_they_were_changed() {
     std::fs::write(&file, HYPERVISOR.replace("</node>", &format!("{domain}{network}</node>")))
         .unwrap();
     let told = |element: &str, words: &[&str]| {
-        let script = format!(
-            "virsh -q -c \"test://$1\" {} | sh -c \"$2\" sh digest {element}",
-            words.join(" ")
-        );
+        let script =
+            format!("virsh -q -c \"test://$1\" {} | sh -c \"$2\" sh {element}", words.join(" "));
         let mut sh = std::process::Command::new("sh");
         let output = sh.args(["-c", &script, "sh"]).arg(&file).arg(EXPIRE).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_string()

@@ -406,15 +406,19 @@ proptest! {
     }
 }
 
-/// What removes expired environments, which is a shell script on the hypervisor.
-const EXPIRE: &str = include_str!("../../../../maquette-engine/assets/expire.sh");
+/// What removes expired environments, which is a shell script on the hypervisor, as far as it judges records.
+const EXPIRE: &str = concat!(
+    include_str!("../../../../maquette-engine/assets/expire/base.sh"),
+    include_str!("../../../../maquette-engine/assets/expire/records.sh"),
+    "digest \"$1\"\n"
+);
 
 /// The digest of a record, as that tells it.
 fn told(element: &str, xml: &str) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let mut sh = Command::new("sh");
-    sh.args(["-c", EXPIRE, "sh", "digest", element]).stdin(Stdio::piped());
+    sh.args(["-c", EXPIRE, "sh", element]).stdin(Stdio::piped());
     sh.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut sh = sh.spawn().unwrap();
     sh.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();

@@ -131,25 +131,30 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
+/// Fails unless the program has the verbs and flags of a command that stands in a file.
+pub fn understood(command: &str, file: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_maquette"))
+        .args(words(command))
+        .arg("--help")
+        .env_clear()
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file}: `{command}`: {said}");
+}
+
 #[test]
 fn commands_of_pages_have_verbs_and_flags_that_there_are() {
     let is_written = |page: &std::path::PathBuf| !page.starts_with(pages().join("reference"));
     let mut all: Vec<_> = files(&pages(), "md").into_iter().filter(is_written).collect();
     all.push(root().join("README.md"));
-    let home = tempfile::tempdir().unwrap();
     let mut tried = 0;
     for page in all {
         for command in commands(&fs::read_to_string(&page).unwrap()) {
-            let output = Command::new(env!("CARGO_BIN_EXE_maquette"))
-                .args(words(&command))
-                .arg("--help")
-                .env_clear()
-                .env("HOME", home.path())
-                .current_dir(home.path())
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{}: `{command}`: {said}", page.display());
+            understood(&command, &page.display().to_string());
             tried += 1;
         }
     }

@@ -1,6 +1,8 @@
 //! What libvirt's test driver lacks for templates: devices that come and go, memory images of QEMU's, guests that speak,
 //! and a pool whose volumes are files.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

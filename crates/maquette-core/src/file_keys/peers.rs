@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 26] = [
+pub(crate) const ROWS: [Row; 28] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -112,7 +112,9 @@ pub(crate) const ROWS: [Row; 26] = [
     ),
     (&["address", "addresses", "ip_address", "ipaddr", "ipv4", "static_ip"], "ip", ""),
     (&["name", "net", "net_name", "network_name", "bridge", "source"], "network", ""),
-    (&["mode", "type", "nat", "isolated"], "forward", ""),
+    (&["isolated"], "floating_ip", "`forward: none` isolates a network"),
+    (&["mode", "type", "nat"], "forward", ""),
+    (&["interface", "bus_type", "disk_bus"], "bus", ""),
     (&["capacity", "size_gb", "disk_size", "gb"], "size", ""),
 ];
 

@@ -136,7 +136,44 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
 ];
 
 /// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
-const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 14] = [
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 23] = [
+    (
+        &["list"],
+        &["vm", "vms", "node", "nodes"],
+        "`maquette status` shows the nodes of an environment",
+    ),
+    (
+        &["list"],
+        &["plan", "plans", "env", "environments"],
+        "`maquette list` alone shows the environments of a hypervisor",
+    ),
+    (&["list"], &["image", "images"], "`maquette image list` names images"),
+    (
+        &["list"],
+        &["network", "networks"],
+        "`maquette graph` draws the networks of an environment, `maquette topology list` names the built-in ones",
+    ),
+    (&["console"], &["-s", "--serial"], "`maquette console NODE` is the serial console"),
+    (
+        &["ssh"],
+        &["-c", "--command"],
+        "a command comes after the node: `maquette ssh NODE -- COMMAND`",
+    ),
+    (
+        &["init"],
+        &["-upgrade", "--upgrade"],
+        "nothing is downloaded beforehand: `maquette init` writes a maquette.yaml",
+    ),
+    (
+        &["up", "plan", "down", "status"],
+        &["-target", "--target"],
+        "nodes are named without a flag: `maquette up NODE`",
+    ),
+    (
+        &["down", "plan"],
+        &["-destroy", "--destroy"],
+        "`maquette down` shows what it removes, and asks first",
+    ),
     (&["down"], &["--dry-run", "--noop"], "`maquette down` shows what it removes, and asks first"),
     (&[], &["--dry-run", "--noop"], "`maquette plan` shows what would be done"),
     (
@@ -162,7 +199,7 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 14] = [
     ),
     (
         &["up", "plan", "validate"],
-        &["-P", "--var", "--param"],
+        &["-P", "-var", "--var", "--param"],
         "`-e override.TYPE.KEY=VALUE` changes a value, `-e @FILE` many",
     ),
     (
@@ -307,17 +344,23 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     whole.build();
     let verb = verb(&whole, words);
     let has = |name: &str| verb.get_arguments().any(|arg| arg.get_long() == Some(name));
-    let fits = |(verbs, flags, tip): &&(&[&str], &[&str], &str)| {
+    let fits = |(verbs, flags, tip): &(&[&str], &[&str], &str), written: &str| {
         let named = tip.split(['`', ' ']).find_map(|word| word.strip_prefix("--"));
         let here = match verbs.is_empty() {
             true => named.map_or_else(|| has("topology-nodes"), has),
             false => verbs.contains(&verb.get_name()),
         };
-        here && flags.contains(&flag)
+        here && flags.contains(&written)
     };
+    // Terraform has long flags with one dash, of which clap names the first letter alone.
+    let typed = words.iter().filter_map(|word| word.to_str());
+    let typed = typed.map(|word| word.split_once('=').map_or(word, |(name, _)| name));
+    let whole = typed.filter(|word| flag.len() == 2 && word.len() > 2 && word.starts_with(flag));
+    let written: Vec<&str> = whole.chain([flag]).collect();
     let similar = suggested(error, ContextKind::SuggestedArg);
     error.remove(ContextKind::Suggested);
-    if let Some((_, _, tip)) = FLAGS_ELSEWHERE.iter().find(fits) {
+    let row = |written: &&str| FLAGS_ELSEWHERE.iter().find(|row| fits(row, written));
+    if let Some((_, _, tip)) = written.iter().find_map(row) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
     } else if let Some(tip) = before_the_verb(flag, words) {

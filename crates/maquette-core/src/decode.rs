@@ -158,7 +158,7 @@ impl<'a> Fields<'a> {
     {
         let node = self.get(key, diags)?;
         let expected = match self.form(key) {
-            Form::Parsed(expected) => expected,
+            Form::Parsed(expected, _) => expected,
             _ => "a single value",
         };
         parsed(node, key, expected, diags)

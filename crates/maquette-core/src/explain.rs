@@ -408,7 +408,7 @@ fn nested(form: &Form) -> Option<(&'static [Key], Option<&'static str>, &'static
 /// Whether a value may be a single one.
 fn is_single(form: &Form) -> bool {
     match form {
-        Form::Text | Form::Parsed(_) | Form::YesNo | Form::Number(..) | Form::Words(_) => true,
+        Form::Text | Form::Parsed(..) | Form::YesNo | Form::Number(..) | Form::Words(_) => true,
         Form::Either(forms) => forms.iter().any(is_single),
         _ => false,
     }
@@ -418,7 +418,7 @@ fn is_single(form: &Form) -> bool {
 fn kind(form: &Form) -> String {
     match form {
         Form::Text => "text".into(),
-        Form::Parsed(what) => (*what).into(),
+        Form::Parsed(what, _) => (*what).into(),
         Form::YesNo => "yes or no".into(),
         Form::Number(least, most, unit) => {
             let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };

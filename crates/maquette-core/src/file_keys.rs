@@ -11,8 +11,8 @@ pub use peers::own_word;
 pub enum Form {
     /// One line of text.
     Text,
-    /// Text that its type checks; what it is, for messages.
-    Parsed(&'static str),
+    /// Text that its type checks: what it is, for messages, and an example.
+    Parsed(&'static str, &'static str),
     /// A truth value.
     YesNo,
     /// A whole number, from the first to the second; the unit is for messages and may be empty.
@@ -34,6 +34,27 @@ pub enum Form {
     /// Whatever the reader of the key makes of it.
     Anything,
 }
+
+/// Form of a connection plug-in.
+pub(crate) const CONNECTION: Form = Form::Parsed("a connection plug-in", "ssh");
+
+/// Form of a directory of the hypervisor.
+pub(crate) const DIRECTORY: Form = Form::Parsed("a directory of the hypervisor", "/srv/disks");
+
+/// Form of a domain name.
+pub(crate) const DOMAIN_NAME: Form = Form::Parsed("a domain name", "lab.example");
+
+/// Form of a login name.
+pub(crate) const LOGIN: Form = Form::Parsed("a login name", "admin");
+
+/// Form of an IPv4 address.
+pub(crate) const IPV4_ADDRESS: Form = Form::Parsed("an IPv4 address", "10.9.0.20");
+
+/// Form of an address.
+pub(crate) const DHCP_ADDRESS: Form = Form::Parsed("an address", "10.9.0.100");
+
+/// Form of an image.
+pub(crate) const IMAGE: Form = Form::Parsed("an image", "https://example.org/disk.qcow2");
 
 /// What a change of something takes: the worst of an object's changes decides what happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +80,8 @@ pub struct Key {
     pub form: Form,
     /// What it is.
     pub doc: &'static str,
+    /// A value for examples, where the form does not tell one that says something.
+    pub example: Option<&'static str>,
     /// Whether there must be one.
     pub needed: bool,
     /// What a change of it takes of what is there; none where that depends on the keys below it, or is as with the
@@ -69,6 +92,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key with a value for examples.
+    pub const fn example(self, example: &'static str) -> Self {
+        Self { example: Some(example), ..self }
+    }
+
     /// A key that there must be.
     pub const fn needed(self) -> Self {
         Self { needed: true, ..self }
@@ -98,11 +126,11 @@ impl Key {
 
 /// A key of a form.
 pub const fn key(name: &'static str, form: Form, doc: &'static str) -> Key {
-    Key { name, form, doc, needed: false, class: None, read: true }
+    Key { name, form, doc, example: None, needed: false, class: None, read: true }
 }
 
 /// A key that is accepted and has no effect.
 pub const fn unread(name: &'static str) -> Key {
     let doc = "Accepted for InfraRed's files, and has no effect";
-    Key { name, form: Form::Anything, doc, needed: false, class: None, read: false }
+    Key { name, form: Form::Anything, doc, example: None, needed: false, class: None, read: false }
 }

@@ -102,7 +102,7 @@ fn of(form: &Form) -> Plain {
         any_of(schemas)
     };
     match form {
-        Form::Text | Form::Parsed(_) => scalar(),
+        Form::Text | Form::Parsed(..) => scalar(),
         Form::YesNo => or_template(yes_no()),
         Form::Number(least, most, _) => or_template(number(*least, *most)),
         Form::Words(all) => or_template(vec![words(all.iter().copied())]),

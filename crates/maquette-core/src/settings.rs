@@ -117,6 +117,8 @@ pub struct Infrared {
     pub place: u8,
     /// Its default there.
     pub default: Option<&'static str>,
+    /// Whether nothing is done without it there.
+    pub required: bool,
 }
 
 /// Reads a text, and has [`Settings`] hold what it says; or says why the text is not valid.
@@ -135,6 +137,8 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// What holds without a value, where no value stands for it.
     pub unset: Option<&'static str>,
+    /// A value for examples, where neither its kind nor its default tells one.
+    pub example: Option<&'static str>,
     /// Heading of the help.
     pub group: Group,
     /// What it is.
@@ -157,6 +161,7 @@ impl Setting {
         kind: Kind::Text("text"),
         default: None,
         unset: None,
+        example: None,
         group: Group::Guests,
         doc: "",
         locates: false,

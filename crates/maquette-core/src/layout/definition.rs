@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::idle::Idle;
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::file_keys::{Form, Key, key};
+use crate::file_keys::{Form, IPV4_ADDRESS, Key, key};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 
 /// All of it, as far as nodes get addresses from it.
@@ -70,9 +70,9 @@ const DEFINITION: &[Key] = &[
     idle("routers"),
 ];
 const NETWORK: &[Key] = &[
-    key("network", Form::Parsed("a subnet such as 10.9.0.0/24"), ""),
-    key("network-v4", Form::Parsed("an IPv4 subnet such as 10.9.0.0/24"), ""),
-    key("network-v6", Form::Parsed("an IPv6 subnet such as fd00::/64"), ""),
+    key("network", Form::Parsed("a subnet such as 10.9.0.0/24", "10.9.0.0/24"), ""),
+    key("network-v4", Form::Parsed("an IPv4 subnet such as 10.9.0.0/24", "10.9.0.0/24"), ""),
+    key("network-v6", Form::Parsed("an IPv6 subnet such as fd00::/64", "fd00::/64"), ""),
     key("vlan", Form::Number(1, 4094, ""), ""),
     idle("gateway"),
     idle("gateway-v4"),
@@ -102,8 +102,8 @@ const GROUP_NETWORK: &[Key] = &[
 ];
 const INSTANCE: &[Key] = &[key("networks", Form::Anything, ""), idle("skip-nm-configuration")];
 const INSTANCE_NETWORK: &[Key] = &[
-    key("ip", Form::Parsed("an IP address"), ""),
-    key("ip-v4", Form::Parsed("an IPv4 address"), ""),
+    key("ip", Form::Parsed("an IP address", "192.0.2.53"), ""),
+    key("ip-v4", IPV4_ADDRESS, ""),
     idle("ip-v6"),
     idle("trunk-parent"),
     idle("is-trunk-parent"),

@@ -57,7 +57,11 @@ macro_rules! settings {
 }
 
 const fn at(heading: &'static str, place: u8, default: Option<&'static str>) -> Option<Infrared> {
-    Some(Infrared { heading, place, default })
+    Some(Infrared { heading, place, default, required: false })
+}
+
+const fn required_at(heading: &'static str, place: u8) -> Option<Infrared> {
+    Some(Infrared { heading, place, default: None, required: true })
 }
 
 const CONSOLE: &str = "Serial console, clean-up, boot, disks";
@@ -67,6 +71,7 @@ settings! {
     {
         name: "prefix",
         doc: "Prefix of all names, so that several environments share a hypervisor",
+        example: Some("lab"),
         kind: Kind::Text(NAME),
         unset: Some("none"),
         value: "NAME",
@@ -78,6 +83,7 @@ settings! {
     ttl: Option<Ttl> as Ttl = None, {
         name: "ttl",
         doc: "How long the environment lasts from this run on, such as `8h` or `2d`; it is removed then",
+        example: Some("8h"),
         unset: Some("until it is removed"),
         value: "TIME",
         group: Environment,
@@ -86,6 +92,7 @@ settings! {
     owner: Option<String> as Line = None, {
         name: "owner",
         doc: "Whose the environment is, for `maquette list`",
+        example: Some("ann"),
         unset: Some("whoever built it"),
         value: "NAME",
         group: Environment,
@@ -94,16 +101,18 @@ settings! {
     host_address: Option<HostAddress> as HostAddress = None, {
         name: "host-address",
         doc: "Hypervisor, as `ssh` knows it",
+        example: Some("hv1.example.com"),
         unset: Some("this machine"),
         value: "ADDRESS",
         group: Hypervisor,
         locates: true,
         key: Some("hypervisor.address"),
-        infrared: at("Hypervisor", 0, None),
+        infrared: required_at("Hypervisor", 0),
     }
     host_user: Option<Login> as Login = None, {
         name: "host-user",
         doc: "SSH user on the hypervisor, root or one who may use sudo without a password",
+        example: Some("stack"),
         unset: Some("as your ssh configuration says, else root"),
         value: "USER",
         group: Hypervisor,
@@ -114,16 +123,18 @@ settings! {
     host_key: Option<String> as Line = None, {
         name: "host-key",
         doc: "Private key for the hypervisor",
+        example: Some("~/.ssh/lab"),
         unset: Some("as your ssh configuration or agent says"),
         value: "FILE",
         group: Hypervisor,
         locates: true,
         key: Some("hypervisor.key"),
-        infrared: at("Hypervisor", 2, None),
+        infrared: required_at("Hypervisor", 2),
     }
     host_key_fingerprint: Option<String> as Line = None, {
         name: "host-key-fingerprint",
         doc: "Accept its host key if it has this fingerprint; for when nobody is there to confirm it",
+        example: Some("SHA256:…"),
         unset: Some("what `ssh` knows, or you confirm"),
         value: "SHA256:…",
         group: Hypervisor,
@@ -133,6 +144,7 @@ settings! {
     host_known_hosts: Option<String> as Line = None, {
         name: "host-known-hosts",
         doc: "Accept its host key if this file of known_hosts has it; for when nobody is there to confirm it",
+        example: Some("known_hosts"),
         unset: Some("what `ssh` knows, or you confirm"),
         value: "FILE",
         group: Hypervisor,
@@ -171,6 +183,7 @@ settings! {
     reserve_mib: u64 as Mebibytes = 0, {
         name: "host-memory-reserve",
         doc: "Memory of the hypervisor that nodes leave to others, in MiB",
+        example: Some("4096"),
         default: Some("0"),
         value: "MIB",
         group: Hypervisor,
@@ -196,6 +209,7 @@ settings! {
     {
         name: "topology-nodes",
         doc: "Node types with counts; types are built-in names, names in your topology directory, or paths",
+        example: Some("{web: {count: 2}, controller: 1}"),
         kind: Kind::Nodes,
         unset: Some("none"),
         value: "TYPE:COUNT,…",
@@ -216,6 +230,7 @@ settings! {
     {
         name: "layout",
         doc: "Layout of ci-framework, or configuration of tenks: files with variables, where a later file wins; instead of node types and a network file",
+        example: Some("lab.yml"),
         unset: Some("none"),
         value: "FILE,…",
         group: Topology,
@@ -224,6 +239,7 @@ settings! {
     {
         name: "networks",
         doc: "Networks that are described here, by their names, beside those of `network`",
+        example: Some("{front: {}, back: {forward: none}}"),
         kind: Kind::Networks,
         unset: Some("none; network `net` if node types are described and `network` is left out"),
         group: Topology,
@@ -240,6 +256,7 @@ settings! {
     {
         name: "extra-vars",
         doc: "Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable",
+        example: Some("{controller: {memory: 4096}}"),
         kind: Kind::Changes,
         unset: Some("none"),
         value: "KEY=VALUE",
@@ -249,6 +266,7 @@ settings! {
     net_subnet: Option<u8> as u8 = None, {
         name: "net_subnet",
         doc: "Third octet for `{{ net }}` in the network file",
+        example: Some("20"),
         unset: Some("0; with a prefix one that is free"),
         value: "N",
         group: Topology,
@@ -258,6 +276,7 @@ settings! {
     data_subnet: Option<u8> as u8 = None, {
         name: "data_subnet",
         doc: "Third octet for `{{ data_net }}` in the network file",
+        example: Some("34"),
         unset: Some("24; with a prefix one that is free"),
         value: "N",
         group: Topology,
@@ -267,6 +286,7 @@ settings! {
     mtu: Option<Mtu> as Mtu = None, {
         name: "host-network-mtu-size",
         doc: "MTU of all networks and of the nodes' interfaces, in bytes",
+        example: Some("9000"),
         unset: Some("the kernel's, 1500"),
         value: "BYTES",
         group: Topology,
@@ -276,6 +296,7 @@ settings! {
     nic_mtu: Option<Mtu> as Mtu = None, {
         name: "host-mtu-size",
         doc: "MTU of the hypervisor's NICs below bridged networks, in bytes",
+        example: Some("9000"),
         unset: Some("as they are"),
         value: "BYTES",
         group: Topology,
@@ -293,6 +314,7 @@ settings! {
     bgp: bool as BgpMode = false, {
         name: "bgp-topology-mode",
         doc: "Which interfaces of BGP node files to use",
+        example: Some("basic"),
         unset: Some("none"),
         value: "MODE",
         group: Topology,
@@ -301,6 +323,7 @@ settings! {
     image: Option<String> as Line = None, {
         name: "image-url",
         doc: "Base image: URL[#sha256:…], file, or name from `maquette image list`",
+        example: Some("debian-12"),
         unset: Some("none"),
         value: "URL|PATH|NAME",
         group: Guests,
@@ -310,6 +333,7 @@ settings! {
     {
         name: "checksum",
         doc: "Checksum of the image, such as `sha256:0123…` with all its digits",
+        example: Some("sha256:…"),
         kind: Kind::Text("`sha256:`, `sha384:` or `sha512:` with all digits"),
         unset: Some("that after `#` of `image`, if there is one"),
         group: Guests,
@@ -326,6 +350,7 @@ settings! {
     tls_ca: Vec<String> as Lines = Vec::new(), {
         name: "tls-ca",
         doc: "Further certificate authorities for downloads: PEM files or URLs, separated by commas",
+        example: Some("/etc/ssl/lab.pem"),
         unset: Some("none"),
         value: "FILE|URL,…",
         group: Guests,
@@ -335,6 +360,7 @@ settings! {
     mirror_url: String as Line = String::new(), {
         name: "image-mirror-url",
         doc: "Where appliance images come from",
+        example: Some("https://mirror.example.com/images"),
         unset: Some("none"),
         value: "URL",
         group: Guests,
@@ -353,6 +379,7 @@ settings! {
     password: Option<Secret> as Secret = None, {
         name: "topology-password",
         doc: "Password of the nodes' login user, for consoles alone: SSH takes keys only; `@FILE` is a file's first line",
+        example: Some("@password"),
         unset: Some("none, and no password opens a node"),
         value: "PASSWORD",
         group: Guests,
@@ -361,6 +388,7 @@ settings! {
     timezone: Option<TimeZone> as TimeZone = None, {
         name: "topology-timezone",
         doc: "Time zone of the nodes and the hypervisor, such as Europe/Prague",
+        example: Some("Europe/Prague"),
         unset: Some("the image's"),
         value: "ZONE",
         group: Guests,
@@ -404,6 +432,7 @@ settings! {
     bmc_network: Option<Name> as Name = None, {
         name: "bmc-network",
         doc: "Network on which each BMC has an address of its own, with the ports 443 and 623",
+        example: Some("bmcs"),
         unset: Some("the hypervisor's address on network `management`, or on the first where it has one, and ports of their own"),
         value: "NAME",
         group: Guests,
@@ -420,6 +449,7 @@ settings! {
     bmc_credentials: BmcCredentials as BmcCredentials = BmcCredentials::Node, {
         name: "bmc-credentials",
         doc: "Account of BMCs: `node` for a random password of each, `environment` for one of all, or USER:PASSWORD; `@FILE` is a file's first line",
+        example: Some("environment"),
         default: Some("node"),
         value: "ACCOUNT",
         group: Guests,
@@ -444,6 +474,7 @@ settings! {
     vnc_password: Option<Secret> as Secret = None, {
         name: "vnc-password",
         doc: "VNC password, of which VNC uses 8 characters",
+        example: Some("@password"),
         unset: Some("a random one, if VNC is external"),
         value: "PASSWORD",
         group: Guests,
@@ -452,6 +483,7 @@ settings! {
     virtopts: VirtOpts as VirtOpts = VirtOpts::default(), {
         name: "virtopts",
         doc: "Options of virt-install for all nodes, such as `--cpu host --watchdog default`",
+        example: Some("\"--watchdog default\""),
         unset: Some("none"),
         value: "OPTIONS",
         group: Guests,

@@ -3,23 +3,19 @@
 use crate::decode::Fields;
 use crate::diagnostic::Diagnostics;
 use crate::file_keys::Class::{Record, Replace};
-use crate::file_keys::{Form, Key, key};
+use crate::file_keys::{CONNECTION, Form, Key, LOGIN, key};
 use crate::values::{ConnectionPlugin, Login};
 
 /// Keys of `image`.
 pub(super) const ACCESS: &[Key] = &[
     key(
         "ssh_user",
-        Form::Parsed("a login name"),
+        LOGIN,
         "Login user [default: that of the setting `username`; root with `supports_libguestfs: no`]",
     )
     .takes(Replace),
-    key(
-        "ansible_connection",
-        Form::Parsed("a connection plug-in"),
-        "Ansible's connection plug-in [default: ssh]",
-    )
-    .takes(Record),
+    key("ansible_connection", CONNECTION, "Ansible's connection plug-in [default: ssh]")
+        .takes(Record),
 ];
 
 /// Login user and connection plug-in: below `image`, or as the BGP playbooks have them.

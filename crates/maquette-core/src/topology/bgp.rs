@@ -9,19 +9,20 @@ use super::subnet::{Fixed, Ipv4, lenient_ipv4, lenient_net};
 use super::usable::{is_of_hosts, is_of_no_host, own_is_host};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{Form, IPV4_ADDRESS, Key, key, unread};
 use crate::syntax::{Entry, Spanned, Tree, Value};
 use crate::values::{Mtu, Name};
 
 /// Networks that the hypervisor has an address on, if the file gives one. Of the others InfraRed leaves it out, too.
 const ADDRESSED: [&str; 4] = ["uc-external", "external", "ctlplane", "management"];
 
-const ADDRESS: Form = Form::Parsed("an IPv4 address");
+const ADDRESS: Form = IPV4_ADDRESS;
 
 /// Keys of a network of the BGP files.
 pub(crate) const NETWORK: &[Key] = &[
-    key("net", Form::Text, "Its address, without a length").needed(),
-    key("prefix", Form::Number(1, 32, "bits"), "Length of its prefix in bits [default: 24]"),
+    key("net", Form::Text, "Its address, without a length").example("10.9.0.1").needed(),
+    key("prefix", Form::Number(1, 32, "bits"), "Length of its prefix in bits [default: 24]")
+        .example("64"),
     key("hypervisor", ADDRESS, "Address of the hypervisor on it [default: none]"),
     key("gw", ADDRESS, "Router [default: none]"),
     unread("net_v6"),
@@ -34,7 +35,7 @@ pub(crate) const NETWORK: &[Key] = &[
 pub(crate) const CIDR: &[Key] = &[
     key(
         "cidr",
-        Form::Parsed("a subnet such as 10.0.0.0/8"),
+        Form::Parsed("a subnet such as 10.0.0.0/8", "10.0.0.0/8"),
         "Addresses that are let through and masqueraded",
     )
     .needed(),

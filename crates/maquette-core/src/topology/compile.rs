@@ -291,7 +291,9 @@ const ANY_NETWORK: Form =
 
 /// Keys of a network file.
 pub(crate) const NETWORK_FILE: &[Key] = &[
-    key("networks", Form::Entries("", &ANY_NETWORK), "Networks, by keys of one's own").needed(),
+    key("networks", Form::Entries("", &ANY_NETWORK), "Networks, by keys of one's own")
+        .example("[front, back]")
+        .needed(),
     key(
         "nodes",
         Form::Entries("", &Form::Part(role::NODE_TYPE)),

@@ -3,7 +3,7 @@
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Replace, Restart};
-use crate::file_keys::{Form, Key, key};
+use crate::file_keys::{DIRECTORY, Form, IMAGE, Key, key};
 use crate::hardware::{Bus, CACHE_MODES, CacheMode};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::units::{ByteSize, MIB};
@@ -56,18 +56,18 @@ pub struct Disk {
 /// Modes of preallocation, as `qemu-img` knows them.
 const PREALLOCATION: [&str; 4] = ["off", "metadata", "falloc", "full"];
 
-const SIZE: Form = Form::Parsed("a size such as `40G`");
+const SIZE: Form = Form::Parsed("a size such as `40G`", "40G");
 
 /// Keys of a disk.
 const DISK: &[Key] = &[
-    key("size", SIZE, "Virtual size [default: the image's, with `import_url`; else required]").takes(Live),
+    key("size", SIZE, "Virtual size [default: the image's, with `import_url`; else required]").example("40G").takes(Live),
     key(
         "import_url",
-        Form::Parsed("an image"),
+        IMAGE,
         "Image that the disk is made from as it is [default: none, and the first disk gets the base image]",
     )
     .takes(Replace),
-    key("image_url", Form::Parsed("an image"), "The same as `import_url` [default: none]").takes(Replace),
+    key("image_url", IMAGE, "The same as `import_url` [default: none]").takes(Replace),
     key(
         "preallocation",
         Form::Words(&PREALLOCATION),
@@ -77,13 +77,13 @@ const DISK: &[Key] = &[
     key("cache", Form::Words(&CACHE_MODES), "libvirt's cache mode [default: unsafe]").takes(Restart),
     key(
         "path",
-        Form::Parsed("a directory of the hypervisor"),
+        DIRECTORY,
         "Directory that its volume is in: the storage pool that has it, or one of the environment's [default: `--disk-pool`]",
-    )
+    ).example("/srv/disks")
     .takes(Replace),
     key(
         "bus",
-        Form::Parsed("a disk bus"),
+        Form::Parsed("a disk bus", "scsi"),
         "Its bus: virtio, scsi, sata or ide [default: that of the setting `disk_bus`]",
     )
     .takes(Restart),
@@ -91,13 +91,13 @@ const DISK: &[Key] = &[
         "dev",
         Form::Text,
         "Device that it is, such as `/dev/vdb`: checked, since disks are named in their order [default: not checked]",
-    )
+    ).example("vdb")
     .takes(Later),
     key(
         "serial",
-        Form::Parsed("a serial number"),
+        Form::Parsed("a serial number", "journal-1"),
         "Serial number, by which /dev/disk/by-id names it [default: its key]",
-    )
+    ).example("journal-1")
     .takes(Restart),
     key(
         "force_image_download",

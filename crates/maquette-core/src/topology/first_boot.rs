@@ -34,17 +34,19 @@ const MOST_BYTES: usize = 4 << 20;
 
 /// Keys of one of `files`.
 const FILE: &[Key] = &[
-    key("content", Form::Anything, "Its text").needed(),
-    key("mode", Form::Parsed("a file mode"), "Its permissions in octal [default: 0644]"),
+    key("content", Form::Anything, "Its text").example("welcome").needed(),
+    key("mode", Form::Parsed("a file mode", "0600"), "Its permissions in octal [default: 0644]")
+        .example("\"0600\""),
     key(
         "owner",
-        Form::Parsed("an owner"),
+        Form::Parsed("an owner", "root:adm"),
         "User, or user and group, such as `www-data:adm` [default: root]",
-    ),
+    )
+    .example("root:adm"),
 ];
 
 /// How `packages` is written.
-pub(super) const PACKAGES: Form = Form::List(&Form::Parsed("a package name"));
+pub(super) const PACKAGES: Form = Form::List(&Form::Parsed("a package name", "tcpdump"));
 /// How `files` is written.
 pub(super) const FILES: Form =
     Form::Entries("^/", &Form::Either(&[Form::Anything, Form::Map(FILE)]));
@@ -53,8 +55,10 @@ pub(super) const COMMANDS: Form = Form::List(&Form::Anything);
 /// How `console` is written.
 pub(super) const CONSOLE: Form = Form::Words(&["login", "autologin"]);
 /// How `user_data` is written.
-pub(super) const USER_DATA: Form =
-    Form::Either(&[Form::Entries("", &Form::Anything), Form::Parsed("a file of cloud-config")]);
+pub(super) const USER_DATA: Form = Form::Either(&[
+    Form::Entries("", &Form::Anything),
+    Form::Parsed("a file of cloud-config", "web.cfg"),
+]);
 
 /// Directories, which end in `/`, and files that systemd, udev and what runs in every system read as they start:
 /// systemd.directives(7), and Debian's and Fedora's base systems.

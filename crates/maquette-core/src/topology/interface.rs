@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Replace, Restart};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{Form, IPV4_ADDRESS, Key, key, unread};
 use crate::syntax::{Span, Spanned, Tree, Value};
 use crate::values::{DeviceModel, Name};
 
@@ -73,8 +73,8 @@ pub struct Interfaces {
     pub rows: Option<Vec<Vec<Interface>>>,
 }
 
-const ADDRESS: Form = Form::Parsed("an IPv4 address");
-const MODEL: Form = Form::Parsed("a model of a NIC");
+const ADDRESS: Form = IPV4_ADDRESS;
+const MODEL: Form = Form::Parsed("a model of a NIC", "e1000");
 
 /// Keys of an interface.
 const INTERFACE: &[Key] = &[
@@ -82,11 +82,11 @@ const INTERFACE: &[Key] = &[
         "network",
         Form::Text,
         "Network; with `bridged` it may be a bridge of the hypervisor's own [default: none, with `connect_to`; else required]",
-    ).takes(Replace),
-    key("connect_to", Form::Text, "Node type whose nodes it links to, instead of a network [default: none]").takes(Replace),
+    ).example("front").takes(Replace),
+    key("connect_to", Form::Text, "Node type whose nodes it links to, instead of a network [default: none]").example("spine").takes(Replace),
     key("bridged", Form::YesNo, "Whether the network may be a bridge of the hypervisor's own [default: no]").takes(Later),
     key("hub", Form::YesNo, "Whether the bridge floods everything, as a hub does [default: no]").takes(Restart),
-    key("portgroup", Form::Text, "Portgroup of its network [default: the network's default one, if it has one]").takes(Replace),
+    key("portgroup", Form::Text, "Portgroup of its network [default: the network's default one, if it has one]").example("blue").takes(Replace),
     key("model", MODEL, "Model of the NIC [default: virtio; e1000 where `os` is FreeBSD or Windows]").takes(Replace),
     key("src_model", MODEL, "With `connect_to`, the model on this side [default: virtio; e1000 where `os` is FreeBSD or Windows]").takes(Replace),
     key(
@@ -96,7 +96,7 @@ const INTERFACE: &[Key] = &[
          lowest that is free when a node is made, which it keeps]",
     ).takes(Replace),
     // What InfraRed's own wiring wrote.
-    unread("needs_formatting"),
+    unread("needs_formatting").example("no"),
 ];
 
 /// How one of them is written: with its keys, or as nothing but the network's name.

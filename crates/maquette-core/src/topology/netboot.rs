@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use super::subnet::{Ipv4, Ipv6};
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
-use crate::file_keys::{Form, Key, key};
+use crate::file_keys::{Form, IPV4_ADDRESS, Key, key};
 use crate::syntax::Tree;
 use crate::values::{NetbootFile, NetbootUrl, TftpRoot};
 
 /// How a file is written.
-const FILE: Form = Form::Parsed("a boot file");
+const FILE: Form = Form::Parsed("a boot file", "undionly.kpxe");
 
 /// Keys of `bootp`.
 pub(super) const BOOTP: &[Key] = &[
@@ -21,24 +21,24 @@ pub(super) const BOOTP: &[Key] = &[
     ),
     key(
         "server",
-        Form::Parsed("an IPv4 address"),
+        IPV4_ADDRESS,
         "TFTP server [default: the hypervisor, with `tftp_root`]",
     ),
     key(
         "uefi",
         FILE,
         "What UEFI of x86-64 loads in place of `file`, such as ipxe.efi [default: as `file`]",
-    ),
+    ).example("ipxe.efi"),
     key(
         "ipxe",
         FILE,
         "What iPXE loads in place of the others: a script of the TFTP server, or an address of one [default: what firmware loads]",
-    ),
+    ).example("boot.ipxe"),
     key(
         "http",
-        Form::Parsed("an HTTP address"),
+        Form::Parsed("an HTTP address", "http://10.9.0.20/ipxe.efi"),
         "What UEFI of x86-64 loads where it boots over HTTP [default: none]",
-    ),
+    ).example("http://10.9.0.20/ipxe.efi"),
 ];
 
 /// What DHCP tells machines that boot from a network.

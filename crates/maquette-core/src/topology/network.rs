@@ -12,7 +12,7 @@ use super::vswitch::{self, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::Class::{Live, Replace};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{DIRECTORY, DOMAIN_NAME, Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::values::{DnsName, Mtu, Name, ServiceLabel, TftpRoot};
@@ -157,22 +157,20 @@ const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside"
 
 /// Keys of an SRV record.
 const SRV: &[Key] = &[
-    key("name", Form::Parsed("a service"), "Service, such as `ldap`").needed(),
-    key("protocol", Form::Parsed("`tcp` or `udp`"), "`tcp` or `udp`").needed(),
-    key(
-        "domain",
-        Form::Parsed("a domain name"),
-        "Domain that it is found in [default: the network's]",
-    ),
-    key("port", Form::Parsed("a port number"), "Port [default: 1]"),
+    key("name", Form::Parsed("a service", "ldap"), "Service, such as `ldap`")
+        .example("front")
+        .needed(),
+    key("protocol", Form::Parsed("`tcp` or `udp`", "tcp"), "`tcp` or `udp`").needed(),
+    key("domain", DOMAIN_NAME, "Domain that it is found in [default: the network's]"),
+    key("port", Form::Parsed("a port number", "389"), "Port [default: 1]"),
     key(
         "target",
-        Form::Parsed("a host name"),
+        Form::Parsed("a host name", "ldap.lab.example"),
         "Host that offers it [default: none, and nobody does]",
     ),
 ];
 
-const ADDRESS: Form = Form::Parsed("an IP address");
+const ADDRESS: Form = Form::Parsed("an IP address", "192.0.2.53");
 
 /// Keys of `dns`.
 const DNS: &[Key] = &[
@@ -187,12 +185,12 @@ const DNS: &[Key] = &[
 
 /// Keys of a network.
 pub(crate) const NETWORK: &[Key] = &[
-    key("name", Form::Text, "Name, without the prefix").takes(Replace).needed(),
+    key("name", Form::Text, "Name, without the prefix").example("front").takes(Replace).needed(),
     key(
         "forward",
         Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
         "How it reaches the outside; `none` is not at all [default: none]",
-    ).takes(Replace),
+    ).example("none").takes(Replace),
     key(
         "virtualport_type",
         Form::Words(&["openvswitch"]),
@@ -202,29 +200,29 @@ pub(crate) const NETWORK: &[Key] = &[
         "nic",
         Form::Text,
         "NIC of the hypervisor in the bridge [default: that of its default route]",
-    ).takes(Replace),
+    ).example("eno2").takes(Replace),
     key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in [default: no]").takes(Replace),
     key(
         "dhcp_guard",
         Form::YesNo,
         "Whether nodes are kept from serving DHCP and routes to the LAN [default: yes]",
     ).takes(Replace),
-    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length [default: the first of `subnet`; without one none]").takes(Replace),
+    key("ip_address", Form::Text, "The hypervisor's IPv4 address on it, with or without a length [default: the first of `subnet`; without one none]").example("10.9.0.254").takes(Replace),
     key(
         "netmask",
-        Form::Parsed("a netmask such as 255.255.255.0"),
+        Form::Parsed("a netmask such as 255.255.255.0", "255.255.255.0"),
         "Netmask [default: 255.255.255.0]",
     ).takes(Replace),
     key(
         "subnet",
-        Form::Parsed("a subnet such as 10.9.0.0/24, or auto"),
+        Form::Parsed("a subnet such as 10.9.0.0/24, or auto", "10.9.0.0/24"),
         "IPv4 subnet. `auto` is one that is free, and `none` in maquette.yaml no IPv4 [default: that of `ip_address`]",
-    ).takes(Replace),
+    ).example("10.9.0.0/24").takes(Replace),
     key(
         "dhcp",
         Form::Either(&[Form::YesNo, Form::Map(subnet::DHCP)]),
         "Addresses that libvirt gives out; `yes` is all of the subnet [default: no]",
-    ).takes(Replace),
+    ).example("yes").takes(Replace),
     key("ipv6", Form::Map(subnet::IPV6), "The hypervisor's IPv6 address on it [default: none]").takes(Replace),
     key("ipv4_address", vswitch::IPV4, "Address of the hypervisor on a bridge of Open vSwitch [default: none]").takes(Replace),
     key(
@@ -237,19 +235,19 @@ pub(crate) const NETWORK: &[Key] = &[
         Form::Map(subnet::STATIC),
         "Addresses of the LAN that nodes set up by themselves [default: none]",
     ).takes(Replace),
-    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out [default: none]").takes(Replace),
+    key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out [default: none]").example("{start: 10.9.0.201, end: 10.9.0.220}").takes(Replace),
     key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch [default: none]").takes(Replace),
-    key("domain", Form::Parsed("a domain name"), "DNS domain [default: none]").takes(Replace),
+    key("domain", DOMAIN_NAME, "DNS domain [default: none]").takes(Replace),
     key("dns", Form::Map(DNS), "DNS records [default: none]"),
     key(
         "tftp_root",
-        Form::Parsed("a directory of the hypervisor"),
+        DIRECTORY,
         "Directory of the hypervisor whose files libvirt serves over TFTP; it is there already, and everybody may read it [default: none]",
-    ).takes(Replace),
-    key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it [default: nothing]").takes(Replace),
-    key("mtu", Form::Parsed("an MTU in bytes"), "MTU in bytes [default: that of the setting `mtu`]").takes(Replace),
+    ).example("/srv/tftp").takes(Replace),
+    key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it [default: nothing]").example("{file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe}").takes(Replace),
+    key("mtu", Form::Parsed("an MTU in bytes", "9000"), "MTU in bytes [default: that of the setting `mtu`]").example("9000").takes(Replace),
     key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]").takes(Live),
-    unread("external_connectivity"),
+    unread("external_connectivity").example("no"),
 ];
 
 /// What is most likely meant by a network that is a word, as its keys.

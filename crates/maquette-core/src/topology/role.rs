@@ -11,7 +11,7 @@ use super::user_data;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::Class::{Later, Live, Record, Replace, Restart};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{CONNECTION, Form, IMAGE, Key, LOGIN, key, unread};
 use crate::hardware::{
     BMC_CHOICES, BOOT_DEVICES, BmcChoice, BootDevice, OsVariant, SEED_DRIVES, SeedDrive,
 };
@@ -30,7 +30,7 @@ const fn rows_of(form: &'static Form) -> [Key; 1] {
 }
 
 const OCTETS: &[Key] = &rows_of(&Form::Number(0, 255, ""));
-const MACS: &[Key] = &rows_of(&Form::Parsed("a MAC address"));
+const MACS: &[Key] = &rows_of(&Form::Parsed("a MAC address", "52:54:00:00:00:01"));
 const NETS: &[Key] = &rows_of(&Form::Text);
 
 /// Keys of `os`.
@@ -39,14 +39,14 @@ const OS: &[Key] = &[
         "variant",
         Form::Text,
         "libosinfo's name of the operating system: NICs of FreeBSD and Windows are e1000 unless they have a `model` [default: none]",
-    )
+    ).example("debian12")
     .takes(Replace),
     unread("type"),
 ];
 
 /// Keys of `external_network`.
 const EXTERNAL: &[Key] = &[
-    key("network", Form::Text, "Its name").needed(),
+    key("network", Form::Text, "Its name").example("front").needed(),
     key(
         "bridged",
         Form::YesNo,
@@ -56,18 +56,18 @@ const EXTERNAL: &[Key] = &[
 
 /// Keys of a node type.
 pub(crate) const NODE_TYPE: &[Key] = &[
-    key("name", Form::Text, "What nodes are called, before their number").takes(Replace).needed(),
-    key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").takes(Restart).needed(),
-    key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").takes(Live).needed(),
+    key("name", Form::Text, "What nodes are called, before their number").example("web").takes(Replace).needed(),
+    key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").example("2").takes(Restart).needed(),
+    key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").example("2048").takes(Live).needed(),
     key(
         "memory_max",
         Form::Number(1, MOST_MIB, "MiB"),
         "Most memory in MiB that it can have while it runs; `memory` is what it starts with [default: as `memory`]",
-    ).takes(Restart),
-    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB [default: 0, none]").takes(Replace),
+    ).example("4096").takes(Restart),
+    key("swap", Form::Number(0, MOST_MIB, "MiB"), "Swap file in MiB [default: 0, none]").example("512").takes(Replace),
     key(
         "cpumodel",
-        Form::Parsed("a CPU model"),
+        Form::Parsed("a CPU model", "host-model"),
         "`host-passthrough`, `host-model`, or a model that libvirt knows [default: host-passthrough]",
     ).takes(Restart),
     key(
@@ -86,50 +86,50 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "Whether virt-customize makes the image ready for being set up, as one without cloud-init has to be [default: no]",
     ).takes(Replace),
     key("os", Form::Map(OS), "What the operating system is, for the model of NICs [default: none]").takes(Replace),
-    key("disks", disk::DISKS, "Disks, the system disk first").takes(Live).needed(),
+    key("disks", disk::DISKS, "Disks, the system disk first").example("[20G, 100G]").takes(Live).needed(),
     key(
         "import_url",
-        Form::Parsed("an image"),
+        IMAGE,
         "Base image of this type [default: that of the setting `image`]",
     ).takes(Replace),
-    key("interfaces", interface::INTERFACES, "Interfaces in NIC order [default: those of `networks`]").takes(Live),
+    key("interfaces", interface::INTERFACES, "Interfaces in NIC order [default: those of `networks`]").example("[front, back]").takes(Live),
     key(
         "networks",
         interface::NETWORKS,
         "Networks, an interface on each: the same as `interfaces` in a list [default: the network file's]",
-    ).takes(Live),
-    key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP) [default: none]"),
-    key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP) [default: none, and Maquette chooses all]"),
-    key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP) [default: none]"),
+    ).example("[front, back]").takes(Live),
+    key("ips", Form::Map(OCTETS), "Last octet of each node's addresses (BGP) [default: none]").example("{basic: [11, 12]}"),
+    key("introspection_macs", Form::Map(MACS), "MAC addresses of single interfaces (BGP) [default: none, and Maquette chooses all]").example("{basic: [52:54:00:00:00:01]}"),
+    key("introspection_nets", Form::Map(NETS), "The networks of these interfaces (BGP) [default: none]").example("{basic: [ctlplane]}"),
     key(
         "external_network",
         Form::Either(&[Form::Text, Form::Map(EXTERNAL)]),
         "Network that it is reached on, which has its default route [default: the first that gives it an address]",
-    ).takes(Replace),
-    key("provision_network", Form::Text, "Network that its address is taken from instead [default: `external_network`]").takes(Replace),
-    key("groups", Form::List(&Form::Parsed("an Ansible group")), "Ansible groups [default: none]").takes(Record),
+    ).example("front").takes(Replace),
+    key("provision_network", Form::Text, "Network that its address is taken from instead [default: `external_network`]").example("front").takes(Replace),
+    key("groups", Form::List(&Form::Parsed("an Ansible group", "web")), "Ansible groups [default: none]").example("[web, servers]").takes(Record),
     key(
         "machine_type",
-        Form::Parsed("a machine type"),
+        Form::Parsed("a machine type", "q35"),
         "Machine type, such as `q35` [default: pc]",
     ).takes(Restart),
     key(
         "image",
-        Form::Either(&[Form::Map(ACCESS), Form::Parsed("an image")]),
+        Form::Either(&[Form::Map(ACCESS), IMAGE]),
         "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it [default: as the login user, over SSH]",
     ),
-    key("packages", first_boot::PACKAGES, "Packages that its first boot installs [default: none]").takes(Replace),
-    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths [default: none]").takes(Replace),
+    key("packages", first_boot::PACKAGES, "Packages that its first boot installs [default: none]").example("[tcpdump, vim]").takes(Replace),
+    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths [default: none]").example("{/etc/motd: welcome}").takes(Replace),
     key(
         "commands",
         first_boot::COMMANDS,
         "Shell commands that its first boot runs last, as root, until one fails [default: none]",
-    ).takes(Replace),
+    ).example("[systemctl enable --now serial-getty@ttyS1]").takes(Replace),
     key(
         "user_data",
         first_boot::USER_DATA,
         "cloud-config of one's own, or a file of it, besides what Maquette sets up [default: none]",
-    ).takes(Replace),
+    ).example("{package_upgrade: true}").takes(Replace),
     key(
         "console",
         first_boot::CONSOLE,
@@ -149,21 +149,21 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "bmc",
         Form::Words(&BMC_CHOICES),
         "Protocol of its BMC, over which it is switched on and off and told what to boot from: `up` does not start a node that has a BMC and is off [default: off; with `deploy_os: no` as the setting `bmc` says]",
-    ).takes(Record),
+    ).example("both").takes(Record),
     key(
         "pxe_network",
         Form::Text,
         "Network that a node with a BMC is provisioned on: files for enrolling nodes have its NIC there as the one to boot from [default: any]",
-    ).takes(Record),
-    key("ansible_user", Form::Parsed("a login name"), "The same as `image.ssh_user` [default: what that says]").takes(Replace),
+    ).example("front").takes(Record),
+    key("ansible_user", LOGIN, "The same as `image.ssh_user` [default: what that says]").takes(Replace),
     key(
         "ansible_connection",
-        Form::Parsed("a connection plug-in"),
+        CONNECTION,
         "The same as `image.ansible_connection` [default: ssh]",
     ).takes(Record),
     unread("prefix"),
-    unread("flavor"),
-    unread("flavor_id"),
+    unread("flavor").example("baremetal"),
+    unread("flavor_id").example("auto"),
 ];
 
 /// Networks that a type names for who provisions its nodes.
@@ -174,7 +174,8 @@ pub const MOST_NODES: u32 = 100_000;
 
 /// The key that node files do not have.
 const COUNT: Key =
-    key("count", Form::Number(0, MOST_NODES as u64, ""), "How many nodes [default: 1]");
+    key("count", Form::Number(0, MOST_NODES as u64, ""), "How many nodes [default: 1]")
+        .example("3");
 
 const fn with_count() -> [Key; NODE_TYPE.len() + 1] {
     let mut all = [COUNT; NODE_TYPE.len() + 1];

@@ -10,38 +10,47 @@ use super::usable::{
 };
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::file_keys::{Form, Key, key, unread};
+use crate::file_keys::{DHCP_ADDRESS, Form, IPV4_ADDRESS, Key, key, unread};
 use crate::syntax::{Span, Spanned, Tree, Value};
 
 /// The word that leaves the choice of a subnet to Maquette.
 pub(super) const AUTO: &str = "auto";
 
-const ADDRESS: Form = Form::Parsed("an IPv4 address");
+const ADDRESS: Form = IPV4_ADDRESS;
 
 /// Keys of a range of addresses.
 pub(super) const ENDS: &[Key] = &[
-    key("start", Form::Parsed("an address"), "First address").needed(),
-    key("end", Form::Parsed("an address"), "Last address, itself included").needed(),
+    key("start", DHCP_ADDRESS, "First address").needed(),
+    key("end", DHCP_ADDRESS, "Last address, itself included").example("10.9.0.200").needed(),
 ];
 
 /// Keys of `dhcp`.
 pub(super) const DHCP: &[Key] = &[
-    key("range", Form::Map(ENDS), "First and last address that are given out").needed(),
-    unread("subnet_cidr"),
-    unread("subnet_gateway"),
+    key("range", Form::Map(ENDS), "First and last address that are given out")
+        .example("{start: 10.9.0.100, end: 10.9.0.200}")
+        .needed(),
+    unread("subnet_cidr").example("10.9.0.0/24"),
+    unread("subnet_gateway").example("10.9.0.254"),
 ];
 
 /// Keys of `ipv6`.
 pub(super) const IPV6: &[Key] = &[
-    key("ip_address", Form::Parsed("an IPv6 address"), "Address of the hypervisor").needed(),
-    key("prefix", Form::Number(1, 128, "bits"), "Length of the prefix in bits [default: 64]"),
-    key("dhcp", Form::Map(DHCP), "Addresses that libvirt gives out [default: none]"),
+    key("ip_address", Form::Parsed("an IPv6 address", "2001:db8::1"), "Address of the hypervisor")
+        .example("10.9.0.254")
+        .needed(),
+    key("prefix", Form::Number(1, 128, "bits"), "Length of the prefix in bits [default: 64]")
+        .example("64"),
+    key("dhcp", Form::Map(DHCP), "Addresses that libvirt gives out [default: none]").example("yes"),
 ];
 
 /// Keys of `static`.
 pub(super) const STATIC: &[Key] = &[
-    key("subnet", Form::Parsed("a subnet such as 10.1.2.0/24"), "Subnet of the LAN").needed(),
-    key("range", Form::Map(ENDS), "Addresses that nodes get").needed(),
+    key("subnet", Form::Parsed("a subnet such as 10.1.2.0/24", "10.1.2.0/24"), "Subnet of the LAN")
+        .example("10.9.0.0/24")
+        .needed(),
+    key("range", Form::Map(ENDS), "Addresses that nodes get")
+        .example("{start: 10.9.0.100, end: 10.9.0.200}")
+        .needed(),
     key("gateway", ADDRESS, "Router [default: none]"),
     key("nameserver", ADDRESS, "Name server [default: none]"),
 ];

@@ -10,9 +10,9 @@ use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Spanned, Tree};
 use crate::values::{Name, VlanId};
 
-pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24");
-pub(super) const IPV6: Form = Form::Parsed("an address such as 2001:db8::1/64");
-const TAG: Form = Form::Parsed("a VLAN's number");
+pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24", "10.0.0.1/24");
+pub(super) const IPV6: Form = Form::Parsed("an address such as 2001:db8::1/64", "2001:db8::1/64");
+const TAG: Form = Form::Parsed("a VLAN's number", "10");
 
 /// Keys of a VLAN.
 const VLAN: &[Key] = &[
@@ -24,7 +24,7 @@ const VLAN: &[Key] = &[
 
 /// Keys of a portgroup.
 pub(super) const PORTGROUP: &[Key] = &[
-    key("name", Form::Text, "Its name").needed(),
+    key("name", Form::Text, "Its name").example("blue").needed(),
     key(
         "default",
         Form::YesNo,

@@ -122,7 +122,7 @@ impl Opt {
             kind: Kind::of(row),
             secret: row.kind == settings::Kind::Secret,
             default: infrared.default,
-            required: REQUIRED.contains(&row.name),
+            required: infrared.required,
             group: infrared.heading,
             place: infrared.place,
             value: row.value,
@@ -166,9 +166,6 @@ const HEADINGS: [&str; 6] = [
     "VNC, facts, BGP",
     "Snapshots",
 ];
-
-/// Options without which nothing is done.
-const REQUIRED: [&str; 2] = ["host-address", "host-key"];
 
 /// Options that are not settings of an environment.
 const OTHERS: &[Opt] = options! {

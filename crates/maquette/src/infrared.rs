@@ -6,12 +6,12 @@ mod ansible;
 pub mod answers;
 mod facts;
 mod form;
-mod given;
 mod log;
 mod options;
 pub mod plugin;
 mod remove;
 mod tags;
+mod values;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use maquette_core::topology::is_read;
 use maquette_engine::{Cause, StepError};
 
 use crate::cli;
-use crate::commands::up;
 use crate::consent::Consent;
 use crate::failure::Failure;
+use crate::lifecycle::build;
 use crate::load::{self, Extra};
 use crate::playbooks::output::{self, Output};
 use crate::playbooks::stages::{Stage, Stages};
@@ -40,10 +40,10 @@ use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
 use crate::{pipeline, reading};
-pub use given::documented as command;
-use given::{Given, Line};
 pub use log::now;
 use options::{OPTIONS, Support};
+pub use values::documented as command;
+use values::{InfraredValues, Line};
 
 /// How long a first boot may take, in seconds: InfraRed waited 300 for the lease and 300 more
 /// for SSH.
@@ -55,7 +55,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         Ok(line) => line,
         Err(said) => return Ok(world.terminal.of_arguments(&said)),
     };
-    let given = Given::read(world, &line)?;
+    let given = InfraredValues::read(world, &line)?;
     for warning in &given.warnings {
         world.terminal.talk(&format!("warning: {warning}"));
     }
@@ -107,7 +107,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
 /// did not look at it.
 fn look_only(
     world: &World,
-    given: &Given,
+    given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
     workspace: Workspace,
@@ -122,7 +122,7 @@ fn look_only(
 }
 
 /// Writes an answers file of what is given.
-fn generate(world: &World, given: &Given, file: &Path) -> Result<u8, Failure> {
+fn generate(world: &World, given: &InfraredValues, file: &Path) -> Result<u8, Failure> {
     let ignored = |name: &str| {
         let option = options::find(name);
         option.is_some_and(|o| matches!(o.support, Support::Ignored(_))) && !given.by_user(name)
@@ -169,7 +169,7 @@ fn masked(tree: &Plain) -> Plain {
 }
 
 /// Refuses, by name, what is not there yet, whoever has put it into the tree: an option, or an extra variable.
-fn later(given: &Given, options: &Plain, tree: &Plain) -> Result<(), Failure> {
+fn later(given: &InfraredValues, options: &Plain, tree: &Plain) -> Result<(), Failure> {
     let mut diags = Diagnostics::default();
     let mut refuse = |what: String| {
         diags.push(Diagnostic::error("feature::later", format!("{what} not supported yet")));
@@ -211,7 +211,7 @@ fn at<'a>(tree: &'a Plain, option: &options::Opt) -> Option<&'a Plain> {
 }
 
 /// What whoever has set an option's value knows it as: the option, or an extra variable.
-fn called(given: &Given, options: &Plain, tree: &Plain, option: &options::Opt) -> String {
+fn called(given: &InfraredValues, options: &Plain, tree: &Plain, option: &options::Opt) -> String {
     match at(options, option) == at(tree, option) {
         true => given.called(option.name),
         false => format!("`provision.{}`", option.path().join(".")),
@@ -219,7 +219,7 @@ fn called(given: &Given, options: &Plain, tree: &Plain, option: &options::Opt) -
 }
 
 /// Says which settings have no effect, whoever has put them into the tree.
-fn ignored(world: &World, given: &Given, options: &Plain, tree: &Plain) {
+fn ignored(world: &World, given: &InfraredValues, options: &Plain, tree: &Plain) {
     for option in OPTIONS.iter() {
         let is_set = given.by_user(option.name) || at(options, option) != at(tree, option);
         if let Support::Ignored(why) = option.support
@@ -232,7 +232,7 @@ fn ignored(world: &World, given: &Given, options: &Plain, tree: &Plain) {
 }
 
 /// Says which keys of the answers file nobody reads, since they are neither options nor for a playbook or an expression.
-fn unread(given: &Given, loaded: &mut load::Loaded) {
+fn unread(given: &InfraredValues, loaded: &mut load::Loaded) {
     const PASSWORD: &str = "topology-password";
     if is_read(&loaded.request, "provision") {
         return;
@@ -270,7 +270,7 @@ fn truth(tree: &Plain, path: &str) -> Option<bool> {
 
 fn build(
     world: &World,
-    given: &Given,
+    given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
     workspace: Workspace,
@@ -310,7 +310,7 @@ fn build(
 /// Builds what is wanted, with the playbooks in the place of stages.
 fn carry_out(
     world: &World,
-    given: &Given,
+    given: &InfraredValues,
     (mut loaded, hooks, stages): (load::Loaded, Hooks, &Stages),
     workspace: &Workspace,
 ) -> Result<(), Failure> {
@@ -334,14 +334,14 @@ fn carry_out(
     let consent = Consent::new(&given.accepted()?)
         .yes(given.yes_on_line)
         .hint("or `--yes`, or remove the environment first with `--kill yes`");
-    let how = up::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
-    up::build(world, &loaded, &requirements, &mut session, hooks, &how)?;
+    let how = build::How::of_all(consent, BOOT, stages.clone(), given.locking, authorities);
+    build::build(world, &loaded, &requirements, &mut session, hooks, &how)?;
     facts::deployment(world, &mut session, given.locking)
 }
 
 /// Collects facts at the end of a run that did something, where they are asked for: as with InfraRed, after a removal, too, but not
 /// after `--cleanup`.
-fn collect_facts(world: &World, given: &Given, tree: &Plain, workspace: &Workspace) {
+fn collect_facts(world: &World, given: &InfraredValues, tree: &Plain, workspace: &Workspace) {
     let is_true = |path| truth(tree, path) == Some(true);
     let shown_only = given.dry_run || given.plan || is_true("cleanup");
     if is_true("collect.ansible.facts")
@@ -375,11 +375,11 @@ fn names(tree: &Plain, path: &str) -> Vec<String> {
 /// changed it; settings that InfraRed does not have, from our environment variables.
 fn wanted(
     world: &World,
-    given: &Given,
+    given: &InfraredValues,
     tree: &Plain,
     workspace: &Workspace,
-) -> Result<cli::Wanted, Failure> {
-    let mut wanted = cli::Wanted::default();
+) -> Result<cli::TopologyArgs, Failure> {
+    let mut wanted = cli::TopologyArgs::default();
     wanted.place.workspace = Some(workspace.path.clone());
     wanted.strict = given.strict;
     let options = given.tree(&world.environment).map_err(refuse)?;
@@ -462,7 +462,7 @@ fn changed(
 }
 
 /// What the tree has of a setting. Any `no` stands for the absence of a number.
-fn of_tree(row: &Setting, tree: &Plain, given: &Given) -> Result<Option<String>, Failure> {
+fn of_tree(row: &Setting, tree: &Plain, given: &InfraredValues) -> Result<Option<String>, Failure> {
     let Some(text) = text(tree, &row.name.replace('-', ".")) else { return Ok(None) };
     if !matches!(row.kind, Written::Number(..)) {
         return Ok(Some(text));

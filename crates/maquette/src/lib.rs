@@ -11,6 +11,7 @@ mod file_limit;
 pub mod fuzzing;
 mod host_args;
 mod infrared;
+mod lifecycle;
 mod load;
 mod pipeline;
 mod playbooks;

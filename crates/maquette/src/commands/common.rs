@@ -1,6 +1,5 @@
 //! What several verbs share; none of these is one.
 
-pub(crate) mod answering;
 pub(crate) mod power;
 pub(crate) mod ssh_routes;
 pub(crate) mod usage_error;

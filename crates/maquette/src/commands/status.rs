@@ -5,8 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use maquette_core::lifetime::Lifetime;
-use maquette_core::names::EnvName;
-use maquette_core::node_state::{Evidence, NodeState};
+use maquette_core::node_state::Evidence;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::plan;
@@ -15,23 +14,23 @@ use maquette_engine::{Cause, StepError};
 use maquette_libvirt::DomainEvent;
 use serde_json::{Value, json};
 
-use crate::cli::{FlagsOfUp, Place};
+use crate::cli::{EnvironmentArgs, FlagsOfUp};
 use crate::failure::Failure;
+use crate::lifecycle::overview;
 use crate::load::{self, Located};
 use crate::render;
 use crate::render::Row;
 use crate::session::{Ask, Session};
-use crate::session::{elsewhere, entry, lockout, nodes};
-use crate::workspace::outputs;
-use crate::workspace::{Owner, Workspace};
-use crate::world::{Environment, World};
+use crate::session::{elsewhere, entry, nodes};
+use crate::workspace::{Owner, outputs};
+use crate::world::World;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Which nodes.
     #[arg(value_name = "NODE", help = nodes::ALL)]
     pub nodes: Vec<String>,
@@ -182,7 +181,7 @@ impl Now {
         } else {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             let place = (&located.workspace, &world.environment);
-            world.terminal.advice(&text(&located.environment, seen, found, place));
+            world.terminal.advice(&overview::text(&located.environment, seen, found, place));
             if self.ask == Ask::Nobody && self.observed.domains.values().any(|d| d.active) {
                 let line = "states are what libvirt says: nodes were not asked whether they answer";
                 world.terminal.result(&format!("{line} (--quick)\n"));
@@ -299,55 +298,4 @@ fn next_change(events: &mpsc::Receiver<DomainEvent>, now: &Now, prefix: &str, as
             return true;
         }
     }
-}
-
-/// The table of nodes, what is not as it should be, and how to reach them. What is off while somebody else changes the
-/// environment is theirs.
-pub fn text(
-    environment: &EnvName,
-    (observed, changed_by): (&Observed, Option<&str>),
-    evidence: &BTreeMap<String, Evidence>,
-    (workspace, user): (&Workspace, &Environment),
-) -> String {
-    let rows = Row::all(observed, evidence);
-    let drifts = plan::drifts(observed);
-    let mut out = match (rows.is_empty(), observed.networks.is_empty()) {
-        (true, true) => "no nodes and no networks\n".into(),
-        (true, false) => format!("no nodes; networks: {}\n", names(observed)),
-        (false, _) => render::nodes(&rows),
-    };
-    out.push_str(&render::reasons(&rows));
-    if !drifts.is_empty() {
-        out.push_str(&match changed_by {
-            Some(who) => format!("\nbeing changed by {who}; by now:\n"),
-            None => "\nnot as Maquette left it (`maquette up` mends it):\n".into(),
-        });
-        for drift in &drifts {
-            out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));
-        }
-    }
-    // A way in that this workspace does not have counts as missing.
-    if let Some(lockout) = lockout::of(observed, workspace, user) {
-        out.push_str(&format!("\n{}\n", lockout.text(environment, workspace)));
-        return out;
-    }
-    let has_login = |r: &&Row| r.user != "-" && r.address != "-";
-    if !rows.iter().any(|r| has_login(&r)) {
-        return out;
-    }
-    // Who follows this line gets in.
-    let answers = |r: &&Row| matches!(r.state, NodeState::Ready | NodeState::Running);
-    let login = rows.iter().filter(has_login).find(answers).map(|row| {
-        let config = user.at_home(&workspace.file(outputs::SSH_CONFIG));
-        let name = &row.name;
-        format!("log in:    maquette ssh {name}\nor:        ssh -F {config} {name}\n")
-    });
-    let inventory = user.at_home(&workspace.file(outputs::INVENTORY));
-    let login = login.unwrap_or_default();
-    out.push_str(&format!("\n{login}inventory: {inventory}\n"));
-    out
-}
-
-fn names(observed: &Observed) -> String {
-    observed.networks.keys().map(NetworkName::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -9,8 +9,8 @@ use maquette_core::scrub::is_secret_name;
 use maquette_engine::host::Command;
 use maquette_engine::private_file::write_private;
 
-use super::given::Given;
 use super::options;
+use super::values::InfraredValues;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::workspace::named::Workspaces;
@@ -47,7 +47,7 @@ fn masked(text: &str) -> String {
 }
 
 /// Rewrites the argument file: the options of this command line.
-pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
+pub fn arguments(workspace: &Workspace, given: &InfraredValues) -> Result<(), Failure> {
     let mut text = String::from("plugin: virsh\n");
     for (name, values) in given.line() {
         let list = options::find(name).is_some_and(|o| o.kind == options::Kind::Addresses);
@@ -65,7 +65,7 @@ pub fn arguments(workspace: &Workspace, given: &Given) -> Result<(), Failure> {
 }
 
 /// Appends the command to the log.
-pub fn command(world: &World, args: &[String], given: &Given) -> Result<(), Failure> {
+pub fn command(world: &World, args: &[String], given: &InfraredValues) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::because("cannot write the command log", e);
     let path = Workspaces::of(&world.environment).home.join("ir-commands.log");
     if path.metadata().is_ok_and(|m| m.len() > LARGEST) {

@@ -1,10 +1,10 @@
 //! `--ansible-args tags=…`: stages by name.
 
 use super::ansible::Argument;
-use super::given::Given;
 use super::refuse;
-use crate::commands::plan;
+use super::values::InfraredValues;
 use crate::failure::Failure;
+use crate::lifecycle::show::{How, show};
 use crate::load::Loaded;
 use crate::pipeline;
 use crate::playbooks::stages::{Stage, Stages};
@@ -66,8 +66,8 @@ impl Look {
             Self::Plan => {
                 let requirements = pipeline::check(world, loaded)?;
                 hooks.tell_replaced(world);
-                let how = plan::How { stages, nodes: &[], json: false, aside };
-                plan::show(world, loaded, &requirements, &how)?;
+                let how = How { stages, nodes: &[], json: false, aside };
+                show(world, loaded, &requirements, &how)?;
             }
         }
         Ok(0)
@@ -75,7 +75,7 @@ impl Look {
 }
 
 /// Whether `--ansible-args` asks to show something instead of doing it.
-pub fn look(given: &Given) -> Result<Option<Look>, Failure> {
+pub fn look(given: &InfraredValues) -> Result<Option<Look>, Failure> {
     let words = || given.ansible_args.iter().map(|argument| argument.name);
     if let Some(word) = words().find(|word| NOT_SHOWN.contains(word)) {
         let why = format!(

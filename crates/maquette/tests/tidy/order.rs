@@ -4,7 +4,6 @@ use super::rooms::Modules;
 use super::{CRATES, crates};
 
 /// The rooms of each crate, lowest first: a room uses those before it, and none after it. A new one gets its place here.
-/// Two that are one for the others stand together: InfraRed's commands are a verb here, and end in verbs.
 const ROOMS: [(&str, &[&str]); 6] = [
     (
         "maquette-core",
@@ -136,7 +135,9 @@ const ROOMS: [(&str, &[&str]); 6] = [
             "load",
             "session",
             "pipeline",
-            "commands infrared",
+            "lifecycle",
+            "infrared",
+            "commands",
             "fuzzing",
         ],
     ),

@@ -44,7 +44,7 @@ pub use subscriptions::ATTEMPTS;
 
 use credentials::{identify, is_foreign, shows, told};
 use problem::Problem;
-use resource::{Created, Done, Found, Given};
+use resource::{Created, Done, Found, RequestBody};
 
 /// The root of all paths.
 pub const ROOT: &str = "/redfish/v1";
@@ -352,9 +352,9 @@ fn created(Created { path, body, token }: Created, generation: u64) -> Response 
 }
 
 /// The properties that a request gives. None is an empty object: some clients send no body with an action.
-fn given(request: &Request) -> Result<Given, Problem> {
+fn given(request: &Request) -> Result<RequestBody, Problem> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Given::new());
+        return Ok(RequestBody::new());
     }
     let kind = request.header("content-type").unwrap_or("application/json");
     // Media types ignore case.

@@ -11,5 +11,5 @@ mod refusal;
 pub use agent::AgentRecord;
 pub use checksum::{Checksum, ChecksumError, Kind};
 pub use head::{Compression, Format, HEAD, inspect};
-pub use reference::{ImageRef, ImageRefError, Place, redact, redact_words};
+pub use reference::{ImageLocation, ImageRef, ImageRefError, redact, redact_words};
 pub use refusal::NotAnImage;

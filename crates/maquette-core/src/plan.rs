@@ -11,12 +11,12 @@ mod describe;
 mod devices;
 mod diff;
 mod drift;
-mod fate;
 mod forwarding;
 mod in_use;
 mod left_to_guests;
 mod measured;
 mod node;
+mod node_change;
 mod pool_steps;
 mod pools;
 mod power;
@@ -36,13 +36,14 @@ mod zone;
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing, Shutdown};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};
 pub use drift::{Drift, drifts};
-pub use fate::entangled;
 pub use in_use::replaced_in_use;
 pub use left_to_guests::left_to_guests;
 pub use measured::measured;
+pub use node_change::entangled;
 pub use power::{Power, power, unproven};
 pub use prepare::{
-    HostFacts, KVM_OPEN, LIMITS, LibvirtState, Limit, Needs, PoolState, Setting, prepare, restore,
+    HostFacts, HypervisorNeeds, KVM_OPEN, LIMITS, LibvirtState, Limit, PoolState, Setting, prepare,
+    restore,
 };
 pub use reasons::Reasons;
 pub use remove::{destroy, remove_nodes};

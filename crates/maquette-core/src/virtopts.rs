@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use crate::hardware::OsVariant;
 use crate::values::MachineName;
-use options::{Fate, Row, Takes};
+use options::{OptionUse, Row, Takes};
 
 /// Options as they were given, taken apart once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,24 +184,24 @@ fn named(word: &str) -> (&str, Option<&str>) {
 /// What an option asks for; nothing if that is so anyway. `before` is what others have asked for.
 fn taken(row: &Row, value: Option<String>, before: &[VirtOpt]) -> Result<Option<VirtOpt>, String> {
     let given = value.unwrap_or_default();
-    let (name, value, how) = match row.fate {
-        Fate::Stands(of, begin) => {
+    let (name, value, how) = match row.purpose {
+        OptionUse::Stands(of, begin) => {
             return taken(options::find(of)?, Some(format!("{begin}{given}")), before);
         }
-        Fate::Run => return Ok(None),
-        Fate::System => return system(&given),
+        OptionUse::Run => return Ok(None),
+        OptionUse::System => return system(&given),
         // All guests have one of virtinst's own choice then.
-        Fate::Done(how) if given.is_empty() && row.takes == Takes::Perhaps => {
+        OptionUse::Done(how) if given.is_empty() && row.takes == Takes::Perhaps => {
             (row.name, "default".to_string(), Some(how))
         }
-        Fate::Done(how) => (row.name, given, Some(how)),
-        Fate::Decided(_) => (row.name, given, None),
+        OptionUse::Done(how) => (row.name, given, Some(how)),
+        OptionUse::Decided(_) => (row.name, given, None),
     };
     if options::is_so_anyway(name, &value) {
         return Ok(None);
     }
-    match (row.fate, how) {
-        (Fate::Decided(why), _) => Err(not_for(name, why)),
+    match (row.purpose, how) {
+        (OptionUse::Decided(why), _) => Err(not_for(name, why)),
         (_, Some(how)) => option(name, &value, how, before).map(Some),
         _ => Ok(None),
     }
@@ -314,12 +314,12 @@ fn word(name: &str, text: &str) -> Result<String, String> {
 }
 
 /// An option: its name, and its value taken apart.
-struct Given<'a> {
+struct GivenOption<'a> {
     name: &'a str,
     pairs: Vec<(&'a str, &'a str)>,
 }
 
-impl Given<'_> {
+impl GivenOption<'_> {
     fn unknown(&self, what: &str) -> String {
         format!("`{what}` of {} is not understood", self.name)
     }
@@ -441,7 +441,7 @@ fn option(name: &str, value: &str, how: Edit, before: &[VirtOpt]) -> Result<Virt
         "--memorybacking" | "--features" => "",
         _ => "model",
     };
-    let given = Given { name, pairs: pairs(value, main) };
+    let given = GivenOption { name, pairs: pairs(value, main) };
     let understood = match name {
         "--cpu" => given.cpu(),
         "--machine" => return Ok(VirtOpt::Machine(given.machine_name(&given.alone()?)?)),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use maquette_core::blueprint::Blueprint;
 use maquette_core::capacity::{self, Capacity, Templates};
 use maquette_core::diagnostic::{Diagnostics, Severity};
-use maquette_core::observed::{Observed, Promise};
+use maquette_core::observed::{Observed, ReservedMemory};
 use maquette_core::units::ByteSize;
 
 /// Messages for an environment of two nodes with 1 GiB and 2 vCPUs each.
@@ -56,8 +56,8 @@ fn built(count: u32, observed: &Observed) -> (Blueprint, Observed) {
     (maquette_testkit::blueprint_of(&input, observed), after)
 }
 
-fn promise(memory_mib: u64, active: bool) -> Promise {
-    Promise { name: "other".into(), memory_mib, vcpus: 2, active }
+fn promise(memory_mib: u64, active: bool) -> ReservedMemory {
+    ReservedMemory { name: "other".into(), memory_mib, vcpus: 2, active }
 }
 
 #[test]

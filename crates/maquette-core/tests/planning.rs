@@ -8,7 +8,9 @@ use maquette_core::blueprint::{Blueprint, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Action, HostFacts, LibvirtState, Needs, Op, Plan, PoolState};
+use maquette_core::plan::{
+    self, Action, HostFacts, HypervisorNeeds, LibvirtState, Op, Plan, PoolState,
+};
 use maquette_core::seed::seed_files;
 use maquette_core::values::Secret;
 use maquette_core::values::{Login, TimeZone};
@@ -426,7 +428,7 @@ proptest! {
 }
 
 /// A hypervisor that lacks nothing of what is needed. Others have some networks there.
-fn prepared(networks: usize) -> (HostFacts, Needs) {
+fn prepared(networks: usize) -> (HostFacts, HypervisorNeeds) {
     let pool =
         Pool { name: "images".parse().unwrap(), path: "/var/lib/libvirt/images".parse().unwrap() };
     let facts = HostFacts {
@@ -449,7 +451,7 @@ fn prepared(networks: usize) -> (HostFacts, Needs) {
         .into(),
         networks,
     };
-    let needs = Needs {
+    let needs = HypervisorNeeds {
         pool,
         missing_packages: Vec::new(),
         ipv6: true,
@@ -480,7 +482,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
         networks: 60,
     };
     let (ready, met) = prepared(60);
-    let needs = Needs { missing_packages: vec!["libvirt".into()], ..met.clone() };
+    let needs = HypervisorNeeds { missing_packages: vec!["libvirt".into()], ..met.clone() };
     let plan = plan::prepare(&bare, &needs);
     let shown: Vec<String> = plan
         .changes
@@ -496,7 +498,7 @@ fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
 fn a_hypervisor_of_many_nodes_may_have_as_many_neighbours() {
     let (facts, needs) = prepared(60);
     let raised = |interfaces, ipv6| -> Vec<String> {
-        let plan = plan::prepare(&facts, &Needs { interfaces, ipv6, ..needs.clone() });
+        let plan = plan::prepare(&facts, &HypervisorNeeds { interfaces, ipv6, ..needs.clone() });
         plan.changes.iter().map(|c| format!("{}: {}", c.name, c.detail)).collect()
     };
     assert_eq!(raised(12, true), [""; 0]);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use maquette::fuzzing;
-use maquette_core::image::{Format, ImageRef, Place, inspect, redact, redact_words};
+use maquette_core::image::{Format, ImageLocation, ImageRef, inspect, redact, redact_words};
 use maquette_core::lifetime::Lifetime;
 use maquette_core::values::printable;
 use maquette_engine::guests::{self, Guest};
@@ -164,7 +164,7 @@ pub fn image(data: &[u8]) {
 fn image_word(text: &str) {
     const SECRET: &str = "cAnArY";
     if let Ok(word) = ImageRef::parse(text)
-        && let Place::Url(url) = &word.place
+        && let ImageLocation::Url(url) = &word.place
     {
         check::no_controls("an address", &url.replace(|c: char| !c.is_control(), ""));
         let scheme = url.split("://").next().unwrap_or_default().to_lowercase();

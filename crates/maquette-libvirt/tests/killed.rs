@@ -18,7 +18,7 @@ use crate::killer::{Killer, Point, beside, carry_out};
 use maquette_core::blueprint::{Blueprint, Ipv4Setup, Pool};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
-use maquette_core::plan::{self, Action, Needs, Plan, PoolState, Setting};
+use maquette_core::plan::{self, Action, HypervisorNeeds, Plan, PoolState, Setting};
 use maquette_core::seed::seed_files;
 use maquette_core::topology::{Preallocation, VirtType};
 use maquette_core::values::Secret;
@@ -428,8 +428,8 @@ impl PoolLab {
     }
 }
 
-fn needs() -> Needs {
-    Needs {
+fn needs() -> HypervisorNeeds {
+    HypervisorNeeds {
         pool: Pool { name: "new".parse().unwrap(), path: "/new".parse().unwrap() },
         missing_packages: Vec::new(),
         ipv6: false,

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use maquette_core::doctor::Power;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
-use maquette_core::observed::{Edited, Observed, Origin, Promise};
+use maquette_core::observed::{Edited, Observed, Origin, ReservedMemory};
 use maquette_core::plan::{Action, PoolState};
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
@@ -205,7 +205,7 @@ impl Machine {
             nics.for_each(|(network, domain)| found.claims.plug(network, domain));
             found.claims.domains.insert(name.clone());
             let (name, active) = (name.clone(), *active);
-            found.claims.promises.push(Promise { name, memory_mib: 2048, vcpus: 2, active });
+            found.claims.promises.push(ReservedMemory { name, memory_mib: 2048, vcpus: 2, active });
         }
         for (name, _) in &self.stranger_networks {
             found.claims.networks.insert(name.to_string());

@@ -18,4 +18,4 @@ mod sources;
 pub use feed::{Change, Feed, Follow, Next};
 pub use guard::Token;
 pub use server::{Options, Server};
-pub use sources::{Place, Screen, Sources};
+pub use sources::{Screen, Sources, VncEndpoint};

@@ -38,7 +38,7 @@ impl Default for OnlyLooking {
 }
 
 /// What becomes of a message.
-enum Fate {
+enum MessageUse {
     Pass(usize),
     Drop(usize),
     /// Its length is not known yet.
@@ -55,17 +55,17 @@ impl OnlyLooking {
         let (mut passed, mut at) = (Vec::new(), 0);
         loop {
             let rest = &self.waiting[at..];
-            let length = match self.fate(rest)? {
-                Fate::Wait => break,
-                Fate::Pass(length) if rest.len() < length => break,
-                Fate::Pass(length) => {
+            let length = match self.use_of(rest)? {
+                MessageUse::Wait => break,
+                MessageUse::Pass(length) if rest.len() < length => break,
+                MessageUse::Pass(length) => {
                     match self.stage {
                         Stage::Init => passed.push(SHARED),
                         _ => passed.extend(&rest[..length]),
                     }
                     length
                 }
-                Fate::Drop(length) => {
+                MessageUse::Drop(length) => {
                     self.skip = length.saturating_sub(rest.len());
                     length.min(rest.len())
                 }
@@ -87,56 +87,56 @@ impl OnlyLooking {
         Ok(passed)
     }
 
-    fn fate(&self, bytes: &[u8]) -> Result<Fate, &'static str> {
-        let Some(first) = bytes.first() else { return Ok(Fate::Wait) };
+    fn use_of(&self, bytes: &[u8]) -> Result<MessageUse, &'static str> {
+        let Some(first) = bytes.first() else { return Ok(MessageUse::Wait) };
         let part = |range: std::ops::Range<usize>| bytes.get(range);
         Ok(match (self.stage, first) {
             (Stage::Version, _) if bytes.len() >= 12 && !bytes.starts_with(b"RFB 003.008\n") => {
                 return Err("only version 3.8 of the protocol is known");
             }
-            (Stage::Version, _) => Fate::Pass(12),
-            (Stage::Security, 1 | 2) | (Stage::Init, _) => Fate::Pass(1),
+            (Stage::Version, _) => MessageUse::Pass(12),
+            (Stage::Security, 1 | 2) | (Stage::Init, _) => MessageUse::Pass(1),
             (Stage::Security, _) => return Err("only passwords are known"),
-            (Stage::Answer, _) => Fate::Pass(16),
+            (Stage::Answer, _) => MessageUse::Pass(16),
             // The form of pixels.
-            (Stage::Messages, 0) => Fate::Pass(20),
+            (Stage::Messages, 0) => MessageUse::Pass(20),
             // The encodings that it knows.
             (Stage::Messages, 2) => match part(2..4) {
                 Some(count) => {
-                    Fate::Pass(4 + 4 * usize::from(u16::from_be_bytes([count[0], count[1]])))
+                    MessageUse::Pass(4 + 4 * usize::from(u16::from_be_bytes([count[0], count[1]])))
                 }
-                None => Fate::Wait,
+                None => MessageUse::Wait,
             },
             // What it wants to see, and whether it wants to see it all the time.
-            (Stage::Messages, 3 | 150) => Fate::Pass(10),
+            (Stage::Messages, 3 | 150) => MessageUse::Pass(10),
             // A fence, which is answered with what it has brought, 64 bytes at most.
             (Stage::Messages, 248) => match part(8..9) {
-                Some(length) if length[0] <= 64 => Fate::Pass(9 + usize::from(length[0])),
+                Some(length) if length[0] <= 64 => MessageUse::Pass(9 + usize::from(length[0])),
                 Some(_) => return Err("a fence is too long"),
-                None => Fate::Wait,
+                None => MessageUse::Wait,
             },
             // A key; the pointer.
-            (Stage::Messages, 4) => Fate::Drop(8),
-            (Stage::Messages, 5) => Fate::Drop(6),
+            (Stage::Messages, 4) => MessageUse::Drop(8),
+            (Stage::Messages, 5) => MessageUse::Drop(6),
             // Text that was cut; a negative length says that its form is a longer one.
             (Stage::Messages, 6) => match part(4..8) {
                 Some(length) => {
                     let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
-                    Fate::Drop(8 + length.unsigned_abs() as usize)
+                    MessageUse::Drop(8 + length.unsigned_abs() as usize)
                 }
-                None => Fate::Wait,
+                None => MessageUse::Wait,
             },
             // Switching off; another size of the screen.
-            (Stage::Messages, 250) => Fate::Drop(4),
+            (Stage::Messages, 250) => MessageUse::Drop(4),
             (Stage::Messages, 251) => match part(6..7) {
-                Some(screens) => Fate::Drop(8 + 16 * usize::from(screens[0])),
-                None => Fate::Wait,
+                Some(screens) => MessageUse::Drop(8 + 16 * usize::from(screens[0])),
+                None => MessageUse::Wait,
             },
             // A key as QEMU wants it.
             (Stage::Messages, 255) => match part(1..2) {
-                Some([0]) => Fate::Drop(12),
+                Some([0]) => MessageUse::Drop(12),
                 Some(_) => return Err("an unknown message of QEMU's"),
-                None => Fate::Wait,
+                None => MessageUse::Wait,
             },
             (Stage::Messages, _) => return Err("an unknown message"),
         })

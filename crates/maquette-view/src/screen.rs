@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::rfb::OnlyLooking;
 use crate::sockets::told;
-use crate::sources::{Place, Sources};
+use crate::sources::{Sources, VncEndpoint};
 
 /// Most bytes that are taken from the VNC server at once.
 const PIECE: usize = 64 << 10;
@@ -20,10 +20,10 @@ trait Server: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Server for T {}
 
-async fn connected(place: Place) -> io::Result<Box<dyn Server>> {
+async fn connected(place: VncEndpoint) -> io::Result<Box<dyn Server>> {
     Ok(match place {
-        Place::Port(address) => Box::new(TcpStream::connect(address).await?),
-        Place::Pipe(pipe) => {
+        VncEndpoint::Port(address) => Box::new(TcpStream::connect(address).await?),
+        VncEndpoint::Pipe(pipe) => {
             pipe.set_nonblocking(true)?;
             Box::new(UnixStream::from_std(pipe)?)
         }

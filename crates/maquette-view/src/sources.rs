@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 /// How a node's VNC server is reached.
 #[derive(Debug)]
-pub enum Place {
+pub enum VncEndpoint {
     /// It listens on this machine.
     Port(SocketAddr),
     /// What is connected to it already, and is nobody else's.
@@ -16,7 +16,7 @@ pub enum Place {
 /// A node's screen.
 pub struct Screen {
     /// Where its VNC server is.
-    pub place: Place,
+    pub place: VncEndpoint,
     /// What that has said already.
     pub begun: Vec<u8>,
     /// Kept for as long as the screen is shown: what leads there.

@@ -16,11 +16,11 @@ use crate::failure::Failure;
 use crate::reading;
 use crate::world::Environment;
 pub use blank::parsed;
-pub use setting_flags::{BuildingFlags, Given, LocatingFlags};
+pub use setting_flags::{BuildingFlags, FlagTexts, LocatingFlags};
 
 /// Which environment, and where.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Place {
+pub struct EnvironmentArgs {
     /// Project file [default: maquette.yaml, if there is one]
     #[arg(long, value_name = "FILE", env = "MAQUETTE_PROJECT", help_heading = "Environment")]
     pub project: Option<PathBuf>,
@@ -35,10 +35,10 @@ pub struct Place {
 
 /// What to build.
 #[derive(Debug, Default, Args)]
-pub struct Wanted {
+pub struct TopologyArgs {
     /// Where it is built, and under what name.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// What is built, and how: all other settings.
     #[command(flatten)]
     pub flags: BuildingFlags,
@@ -47,9 +47,9 @@ pub struct Wanted {
     pub strict: bool,
 }
 
-impl Wanted {
+impl TopologyArgs {
     /// All settings that were given, as flags or as environment variables.
-    pub fn given(&self) -> Given {
+    pub fn given(&self) -> FlagTexts {
         self.place.flags.0.with(&self.flags.0)
     }
 }

@@ -4,7 +4,7 @@ mod common;
 mod convert;
 
 use clap::{Parser, Subcommand};
-pub(crate) use common::{answering, power, ssh_routes, usage_error};
+pub(crate) use common::{power, ssh_routes, usage_error};
 
 use crate::failure::Failure;
 use crate::world::World;
@@ -171,7 +171,7 @@ verbs! {
     /// The node and network files that come with Maquette
     #[command(subcommand)]
     topology => Topology;
-    /// Print the JSON schema of project, node or network files, for editors
+    /// Print the JSON schema of a file (project, nodes, network), for editors, or of what a verb prints with --json
     schema => Schema;
     /// Print completions for a shell
     completions => Completions;

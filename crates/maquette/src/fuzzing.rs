@@ -15,7 +15,7 @@ use maquette_core::topology::Request;
 use maquette_core::values::{KnownHost, PlainPath, SshCommand, SshPath, SshWord};
 use maquette_engine::host::ssh::{Effective, Target};
 
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::commands::Cli;
 use crate::commands::Command;
 use crate::host_args::Remote;
@@ -33,11 +33,11 @@ use crate::{load, render};
 pub struct Ground {
     directory: PathBuf,
     /// With flags for the node and the network file.
-    wanted: Wanted,
+    wanted: TopologyArgs,
     /// With the project file alone.
-    described: Wanted,
+    described: TopologyArgs,
     /// With a layout.
-    laid_out: Wanted,
+    laid_out: TopologyArgs,
 }
 
 /// What was read: a request, with what is to be said about it so far.
@@ -116,7 +116,7 @@ impl Ground {
 }
 
 /// What the flags of `plan` say.
-fn planned(flags: impl IntoIterator<Item = String>) -> io::Result<Wanted> {
+fn planned(flags: impl IntoIterator<Item = String>) -> io::Result<TopologyArgs> {
     match Cli::try_parse_from(flags).map(|cli| cli.command) {
         Ok(Command::Plan(plan)) => Ok(plan.wanted),
         Ok(_) => Err(io::Error::other("this is not `plan`")),
@@ -221,8 +221,8 @@ pub struct Pictures {
 pub fn pictures(blueprint: &Blueprint) -> Pictures {
     let title = format!("environment {}", blueprint.environment);
     let state = |_, name: &str| match name.len() % 2 {
-        0 => (graph::State::Off, graph::Fate::Changes),
-        _ => (graph::State::Planned, graph::Fate::Stays),
+        0 => (graph::State::Off, graph::PlannedChange::Changes),
+        _ => (graph::State::Planned, graph::PlannedChange::Stays),
     };
     let scene = graph::picture(&title, &blueprint.networks, &blueprint.nodes, &state);
     Pictures {

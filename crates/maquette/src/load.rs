@@ -25,7 +25,7 @@ use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
 use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
-use crate::cli::{Given, Place, Wanted};
+use crate::cli::{EnvironmentArgs, FlagTexts, TopologyArgs};
 use crate::host_args::HostArgs;
 use crate::reading;
 use crate::workspace::named::Workspaces;
@@ -90,7 +90,7 @@ impl Loaded {
 }
 
 /// Reads what is needed to build.
-pub fn wanted(environment: &Environment, args: &Wanted) -> Loaded {
+pub fn wanted(environment: &Environment, args: &TopologyArgs) -> Loaded {
     let project = args.place.project.is_some() || std::path::Path::new(PROJECT).is_file();
     let mut diags = strictness(args.strict);
     let given = |name| args.flags.0.has(name);
@@ -107,7 +107,7 @@ pub fn wanted(environment: &Environment, args: &Wanted) -> Loaded {
 }
 
 /// The same for a picture: where nothing is asked for, it is of what there is.
-pub fn described(environment: &Environment, args: &Wanted) -> Loaded {
+pub fn described(environment: &Environment, args: &TopologyArgs) -> Loaded {
     read(args, Reader { diags: strictness(args.strict), ..Reader::new(environment) }, None)
 }
 
@@ -144,7 +144,7 @@ fn networks_left_out(span: Span) -> Diagnostic {
 }
 
 /// The same, with unknown keys as warnings and no project file: as InfraRed reads.
-pub fn wanted_leniently(environment: &Environment, args: &Wanted, extra: &Extra) -> Loaded {
+pub fn wanted_leniently(environment: &Environment, args: &TopologyArgs, extra: &Extra) -> Loaded {
     let sources = extra.sources.clone();
     let diags = if args.strict { Diagnostics::strict() } else { Diagnostics::lenient() };
     let reader = Reader { lenient: true, diags, sources, environment };
@@ -172,7 +172,7 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 }
 
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
-fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
+fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
     let mut settings = Settings::default();
     let project = reader.project(&args.place, &mut settings);
     let mut given = args.given();
@@ -224,7 +224,7 @@ fn read(args: &Wanted, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded 
 }
 
 /// Where each setting comes from that somebody gave; flags and variables win over the project file.
-fn origins(given: &Given, project: &Project) -> BTreeMap<&'static str, String> {
+fn origins(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str, String> {
     let of = |row: &settings::Setting| {
         let key = || {
             Some(format!(
@@ -294,7 +294,7 @@ impl<'a> Reader<'a> {
         format!("{}, line {line}: {said}", source.name)
     }
 
-    fn project(&mut self, place: &Place, settings: &mut Settings) -> Project {
+    fn project(&mut self, place: &EnvironmentArgs, settings: &mut Settings) -> Project {
         if self.lenient {
             return Project::default();
         }
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What flags say, over what the project file has said.
-    fn flags(&mut self, given: &Given, settings: &mut Settings) {
+    fn flags(&mut self, given: &FlagTexts, settings: &mut Settings) {
         for row in SETTINGS {
             let (Some((name, text)), Some(set)) = (given.told(row.name), row.set) else { continue };
             if row.kind == Written::Secret {
@@ -365,8 +365,8 @@ impl<'a> Reader<'a> {
     /// neither says which environment is meant, the active workspace does.
     fn place(
         &mut self,
-        args: &Place,
-        given: &Given,
+        args: &EnvironmentArgs,
+        given: &FlagTexts,
         project: &Project,
         settings: &mut Settings,
     ) -> (HostArgs, Workspace) {
@@ -402,7 +402,7 @@ impl<'a> Reader<'a> {
             self.diags.push(open);
         }
         let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();
-        let mut pool = Given::default();
+        let mut pool = FlagTexts::default();
         for (name, value) in [("pool-name", saved.pool_name), ("disk-pool", saved.pool_path)] {
             if let Some(value) = value.filter(|_| unsaid(name)) {
                 pool.set_as(name, vec![value], format!("`{name}` of the workspace"));
@@ -463,7 +463,7 @@ impl<'a> Reader<'a> {
     /// What a topology is made from, and the extra variables alone.
     fn wanted(
         &mut self,
-        given: &Given,
+        given: &FlagTexts,
         project: &Project,
         mut settings: Settings,
         extra: &[ExtraVar],
@@ -586,7 +586,7 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let tree = extra.over(environment, &Plain::read("provision: {}").unwrap()).unwrap();
         assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
-        let mut wanted = Wanted::default();
+        let mut wanted = TopologyArgs::default();
         wanted.place.workspace = Some(directory.path().into());
         let loaded = wanted_leniently(environment, &wanted, &extra);
         assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);

@@ -23,7 +23,7 @@ use maquette_core::lifetime::Ttl;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
-use maquette_core::plan::{self, Needs, Plan, PoolState, Requirements};
+use maquette_core::plan::{self, HypervisorNeeds, Plan, PoolState, Requirements};
 use maquette_core::values::Directory;
 use maquette_engine::StepError;
 use maquette_engine::prepare;
@@ -33,7 +33,7 @@ use maquette_libvirt::{LibvirtError, Server};
 pub use found::{Hypervisor, unobserved, unreached};
 pub use guests::Ask;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::signals;
@@ -74,7 +74,7 @@ pub enum Interfaces {
 
 impl<'a> Session<'a> {
     /// Finds the environment that the user means, and connects to its hypervisor.
-    pub fn at(world: &'a World, place: &Place) -> Result<Self, Failure> {
+    pub fn at(world: &'a World, place: &EnvironmentArgs) -> Result<Self, Failure> {
         Self::open(world, load::located(&world.environment, place)?)
     }
 
@@ -229,7 +229,7 @@ impl<'a> Session<'a> {
         }
         let seen = hypervisor.seen.as_ref();
         let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
-        let needs = Needs {
+        let needs = HypervisorNeeds {
             pool: pool.clone(),
             missing_packages: prepare::missing_packages(facts, requirements),
             ipv6: requirements.ipv6,

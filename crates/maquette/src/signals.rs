@@ -49,9 +49,9 @@ static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program that is told what we are told, for as long as this is there.
-pub struct Told(());
+pub struct InterruptedChild(());
 
-impl Told {
+impl InterruptedChild {
     /// Has it told, also of a signal that came while it was started.
     pub fn with(child: &Child) -> Self {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -74,7 +74,7 @@ impl Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for InterruptedChild {
     fn drop(&mut self) {
         *program() = None;
     }
@@ -205,7 +205,7 @@ mod tests {
         *RUN.lock().unwrap() = Some(Arc::new(AtomicBool::new(true)));
         CAME.store(SIGTERM, Ordering::SeqCst);
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        let told = Told::with(&child);
+        let told = InterruptedChild::with(&child);
         assert!(told.was());
         assert!(!child.wait().unwrap().success());
         // The watcher comes to it, too: it has been told, and is not killed for having been told twice.

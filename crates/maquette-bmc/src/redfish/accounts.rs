@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fields::{Fields, shown as shown_value};
 use super::problem::{Message, Problem};
 use super::request::Method;
-use super::resource::{Created, Done, Found, Given, collection, enabled, link, resource};
+use super::resource::{Created, Done, Found, RequestBody, collection, enabled, link, resource};
 use super::{Call, ROOT};
 use crate::accounts::{Account, Change, PASSWORD, Privilege, Refused, Role};
 use crate::secret::Secret;
@@ -148,7 +148,7 @@ fn roles() -> [(&'static str, Role); 3] {
     Role::ALL.map(|role| (role.as_str(), role))
 }
 
-fn add(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
+fn add(call: &Call<'_>, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::new(given);
     let name = fields.required_text("UserName");
     let password = fields.secret("Password");
@@ -177,7 +177,7 @@ fn change(
     call: &Call<'_>,
     id: u8,
     password_only: bool,
-    given: &Given,
+    given: &RequestBody,
     current: &Value,
 ) -> Result<Done, Problem> {
     let mut fields = Fields::of(given, current);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, action, link, resource};
+use super::resource::{Done, Found, RequestBody, action, link, resource};
 use super::{Call, paths};
 use crate::bmc::{ASSET_TAG, BOOT_MODE, Bmc, Settings, default_settings};
 
@@ -86,7 +86,7 @@ fn pending(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
     ))
 }
 
-fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let (current, hardware) = (pending(call, bmc)?, call.hardware(bmc)?);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;
@@ -124,7 +124,7 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     Ok(Done::Changed)
 }
 
-fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn reset(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     Fields::action(given, "Bios.ResetBios").finish()?;
     let firmware = call.hardware(bmc)?.firmware;
     let before = bmc.settings(firmware);
@@ -151,7 +151,7 @@ fn secure_boot(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
     ))
 }
 
-fn change_secure_boot(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn change_secure_boot(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let (current, is_on) = (secure_boot(call, bmc)?, call.hardware(bmc)?.secure_boot);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, action, collection, enabled, link, resource};
+use super::resource::{Done, Found, RequestBody, action, collection, enabled, link, resource};
 use super::subscriptions::{ATTEMPTS, REGISTRIES, RESOURCES, TYPES, shown, subscribe};
 use super::{Call, ROOT, logs, schema};
 use crate::accounts::Privilege;
@@ -70,7 +70,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
 }
 
 /// Has whoever has subscribed get an event as somebody has written it.
-fn trial(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
+fn trial(call: &Call<'_>, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "EventService.SubmitTestEvent");
     let mut event = json!({"MemberId": "0", "EventType": "Alert", "Severity": "OK"});
     let texts = [

@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, action, collection, enabled, link, links, resource};
+use super::resource::{
+    Done, Found, RequestBody, action, collection, enabled, link, links, resource,
+};
 use super::{Call, ROOT, media, paths};
 use crate::accounts::Privilege;
 use crate::bmc::Bmc;
@@ -73,7 +75,7 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
 const RESETS: [(&str, ()); 2] = [("ForceRestart", ()), ("GracefulRestart", ())];
 
 /// The BMC begins anew. Its node goes on, and so do the BMCs of others.
-fn reset(bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn reset(bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "Manager.Reset");
     fields.choice("ResetType", &RESETS);
     fields.finish()?;
@@ -128,7 +130,7 @@ fn patched(before: &[String], given: &[Value]) -> Result<Vec<String>, Message> {
     Ok(after)
 }
 
-fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let current = protocols(call, bmc);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;

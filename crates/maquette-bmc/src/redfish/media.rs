@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, action, collection, enabled, resource};
+use super::resource::{Done, Found, RequestBody, action, collection, enabled, resource};
 use crate::accounts::Privilege;
 use crate::bmc::Bmc;
 use crate::machine::Image;
@@ -223,14 +223,14 @@ fn media(call: &Call<'_>, bmc: &Bmc, path: &str) -> Value {
 }
 
 /// What is asked for of a drive.
-struct Wanted {
+struct Insertion {
     /// The image; none to leave it, none of that to eject it.
     image: Option<Option<String>>,
     inserted: Option<bool>,
     verify: Option<bool>,
 }
 
-fn read(fields: &mut Fields<'_>, needs_image: bool) -> Wanted {
+fn read(fields: &mut Fields<'_>, needs_image: bool) -> Insertion {
     let image = if needs_image {
         fields.required_text("Image").map(Some)
     } else {
@@ -250,10 +250,10 @@ fn read(fields: &mut Fields<'_>, needs_image: bool) -> Wanted {
     fields.choice("TransferProtocolType", &[("HTTP", ()), ("HTTPS", ())]);
     fields.choice("MediaType", &[("CD", ()), ("DVD", ())]);
     let verify = fields.flag("VerifyCertificate");
-    Wanted { image: image.map(|image| image.map(String::from)), inserted, verify }
+    Insertion { image: image.map(|image| image.map(String::from)), inserted, verify }
 }
 
-fn insert(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn insert(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "VirtualMedia.InsertMedia");
     let wanted = read(&mut fields, true);
     if wanted.inserted == Some(false) {
@@ -270,7 +270,12 @@ fn insert(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
     if bmc.exchange(None, Some(image))? { Ok(Done::Nothing) } else { Err(Problem::in_use()) }
 }
 
-fn change(call: &Call<'_>, bmc: &Bmc, current: &Value, given: &Given) -> Result<Done, Problem> {
+fn change(
+    call: &Call<'_>,
+    bmc: &Bmc,
+    current: &Value,
+    given: &RequestBody,
+) -> Result<Done, Problem> {
     let mut fields = Fields::of(given, current);
     fields.require_any()?;
     let wanted = read(&mut fields, false);

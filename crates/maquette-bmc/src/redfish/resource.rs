@@ -7,7 +7,7 @@ use super::schema;
 use crate::accounts::Privilege;
 
 /// The body of a request that changes something.
-pub type Given = Map<String, Value>;
+pub type RequestBody = Map<String, Value>;
 
 /// What came of a request that changes something.
 pub enum Done {
@@ -32,7 +32,7 @@ pub struct Created {
 }
 
 type Get<'a> = Box<dyn Fn() -> Result<Value, Problem> + 'a>;
-type Act<'a> = Box<dyn Fn(&Given) -> Result<Done, Problem> + 'a>;
+type Act<'a> = Box<dyn Fn(&RequestBody) -> Result<Done, Problem> + 'a>;
 
 /// A resource, or an action.
 pub struct Found<'a> {
@@ -59,7 +59,7 @@ impl<'a> Found<'a> {
     }
 
     /// An action.
-    pub fn action(post: impl Fn(&Given) -> Result<Done, Problem> + 'a) -> Self {
+    pub fn action(post: impl Fn(&RequestBody) -> Result<Done, Problem> + 'a) -> Self {
         Self { post: Some(Box::new(post)), ..Self::none() }
     }
 
@@ -71,14 +71,14 @@ impl<'a> Found<'a> {
 
     /// It can be changed.
     #[must_use]
-    pub fn patch(mut self, patch: impl Fn(&Given) -> Result<Done, Problem> + 'a) -> Self {
+    pub fn patch(mut self, patch: impl Fn(&RequestBody) -> Result<Done, Problem> + 'a) -> Self {
         self.patch = Some(Box::new(patch));
         self
     }
 
     /// Something can be made in it.
     #[must_use]
-    pub fn post(mut self, post: impl Fn(&Given) -> Result<Done, Problem> + 'a) -> Self {
+    pub fn post(mut self, post: impl Fn(&RequestBody) -> Result<Done, Problem> + 'a) -> Self {
         self.post = Some(Box::new(post));
         self
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 use super::problem::Problem;
-use super::resource::{Created, Done, Found, Given, collection, enabled, link, resource};
+use super::resource::{Created, Done, Found, RequestBody, collection, enabled, link, resource};
 use super::{Call, ROOT, told};
 use crate::accounts::Privilege;
 use crate::clock::Clock;
@@ -65,7 +65,7 @@ fn shown(session: &Session) -> Value {
     )
 }
 
-fn begin(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
+fn begin(call: &Call<'_>, given: &RequestBody) -> Result<Done, Problem> {
     if !call.trusted {
         return Err(Problem::insecure());
     }

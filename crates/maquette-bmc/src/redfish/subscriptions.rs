@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
 use super::problem::{Message, Problem};
-use super::resource::{Created, Done, Given, enabled, resource};
+use super::resource::{Created, Done, RequestBody, enabled, resource};
 use super::{Call, ROOT, media};
 use crate::accounts::Privilege;
 use crate::secret::Secret;
@@ -142,7 +142,7 @@ fn is_header(name: &str, value: &str) -> bool {
 }
 
 /// Makes a subscription.
-pub fn subscribe(call: &Call<'_>, given: &Given) -> Result<Done, Problem> {
+pub fn subscribe(call: &Call<'_>, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::new(given);
     let destination = fields.required_text("Destination");
     if let Some(text) = destination.filter(|text| media::parse(text).is_none()) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, shown};
 use super::problem::{Message, Problem};
-use super::resource::{Done, Found, Given, action, collection, link, links, resource};
+use super::resource::{Done, Found, RequestBody, action, collection, link, links, resource};
 use super::{Call, ROOT, bios, inventory, logs, media, paths, storage};
 use crate::bmc::{ASSET_TAG, Bmc, Light, Override, Press, State};
 use crate::machine::{Device, Firmware, Hardware, Power};
@@ -159,7 +159,7 @@ pub fn gib(mib: u64) -> Value {
     if mib.is_multiple_of(1024) { json!(mib / 1024) } else { json!(mib as f64 / 1024.0) }
 }
 
-fn reset(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn reset(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "ComputerSystem.Reset");
     // The default where nothing is said is the service's choice; none is too easily a mistake.
     fields.required_text("ResetType");
@@ -220,7 +220,7 @@ impl BootChange {
     }
 }
 
-fn change(call: &Call<'_>, bmc: &Bmc, given: &Given) -> Result<Done, Problem> {
+fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let (hardware, current) = (call.hardware(bmc)?, system(call, bmc)?);
     let mut fields = Fields::of(given, &current);
     fields.require_any()?;

@@ -20,7 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::Tls;
 use super::gate::Gate;
-use super::places::{self, Place};
+use super::places::{self, ClientSlot};
 use crate::guesses::Source;
 use crate::redfish::{self, Content, Method, Request, Response};
 use crate::service::{Service, Stream};
@@ -41,7 +41,7 @@ struct Visit {
     /// Whether events are streamed over it.
     streams: AtomicBool,
     /// Kept until all is answered, also to whoever has gone.
-    _place: Arc<Place>,
+    _place: Arc<ClientSlot>,
 }
 
 /// Serves Redfish on a socket, for ever.
@@ -62,7 +62,7 @@ pub async fn redfish(
             }
         };
         let source = Source::of(peer.ip());
-        let place = Place::take(number, &service.options.limits, source);
+        let place = ClientSlot::take(number, &service.options.limits, source);
         // Whoever finds no place is told so at once, by the end of the connection.
         let Some(place) = place.map(Arc::new) else { continue };
         let (service, gate, secure) = (service.clone(), gate.clone(), tls.is_some());

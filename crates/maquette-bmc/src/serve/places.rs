@@ -79,9 +79,9 @@ pub fn number() -> u64 {
 }
 
 /// A place that is kept until this is dropped.
-pub struct Place(u64);
+pub struct ClientSlot(u64);
 
-impl Place {
+impl ClientSlot {
     /// A place for a connection; none if its source has enough, or there is none for it.
     pub fn take(listener: u64, limits: &Limits, source: Source) -> Option<Self> {
         let number = number();
@@ -100,7 +100,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ClientSlot {
     fn drop(&mut self) {
         table().0.retain(|taken| taken.number != self.0);
     }

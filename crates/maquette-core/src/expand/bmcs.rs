@@ -42,14 +42,14 @@ const FIRST_PORTS: (NonZeroU16, NonZeroU16) = (port(8443), port(6230));
 const USUAL: &str = "management";
 
 /// Where BMCs are.
-enum Place<'a> {
+enum BmcLocation<'a> {
     /// At the hypervisor's address on a network, with IPMI's ports from the lowest on, if somebody has chosen that.
     Shared(&'a Network, IpAddr, Option<NonZeroU16>),
     /// Each at one of its own.
     Own(&'a Network, Ipv4Net),
 }
 
-impl Place<'_> {
+impl BmcLocation<'_> {
     fn network(&self) -> &Network {
         match self {
             Self::Shared(network, ..) | Self::Own(network, _) => network,
@@ -148,10 +148,11 @@ fn place<'a>(
     topology: &Topology,
     networks: &'a [Network],
     diags: &mut Diagnostics,
-) -> Option<Place<'a>> {
+) -> Option<BmcLocation<'a>> {
     let environment = &topology.settings.environment;
     if let Some(name) = &topology.settings.bmc_network {
-        let own = find(environment, name, networks).and_then(|n| Some(Place::Own(n, n.ipv4?)));
+        let own =
+            find(environment, name, networks).and_then(|n| Some(BmcLocation::Own(n, n.ipv4?)));
         if own.is_none() {
             let message = format!(
                 "BMCs cannot be on network `{name}`: the hypervisor has no IPv4 address there"
@@ -169,7 +170,7 @@ fn place<'a>(
         let mut has = has.chain(v6.map(|net| net.addr().into()));
         let address =
             has.find(|address| wanted.as_ref().is_none_or(|wanted| wanted.value == *address));
-        address.map(|address| Place::Shared(network, address, first))
+        address.map(|address| BmcLocation::Shared(network, address, first))
     };
     let usual = find(environment, USUAL, networks).and_then(shared);
     let found = usual.or_else(|| networks.iter().find_map(shared));
@@ -214,7 +215,7 @@ enum Lacks {
 
 /// The first place that is free: ports from the lowest on; addresses from the highest down, out of DHCP's way.
 fn free(
-    place: &Place<'_>,
+    place: &BmcLocation<'_>,
     protocol: BmcProtocol,
     (taken, held): (&[Bmc], &BTreeSet<Ipv4Addr>),
     observed: &Observed,
@@ -226,7 +227,7 @@ fn free(
         Bmc { protocol, network, address, own_address, redfish_port, ipmi_port, provisioning }
     };
     match place {
-        Place::Shared(_, address, start) => {
+        BmcLocation::Shared(_, address, start) => {
             // Those that are there may have begun elsewhere.
             let is_used = |redfish: NonZeroU16, ipmi: NonZeroU16| {
                 taken.iter().any(|bmc| bmc.redfish_port == redfish || bmc.ipmi_port == ipmi)
@@ -237,7 +238,7 @@ fn free(
             let mut all = ports.map(|ports| at(*address, false, ports));
             all.find(|bmc| !is_taken(observed, bmc)).ok_or(Lacks::Port)
         }
-        Place::Own(network, net) => {
+        BmcLocation::Own(network, net) => {
             let used: BTreeSet<IpAddr> = taken.iter().map(|bmc| bmc.address).collect();
             let known = observed.taken_v4(&network.name);
             let is_free = |ip: &Ipv4Addr| {

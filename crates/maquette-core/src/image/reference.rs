@@ -7,7 +7,7 @@ use crate::values::is_unprintable;
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ImageLocation {
     /// An address of `http` or `https`, with whatever credentials it has.
     Url(String),
     /// A path, or the name of an image: which of them, the file system tells.
@@ -18,7 +18,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
     /// Where it is.
-    pub place: Place,
+    pub place: ImageLocation,
     /// What it has to be, where somebody said so after `#`.
     pub sum: Option<Checksum>,
 }
@@ -86,11 +86,11 @@ impl ImageRef {
             .transpose()
             .map_err(|error| ImageRefError::Checksum { word: shown(), error })?;
         let place = match scheme(whole) {
-            None => Place::Local(whole.into()),
+            None => ImageLocation::Local(whole.into()),
             Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
                 "http" | "https" => {
                     check_url(rest).map_err(|why| ImageRefError::Url { word: shown(), why })?;
-                    Place::Url(whole.into())
+                    ImageLocation::Url(whole.into())
                 }
                 "file" => {
                     let path = rest.strip_prefix("localhost").unwrap_or(rest);
@@ -102,7 +102,7 @@ impl ImageRef {
                     if path.chars().any(is_unprintable) {
                         return Err(ImageRefError::Characters);
                     }
-                    Place::Local(path)
+                    ImageLocation::Local(path)
                 }
                 other => return Err(ImageRefError::Scheme { word: shown(), scheme: other.into() }),
             },
@@ -234,15 +234,15 @@ mod tests {
     fn words_are_taken_apart() {
         let url = "https://user:pw@h:1/a%20b.qcow2?token=x";
         let word = ImageRef::parse(&format!("{url}#{SUM}")).unwrap();
-        assert_eq!(word.place, Place::Url(url.into()));
+        assert_eq!(word.place, ImageLocation::Url(url.into()));
         assert_eq!(word.sum.unwrap().to_string(), SUM);
         for local in ["debian-12", "./a#b.qcow2", "/x/y", "file:/etc/passwd"] {
             let word = ImageRef::parse(local).unwrap();
-            assert_eq!((word.place, word.sum), (Place::Local(local.into()), None));
+            assert_eq!((word.place, word.sum), (ImageLocation::Local(local.into()), None));
         }
         let word =
             ImageRef::parse(&format!("file:///x/y.qcow2#{}", SUM.replace(':', "="))).unwrap();
-        assert_eq!(word.place, Place::Local("/x/y.qcow2".into()));
+        assert_eq!(word.place, ImageLocation::Local("/x/y.qcow2".into()));
         assert!(word.sum.is_some());
         assert!(ImageRef::parse(&format!("debian-12#{SUM}")).unwrap().sum.is_some());
     }
@@ -258,7 +258,11 @@ mod tests {
             // A path is what it is.
             ("/srv/my%20image.qcow2", "/srv/my%20image.qcow2"),
         ] {
-            assert_eq!(ImageRef::parse(word).unwrap().place, Place::Local(path.into()), "{word}");
+            assert_eq!(
+                ImageRef::parse(word).unwrap().place,
+                ImageLocation::Local(path.into()),
+                "{word}"
+            );
         }
         for word in ["file:///a%2", "file:///a%", "file:///a%zz", "file:///a%+1", "file:///a%ff"] {
             let error = ImageRef::parse(word).unwrap_err();

@@ -9,13 +9,13 @@ use crate::syntax::{Entry, Plain, Span, Tree};
 pub(super) struct Index {
     /// How many entries or items of the node are known.
     known: usize,
-    keys: HashMap<String, Place>,
+    keys: HashMap<String, KnownEntry>,
     items: HashSet<Plain>,
 }
 
 /// Where the entry of a key is, and what is known of its value.
 #[derive(Debug)]
-struct Place {
+struct KnownEntry {
     number: usize,
     below: Index,
 }
@@ -41,7 +41,7 @@ impl Index {
                 key_span: span,
                 value: Tree::empty_map(span),
             });
-            Place { number: entries.len() - 1, below: Self::default() }
+            KnownEntry { number: entries.len() - 1, below: Self::default() }
         });
         self.known = entries.len();
         (&mut entries[place.number].value, &mut place.below)
@@ -60,7 +60,7 @@ impl Index {
     fn learn(&mut self, entries: &[Entry]) {
         for (number, entry) in entries.iter().enumerate().skip(self.known) {
             looked_at();
-            let place = Place { number, below: Self::default() };
+            let place = KnownEntry { number, below: Self::default() };
             self.keys.entry(entry.key.clone()).or_insert(place);
         }
         self.known = entries.len();

@@ -11,7 +11,7 @@ use crate::units::MacAddr;
 
 /// What a domain of somebody else may use at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Promise {
+pub struct ReservedMemory {
     /// libvirt name.
     pub name: String,
     /// Memory in MiB.
@@ -28,7 +28,7 @@ pub struct Claims {
     /// Domain names.
     pub domains: BTreeSet<String>,
     /// Memory and vCPUs of other domains.
-    pub promises: Vec<Promise>,
+    pub promises: Vec<ReservedMemory>,
     /// Network names.
     pub networks: BTreeSet<String>,
     /// Bridge names and other interfaces of the host.
@@ -83,7 +83,7 @@ impl Claims {
         }
         self.macs.extend(nics().map(|nic| nic.mac));
         self.domains.insert(name.into());
-        self.promises.push(Promise {
+        self.promises.push(ReservedMemory {
             name: name.into(),
             memory_mib: defined.maximum_mib,
             vcpus: defined.vcpus,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::diff::{Planner, UNWANTED};
-use super::fate::{Fate, Fates};
+use super::node_change::{NodeChange, NodeChanges};
 use super::{Action, Op, StepId};
 use crate::blueprint::BmcNode;
 use crate::object::ObjectKind;
@@ -24,7 +24,7 @@ impl Planner<'_> {
 
     /// Takes away BMCs that are not wanted any more, before their nodes go: one could switch its node on again meanwhile. Those
     /// of nodes that are made anew go with all that they remember, accounts as well.
-    pub(super) fn forget_bmcs(&mut self, fates: &Fates) {
+    pub(super) fn forget_bmcs(&mut self, node_changes: &NodeChanges) {
         let (Some(wanted), Some(served)) = (self.wanted_bmcs(), &self.observed.bmcs) else {
             return;
         };
@@ -38,9 +38,9 @@ impl Planner<'_> {
             let edited = self.observed.edited(ObjectKind::Domain, name).is_some();
             edited || self.orphans.contains_key(name)
         };
-        let anew = served.digests.keys().filter(|name| match fates.nodes.get(*name) {
-            Some(Fate::Replace(_)) => true,
-            Some(Fate::Create) => was_there(name),
+        let anew = served.digests.keys().filter(|name| match node_changes.nodes.get(*name) {
+            Some(NodeChange::Replace(_)) => true,
+            Some(NodeChange::Create) => was_there(name),
             _ => false,
         });
         self.renewed = anew.cloned().collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, Fates, fates, zones};
+use super::node_change::{NodeChange, NodeChanges, node_changes, zones};
 use super::pools::Leaving;
 use super::remove::{
     edited_for_others, edited_goes, for_others, remove_domain, remove_edited, remove_network,
@@ -25,7 +25,7 @@ pub type PrivateKeys<'a> = &'a dyn Fn(&Node) -> Secret;
 
 /// Plans the way from what is there to `blueprint`.
 pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>) -> Plan {
-    let fates = fates(blueprint, observed);
+    let node_changes = node_changes(blueprint, observed);
     let mut planner = Planner {
         blueprint,
         observed,
@@ -37,9 +37,9 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         fetched: BTreeMap::new(),
         stopped: BTreeMap::new(),
         unplugged: Vec::new(),
-        warm: warm::starts(blueprint, observed, &fates),
+        warm: warm::starts(blueprint, observed, &node_changes),
         templates: BTreeMap::new(),
-        zones: zones(blueprint, observed, &fates),
+        zones: zones(blueprint, observed, &node_changes),
         unserved: None,
         renewed: BTreeSet::new(),
         kept: Vec::new(),
@@ -47,17 +47,19 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
         leaving: Leaving::default(),
     };
     let to = (&mut planner.changes, &mut planner.builder);
-    planner.leaving = Leaving::on_the_way((blueprint, observed, &fates), to);
-    planner.forget_bmcs(&fates);
-    planner.leave(&fates);
-    planner.images(&fates);
-    planner.networks(&fates);
+    planner.leaving = Leaving::on_the_way((blueprint, observed, &node_changes), to);
+    planner.forget_bmcs(&node_changes);
+    planner.leave(&node_changes);
+    planner.images(&node_changes);
+    planner.networks(&node_changes);
     for node in &blueprint.nodes {
-        let (fate, before) =
-            (fates.nodes.get(&node.name).unwrap_or(&Fate::Create), planner.builder.added().count());
-        planner.node(node, fate);
+        let (node_change, before) = (
+            node_changes.nodes.get(&node.name).unwrap_or(&NodeChange::Create),
+            planner.builder.added().count(),
+        );
+        planner.node(node, node_change);
         planner.zone(node, before);
-        planner.share(node, fate, before);
+        planner.share(node, node_change, before);
     }
     planner.templates_beside();
     planner.bmcs();
@@ -75,9 +77,9 @@ pub fn renew(
     generation: u64,
     host_keys: HostKeys<'_>,
 ) {
-    let fates = fates(blueprint, observed);
+    let node_changes = node_changes(blueprint, observed);
     for node in &mut blueprint.nodes {
-        let replaced = matches!(fates.nodes.get(&node.name), Some(Fate::Replace(_)));
+        let replaced = matches!(node_changes.nodes.get(&node.name), Some(NodeChange::Replace(_)));
         if let Some(guest) = node.guest.as_mut().filter(|_| replaced) {
             guest.generation = Some(generation);
             guest.host_key = host_keys(&node.name, node.uuid, guest.generation);
@@ -93,9 +95,12 @@ pub fn place_seeds(
     observed: &Observed,
     finds_cdrom: &dyn Fn(&Image) -> bool,
 ) {
-    let fates = fates(blueprint, observed);
+    let node_changes = node_changes(blueprint, observed);
     let is_made = |node: &Node| {
-        matches!(fates.nodes.get(&node.name), None | Some(Fate::Create | Fate::Replace(_)))
+        matches!(
+            node_changes.nodes.get(&node.name),
+            None | Some(NodeChange::Create | NodeChange::Replace(_))
+        )
     };
     let Blueprint { nodes, seed_drives, .. } = blueprint;
     let mut known: BTreeMap<Image, bool> = BTreeMap::new();
@@ -177,9 +182,9 @@ impl Planner<'_> {
     }
 
     /// Takes down what is not wanted any more, what is replaced and what restarts.
-    fn leave(&mut self, fates: &Fates) {
+    fn leave(&mut self, node_changes: &NodeChanges) {
         for domain in self.observed.domains.values() {
-            match fates.nodes.get(&domain.name) {
+            match node_changes.nodes.get(&domain.name) {
                 None => {
                     let size = describe::size(&domain.recorded);
                     self.change(Op::Delete, ObjectKind::Domain, &domain.name, size, UNWANTED);
@@ -187,14 +192,14 @@ impl Planner<'_> {
                     let last = remove_domain(domain, self.observed, self.unserved, UNWANTED, to);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
-                Some(Fate::Replace(why)) => {
+                Some(NodeChange::Replace(why)) => {
                     let why = why.join("; ");
                     let unserved = self.unserved.filter(|_| self.renewed.contains(&domain.name));
                     let to = (&mut self.builder, &mut self.leaving);
                     let last = remove_domain(domain, self.observed, unserved, &why, to);
                     self.stopped.insert(domain.name.to_string(), last);
                 }
-                Some(Fate::Restart(why)) if domain.active => {
+                Some(NodeChange::Restart(why)) if domain.active => {
                     // A guest that is paused or that lost a disk cannot shut down by itself.
                     let lost =
                         !self.observed.missing_volumes(&domain.recorded, &domain.pool).is_empty();
@@ -210,12 +215,12 @@ impl Planner<'_> {
             }
         }
         let about = |name: &str| self.blueprint.is_about(name);
-        let goes = |name: &str| !fates.nodes.contains_key(name) && about(name);
+        let goes = |name: &str| !node_changes.nodes.contains_key(name) && about(name);
         self.changes.extend(in_use::stay(self.observed, goes));
         self.kept = in_use::keep(self.observed, goes, UNWANTED, &mut self.builder);
         let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
         for edited in edited.filter(|e| about(&e.name)) {
-            if !fates.nodes.contains_key(edited.name.as_str()) {
+            if !node_changes.nodes.contains_key(edited.name.as_str()) {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
             let after = self.unserved.into_iter().collect();
@@ -223,7 +228,7 @@ impl Planner<'_> {
             self.stopped.insert(edited.name.clone(), last);
         }
         let orphans = self.orphans.clone();
-        let unwanted = |o: &&Orphan| !fates.nodes.contains_key(&o.node) && about(&o.node);
+        let unwanted = |o: &&Orphan| !node_changes.nodes.contains_key(&o.node) && about(&o.node);
         for orphan in orphans.values().filter(unwanted) {
             let after = self.stopped.get(orphan.node.as_str()).copied();
             let to = (&mut self.builder, &mut self.leaving);
@@ -234,7 +239,7 @@ impl Planner<'_> {
         self.kept.extend(self.leaving.remove_rest(&mut self.builder));
     }
 
-    fn images(&mut self, fates: &Fates) {
+    fn images(&mut self, node_changes: &NodeChanges) {
         for image in &self.blueprint.images {
             let there = self.observed.has_volume(&self.blueprint.pool, &image.volume);
             if there && !self.blueprint.refresh_images.contains(image) {
@@ -242,9 +247,9 @@ impl Planner<'_> {
                 continue;
             }
             // Disks that are to be made: of new nodes, and those that are not there.
-            let unmade = |node: &Node, disk: &Disk| match fates.nodes.get(&node.name) {
-                Some(Fate::Create | Fate::Replace(_)) => true,
-                Some(Fate::Aside) => false,
+            let unmade = |node: &Node, disk: &Disk| match node_changes.nodes.get(&node.name) {
+                Some(NodeChange::Create | NodeChange::Replace(_)) => true,
+                Some(NodeChange::Aside) => false,
                 _ => {
                     let pool = self.pool(&node.name);
                     !self.observed.has_volume(disk.pool_or(&pool), &disk.volume)
@@ -278,10 +283,10 @@ impl Planner<'_> {
         }
     }
 
-    fn networks(&mut self, fates: &Fates) {
+    fn networks(&mut self, node_changes: &NodeChanges) {
         for network in &self.blueprint.networks {
             if self.blueprint.is_about_network(&network.name) {
-                self.network(network, fates);
+                self.network(network, node_changes);
             } else {
                 let detail = describe::network(network);
                 self.change(Op::Keep, ObjectKind::Network, &network.name, detail, "");
@@ -341,7 +346,7 @@ impl Planner<'_> {
         remove_network(network, environment, after, reason, &mut self.builder)
     }
 
-    fn network(&mut self, network: &Network, fates: &Fates) {
+    fn network(&mut self, network: &Network, node_changes: &NodeChanges) {
         let name = &network.name;
         let existing = self.observed.networks.get(name);
         let start = Action::StartNetwork { name: name.clone(), autostart: network.autostart };
@@ -351,7 +356,7 @@ impl Planner<'_> {
             allocation: self.blueprint.allocation,
         };
         let edited = self.observed.edited(ObjectKind::Network, name);
-        let (define_after, reason, op) = match (existing, fates.replaced.get(name), edited) {
+        let (define_after, reason, op) = match (existing, node_changes.replaced.get(name), edited) {
             (None, _, Some(edited)) => {
                 let gone = remove_edited(edited, self.left(), &edited.why, &mut self.builder);
                 (vec![gone], edited.why.as_str().into(), Op::Replace)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, fates};
+use super::node_change::{NodeChange, node_changes};
 use super::{Action, Builder, Change, Op, StepId};
 use crate::blueprint::{Blueprint, Pool};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -149,13 +149,13 @@ pub fn replaced_in_use(blueprint: &Blueprint, observed: &Observed, diags: &mut D
     if held.is_empty() && observed.claims.plugged.is_empty() {
         return;
     }
-    let fates = fates(blueprint, observed);
+    let node_changes = node_changes(blueprint, observed);
     for ((node, volume), holders) in held {
-        if matches!(fates.nodes.get(node), Some(Fate::Replace(_))) {
+        if matches!(node_changes.nodes.get(node), Some(NodeChange::Replace(_))) {
             diags.push(in_use(volume, &holders));
         }
     }
-    for network in fates.replaced.keys() {
+    for network in node_changes.replaced.keys() {
         let known = observed.networks.get(network);
         let bridge = known.map_or("", |known| known.defined.bridge.as_str());
         let mut users = observed.claims.users(network, bridge);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::diff::{Planner, UNWANTED};
-use super::fate::Fate;
+use super::node_change::NodeChange;
 use super::ready::readiness;
 use super::{Action, LiveChange, Op, Reasons, StepId, describe, in_use};
 use crate::blueprint::{Disk, Node, Pool, Template};
@@ -17,41 +17,41 @@ const SWITCHED: &str = "it is off, and its BMC switches it";
 
 impl Planner<'_> {
     /// What is done about a node.
-    pub(super) fn node(&mut self, node: &Node, fate: &Fate) {
-        let (op, reason) = match fate {
-            Fate::Create => self.create_reason(node),
-            Fate::Replace(why) => {
+    pub(super) fn node(&mut self, node: &Node, node_change: &NodeChange) {
+        let (op, reason) = match node_change {
+            NodeChange::Create => self.create_reason(node),
+            NodeChange::Replace(why) => {
                 let lost = self.lost(node);
                 (Op::Replace, why.iter().cloned().chain(lost).collect::<Vec<_>>().into())
             }
-            Fate::Restart(why) => (Op::Update, Reasons::how(why.clone(), "restarts")),
-            Fate::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
-            Fate::Record(why) => (Op::Update, why.clone().into()),
-            Fate::Keep => return self.keep(node),
-            Fate::Aside => (Op::Keep, Reasons::default()),
-            Fate::Leave(why) => (Op::Keep, why.as_str().into()),
+            NodeChange::Restart(why) => (Op::Update, Reasons::how(why.clone(), "restarts")),
+            NodeChange::Live(_, why) => (Op::Update, Reasons::how(why.clone(), "while it runs")),
+            NodeChange::Record(why) => (Op::Update, why.clone().into()),
+            NodeChange::Keep => return self.keep(node),
+            NodeChange::Aside => (Op::Keep, Reasons::default()),
+            NodeChange::Leave(why) => (Op::Keep, why.as_str().into()),
         };
         let why = reason.all.join("; ");
         self.change(op, ObjectKind::Domain, &node.name, self.size(node), reason);
-        match fate {
-            Fate::Create | Fate::Replace(_) => {
+        match node_change {
+            NodeChange::Create | NodeChange::Replace(_) => {
                 let gone = self.stopped.get(node.name.as_str()).copied();
                 self.build(node, gone, &why);
             }
-            Fate::Restart(_) => self.rebuild(node, &why),
-            Fate::Live(changes, _) => self.live(node, changes, &why),
+            NodeChange::Restart(_) => self.rebuild(node, &why),
+            NodeChange::Live(changes, _) => self.live(node, changes, &why),
             // It is off: whatever else it lacks is made before it starts.
-            Fate::Record(_) if self.is_off(node) => self.rebuild(node, &why),
-            Fate::Record(_) => {
+            NodeChange::Record(_) if self.is_off(node) => self.rebuild(node, &why),
+            NodeChange::Record(_) => {
                 // A run may have ended when it had unplugged a disk.
                 let gone = self.discard(node, &[]);
                 self.builder.add(self.define(node), gone, why.as_str());
                 self.go_on(node, None, &why);
             }
-            Fate::Leave(_) if self.is_off(node) => {
+            NodeChange::Leave(_) if self.is_off(node) => {
                 self.start_again(node, Vec::new(), "it is not running");
             }
-            Fate::Keep | Fate::Aside | Fate::Leave(_) => {}
+            NodeChange::Keep | NodeChange::Aside | NodeChange::Leave(_) => {}
         }
     }
 

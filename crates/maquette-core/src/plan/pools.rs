@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, Fates};
+use super::node_change::{NodeChange, NodeChanges};
 use super::{Action, Builder, Change, Op, Reasons, StepId};
 use crate::blueprint::{Blueprint, DiskPool, LOST_AND_FOUND, Node, Pool};
 use crate::object::ObjectKind;
@@ -72,14 +72,14 @@ impl Leaving {
 
     /// Pools that go on the way to a blueprint.
     pub(super) fn on_the_way(
-        (blueprint, observed, fates): (&Blueprint, &Observed, &Fates),
+        (blueprint, observed, node_changes): (&Blueprint, &Observed, &NodeChanges),
         (changes, builder): (&mut Vec<Change>, &mut Builder),
     ) -> Self {
         let named = |node: &Node, pool: &Pool| node.disk_pools().any(|own| own.pool == *pool);
-        let leaves = |domain: &Domain, pool: &Pool| match fates.nodes.get(&domain.name) {
-            None | Some(Fate::Create | Fate::Replace(_)) => true,
-            Some(Fate::Keep | Fate::Aside | Fate::Leave(_)) => false,
-            Some(Fate::Restart(_) | Fate::Live(..) | Fate::Record(_)) => {
+        let leaves = |domain: &Domain, pool: &Pool| match node_changes.nodes.get(&domain.name) {
+            None | Some(NodeChange::Create | NodeChange::Replace(_)) => true,
+            Some(NodeChange::Keep | NodeChange::Aside | NodeChange::Leave(_)) => false,
+            Some(NodeChange::Restart(_) | NodeChange::Live(..) | NodeChange::Record(_)) => {
                 blueprint.node(&domain.name).is_some_and(|node| !named(node, pool))
             }
         };
@@ -91,7 +91,8 @@ impl Leaving {
         // Nodes that stay give their disks back after those that go.
         for node in &blueprint.nodes {
             let Some(domain) = observed.domains.get(&node.name) else { continue };
-            let goes = matches!(fates.nodes.get(&node.name), Some(Fate::Replace(_)) | None);
+            let goes =
+                matches!(node_changes.nodes.get(&node.name), Some(NodeChange::Replace(_)) | None);
             for own in domain.recorded.disk_pools().filter(|_| !goes) {
                 if let Some(last) = all.last.get_mut(&own.pool) {
                     *last = Some(node.name.to_string());

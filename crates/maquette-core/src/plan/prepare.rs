@@ -124,7 +124,7 @@ pub enum PoolState {
 
 /// What the environment needs of the hypervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Needs {
+pub struct HypervisorNeeds {
     /// The pool.
     pub pool: Pool,
     /// Packages that are missing, in the family's names.
@@ -167,7 +167,7 @@ impl Lack {
 }
 
 /// Plans the preparation; empty where there is nothing to prepare.
-pub fn prepare(facts: &HostFacts, needs: &Needs) -> Plan {
+pub fn prepare(facts: &HostFacts, needs: &HypervisorNeeds) -> Plan {
     // Each waits for the one before: libvirt has to be there before it can be asked.
     let chain = [packages::lacks(needs), kvm::lacks(facts), daemons::lacks(facts)];
     // These wait for all of those.

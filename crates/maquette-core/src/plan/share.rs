@@ -1,7 +1,7 @@
 //! Public keys of colleagues: they come to running nodes and go from them. What is made later has them from its first boot.
 
 use super::diff::Planner;
-use super::fate::Fate;
+use super::node_change::NodeChange;
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, Readiness, Sharing, Step, StepId};
 use crate::blueprint::{Guest, Node};
@@ -167,12 +167,14 @@ fn without(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
 impl Planner<'_> {
     /// Gives a node that goes on, or starts again, the keys that others of the environment have: it was not reached when
     /// these came. Its own steps are those that were added after the first `before`.
-    pub(super) fn share(&mut self, wanted: &Node, fate: &Fate, before: usize) {
+    pub(super) fn share(&mut self, wanted: &Node, node_change: &NodeChange, before: usize) {
         let domain = self.observed.domains.get(&wanted.name);
-        let node = match (fate, domain) {
-            (Fate::Keep | Fate::Leave(_), Some(domain)) => &domain.recorded,
-            (Fate::Record(_) | Fate::Live(..) | Fate::Restart(_), Some(_)) => wanted,
-            (Fate::Create, None) if self.keeps_disks(wanted) => wanted,
+        let node = match (node_change, domain) {
+            (NodeChange::Keep | NodeChange::Leave(_), Some(domain)) => &domain.recorded,
+            (NodeChange::Record(_) | NodeChange::Live(..) | NodeChange::Restart(_), Some(_)) => {
+                wanted
+            }
+            (NodeChange::Create, None) if self.keeps_disks(wanted) => wanted,
             _ => return,
         };
         let (Some(guest), Some(ready)) = (&node.guest, readiness(node)) else { return };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fate::{Fate, Fates, fates};
+use super::node_change::{NodeChange, NodeChanges, node_changes};
 use super::ready::readiness;
 use super::{Action, Builder, Change, Op, Plan, describe};
 use crate::blueprint::{
@@ -40,9 +40,13 @@ fn image_bytes(node: &Node) -> u64 {
 }
 
 /// What new nodes start from, or why they boot, by their names; nothing where everything boots.
-pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) -> Starts {
+pub(super) fn starts(
+    blueprint: &Blueprint,
+    observed: &Observed,
+    node_changes: &NodeChanges,
+) -> Starts {
     if blueprint.start == StartChoice::Cold {
-        let all = new(blueprint, observed, fates).into_iter();
+        let all = new(blueprint, observed, node_changes).into_iter();
         return all.map(|node| (node.name.clone(), Err(ColdReason::Asked))).collect();
     }
     let failure = |template: &Template| {
@@ -67,7 +71,7 @@ pub(super) fn starts(blueprint: &Blueprint, observed: &Observed, fates: &Fates) 
         }),
         cold => Some(cold.clone()),
     };
-    let new = new(blueprint, observed, fates);
+    let new = new(blueprint, observed, node_changes);
     let mut found: Starts =
         new.into_iter().filter_map(|node| Some((node.name.clone(), able(node)?))).collect();
     let not_worth = not_worth(blueprint, observed, &found);
@@ -224,7 +228,7 @@ fn bytes_of(images: BTreeSet<&Image>, blueprint: &Blueprint, observed: &Observed
 /// What the templates take that a plan makes for new nodes. A node starts when its template is made, in the memory that
 /// the template's domain had; but one that is replaced still runs meanwhile.
 pub fn made_for_nodes(blueprint: &Blueprint, observed: &Observed) -> capacity::Templates {
-    let starts = starts(blueprint, observed, &fates(blueprint, observed));
+    let starts = starts(blueprint, observed, &node_changes(blueprint, observed));
     let runs = |node: &&Node| observed.domains.get(&node.name).is_some_and(|d| d.active);
     let for_these = taken(blueprint, observed, warm(blueprint, &starts), |n| n.iter().all(runs));
     let later = beside(blueprint, observed, &starts).into_iter().map(|(t, node)| (node, t));
@@ -246,7 +250,7 @@ pub fn without_memory(
     if blueprint.start != StartChoice::Auto || memory.is_too_much(memory.needed) {
         return Vec::new();
     }
-    let starts = starts(blueprint, observed, &fates(blueprint, observed));
+    let starts = starts(blueprint, observed, &node_changes(blueprint, observed));
     let runs = |node: &&Node| observed.domains.get(&node.name).is_some_and(|d| d.active);
     let (mut needed, mut short) = (memory.needed, Vec::new());
     for (template, nodes) in by_template(warm(blueprint, &starts)).into_values() {
@@ -321,12 +325,16 @@ fn startable<'a>(
 }
 
 /// Nodes whose first disk is made.
-fn new<'a>(blueprint: &'a Blueprint, observed: &Observed, fates: &Fates) -> Vec<&'a Node> {
+fn new<'a>(
+    blueprint: &'a Blueprint,
+    observed: &Observed,
+    node_changes: &NodeChanges,
+) -> Vec<&'a Node> {
     let orphans = observed.orphans();
     let is_new = |node: &&Node| {
-        let made = match fates.nodes.get(&node.name) {
-            None | Some(Fate::Create | Fate::Replace(_)) => true,
-            Some(Fate::Keep) => is_begun(node, observed),
+        let made = match node_changes.nodes.get(&node.name) {
+            None | Some(NodeChange::Create | NodeChange::Replace(_)) => true,
+            Some(NodeChange::Keep) => is_begun(node, observed),
             Some(_) => false,
         };
         made
@@ -347,7 +355,7 @@ fn is_begun(node: &Node, observed: &Observed) -> bool {
 
 /// The names of nodes that may start from templates: those whose disks are made.
 pub fn fresh(blueprint: &Blueprint, observed: &Observed) -> BTreeSet<String> {
-    let new = new(blueprint, observed, &fates(blueprint, observed));
+    let new = new(blueprint, observed, &node_changes(blueprint, observed));
     new.into_iter().map(|node| node.name.to_string()).collect()
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Takes {
 
 /// What becomes of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum OptionUse {
     /// `virt-xml` does it, unless its value is among those that Maquette understands.
     Done(Edit),
     /// It is another option with this before its value.
@@ -41,7 +41,7 @@ pub(super) struct Row {
     /// Whether it has a value.
     pub(super) takes: Takes,
     /// What becomes of it.
-    pub(super) fate: Fate,
+    pub(super) purpose: OptionUse,
 }
 
 impl Row {
@@ -58,32 +58,32 @@ impl Row {
     }
 }
 
-const fn row(name: &'static str, takes: Takes, fate: Fate) -> Row {
-    Row { name, aliases: &[], takes, fate }
+const fn row(name: &'static str, takes: Takes, purpose: OptionUse) -> Row {
+    Row { name, aliases: &[], takes, purpose }
 }
 
 const fn changed(name: &'static str) -> Row {
-    row(name, Value, Fate::Done(Edit::Change))
+    row(name, Value, OptionUse::Done(Edit::Change))
 }
 
 const fn added(name: &'static str) -> Row {
-    row(name, Value, Fate::Done(Edit::Add))
+    row(name, Value, OptionUse::Done(Edit::Add))
 }
 
 const fn decided(name: &'static str, why: &'static str) -> Row {
-    row(name, Value, Fate::Decided(why))
+    row(name, Value, OptionUse::Decided(why))
 }
 
 const fn never(name: &'static str, why: &'static str) -> Row {
-    row(name, Nothing, Fate::Decided(why))
+    row(name, Nothing, OptionUse::Decided(why))
 }
 
 const fn stands(name: &'static str, takes: Takes, of: &'static str, value: &'static str) -> Row {
-    row(name, takes, Fate::Stands(of, value))
+    row(name, takes, OptionUse::Stands(of, value))
 }
 
 const fn run(name: &'static str, takes: Takes) -> Row {
-    row(name, takes, Fate::Run)
+    row(name, takes, OptionUse::Run)
 }
 
 const DISKS: &str = "`disks` of a node type says which there are";
@@ -145,7 +145,7 @@ pub(super) const OPTIONS: &[Row] = &[
     added("--tpm"),
     added("--vsock"),
     added("--watchdog"),
-    row("--osinfo", Value, Fate::System).also(&["--os-variant"]),
+    row("--osinfo", Value, OptionUse::System).also(&["--os-variant"]),
     // Those that stand for others.
     stands("--cpuset", Value, "--vcpus", "cpuset="),
     stands("--description", Value, "--metadata", "description="),
@@ -343,8 +343,8 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all);
         for row in OPTIONS {
-            if let Fate::Stands(of, _) = row.fate {
-                assert!(matches!(find(of).unwrap().fate, Fate::Done(_)), "{}", row.name);
+            if let OptionUse::Stands(of, _) = row.purpose {
+                assert!(matches!(find(of).unwrap().purpose, OptionUse::Done(_)), "{}", row.name);
             }
         }
         let others = USUAL.iter().map(|usual| usual.option).chain(WITHOUT.iter().copied());

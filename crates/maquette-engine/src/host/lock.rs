@@ -44,7 +44,7 @@ const SAID: u64 = 65536;
 const SILENCE: Duration = Duration::from_secs(420);
 
 /// How long the script may take to end once nobody needs the lock.
-const FAREWELL: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// Exit status of the script if somebody else keeps the lock.
 const HELD: i32 = 75;
@@ -167,7 +167,7 @@ fn refusal(mut child: Child, heard: &Heard, holder: Option<Holder>) -> LockError
         lines(&mut pipe, &mut |_| {})
     });
     // One that says too much, or something else than it is to say, may not end by itself.
-    Heard::new(child.id(), FAREWELL).await_end();
+    Heard::new(child.id(), END_LIMIT).await_end();
     let status = child.wait().ok().and_then(|status| status.code());
     let said = said.unwrap_or_default().trim().to_string();
     if heard.gave_up() {
@@ -260,7 +260,7 @@ impl Drop for Lock {
         // Closes the process's standard input, by which it ends and removes its file.
         drop(self.stop.take());
         // It misses our heartbeat where it does not hear of that.
-        Heard::new(self.child.id(), FAREWELL).await_end();
+        Heard::new(self.child.id(), END_LIMIT).await_end();
         let _ = self.child.wait();
     }
 }

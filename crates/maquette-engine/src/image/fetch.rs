@@ -119,12 +119,12 @@ pub fn fetch(
     result
 }
 
-fn place(directory: &str, volume: &str, transfer: &Transfer) -> fetch_shell::Place {
+fn place(directory: &str, volume: &str, transfer: &Transfer) -> fetch_shell::FetchPaths {
     let target = format!("{directory}/{volume}");
     let record = record_of(&transfer.records, &target);
     let part = format!("{directory}/.{volume}.part");
     let patience = transfer.limits.patience;
-    fetch_shell::Place { target, part, patience, record, about: String::new() }
+    fetch_shell::FetchPaths { target, part, patience, record, about: String::new() }
 }
 
 /// One image on its way.

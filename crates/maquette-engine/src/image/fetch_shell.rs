@@ -70,7 +70,7 @@ pub struct FetchShell<'a> {
 }
 
 /// Where it works: its positional arguments.
-pub struct Place {
+pub struct FetchPaths {
     /// Where the image shall be.
     pub target: String,
     /// Where it grows.
@@ -87,10 +87,10 @@ impl<'a> FetchShell<'a> {
     /// Starts it and waits until it has the lock. Returns whether the image is there.
     pub fn start(
         host: &dyn Host,
-        place: &Place,
+        place: &FetchPaths,
         context: &'a StepContext<'a>,
     ) -> Result<(Self, bool), StepError> {
-        let Place { target, part, patience, record, about } = place;
+        let FetchPaths { target, part, patience, record, about } = place;
         let failed = || StepError::new(format!("cannot work on image {target}"));
         let patience_s = patience.to_string();
         let arguments = [target, part, &patience_s, record, about].map(String::clone);
@@ -315,7 +315,7 @@ mod tests {
         let host = crate::dying_host::Dying::new(&programs, None);
         let cancelled = std::sync::atomic::AtomicBool::new(false);
         let context = StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &cancelled };
-        let place = Place {
+        let place = FetchPaths {
             target: at("a"),
             part: at(".a.part"),
             patience: 30,

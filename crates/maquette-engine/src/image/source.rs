@@ -8,7 +8,7 @@ use maquette_core::blueprint::{Image, ImageOrigin};
 use maquette_core::diagnostic::closest;
 use maquette_core::hex::hex;
 use maquette_core::image::{
-    Checksum, Format, HEAD, ImageRef, ImageRefError, NotAnImage, Place, inspect,
+    Checksum, Format, HEAD, ImageLocation, ImageRef, ImageRefError, NotAnImage, inspect,
 };
 use maquette_core::values::ValueError;
 use sha2::{Digest, Sha256};
@@ -90,8 +90,8 @@ impl Source {
         }
         let ImageRef { place, sum } = ImageRef::parse(word)?;
         let name = match place {
-            Place::Url(url) => return Ok(Self { origin: Origin::Url(url), sum }),
-            Place::Local(name) => name,
+            ImageLocation::Url(url) => return Ok(Self { origin: Origin::Url(url), sum }),
+            ImageLocation::Local(name) => name,
         };
         let path = Path::new(&name);
         if name.contains('/') || path.is_file() {

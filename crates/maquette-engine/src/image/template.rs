@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 
 use super::fetch::Transfer;
-use super::fetch_shell::{FetchShell, Place};
+use super::fetch_shell::{FetchPaths, FetchShell};
 use super::leftovers::{record, record_of};
 use crate::host::heard::{Heard, SILENCE};
 use crate::host::{Command, Host, HostError, check};
@@ -32,7 +32,7 @@ const FORGET: &str = include_str!("../../assets/image/memory-forget.sh");
 const LONGEST: u64 = 4096;
 
 /// How long a copy may take to go once nobody needs it.
-const FAREWELL: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// A template that is being made, under its lock.
 pub struct Making<'a> {
@@ -57,7 +57,7 @@ pub fn begin<'a>(
     let target = format!("{directory}/{memory}");
     // Named so that what is left of it is found as what is left of images.
     let part = format!("{directory}/.{disk}.part");
-    let place = Place {
+    let place = FetchPaths {
         record: record_of(&transfer.records, &target),
         target,
         part: part.clone(),
@@ -194,7 +194,7 @@ impl Copy {
             }
             None => {
                 let mut said = String::new();
-                let heard = Heard::new(copy.child.id(), FAREWELL);
+                let heard = Heard::new(copy.child.id(), END_LIMIT);
                 if let Some(pipe) = copy.child.stderr.take() {
                     // What cannot be read tells nothing.
                     let _ = heard.listen(pipe).take(LONGEST).read_to_string(&mut said);
@@ -224,7 +224,7 @@ impl Drop for Copy {
     fn drop(&mut self) {
         // The end of its input ends it.
         drop(self.child.stdin.take());
-        Heard::new(self.child.id(), FAREWELL).await_end();
+        Heard::new(self.child.id(), END_LIMIT).await_end();
         let _ = self.child.wait();
     }
 }

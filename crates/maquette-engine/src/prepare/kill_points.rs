@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use maquette_core::blueprint::Pool;
-use maquette_core::plan::{self, Action, LIMITS, Limit, Needs, PoolState};
+use maquette_core::plan::{self, Action, HypervisorNeeds, LIMITS, Limit, PoolState};
 
 use super::*;
 use crate::dying_host::{Dying, Programs, every_point, part, stride};
@@ -159,7 +159,7 @@ fn planned(host: &dyn Host, name: &str) -> Option<Setting> {
     // Packages and pools are not looked for here: what is asked for is missing.
     let answers = is_alive("libvirtd") || Path::new(TOLD).join("libvirtd.socket").exists();
     let facts = host_facts(&facts, answers.then_some((PoolState::Missing, 0)));
-    let needs = Needs {
+    let needs = HypervisorNeeds {
         pool: Pool { name: "images".parse().unwrap(), path: "/images".parse().unwrap() },
         missing_packages: vec!["one".into(), "two".into()],
         ipv6: true,

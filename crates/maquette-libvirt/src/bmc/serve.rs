@@ -132,7 +132,7 @@ fn own_places(directory: &Path) -> Vec<(Protocol, SocketAddr)> {
 pub fn serve(directory: &Path, uri: &str, journal: &Journal) -> Result<(), ServeError> {
     let connection = Arc::new(Connection::open(uri).map_err(ServeError::Libvirt)?);
     let nodes = read(&directory.join(NODES))?;
-    let place = Place::of(directory, &nodes, journal)?;
+    let place = ServedDirectory::of(directory, &nodes, journal)?;
     let (mut services, mut bmcs) = (Vec::new(), Vec::new());
     for node in &nodes {
         let (service, bmc) = place.service(node, &connection)?;
@@ -178,13 +178,13 @@ fn accounts(node: &Served) -> Result<Accounts, ServeError> {
 }
 
 /// A directory whose BMCs are served.
-struct Place {
+struct ServedDirectory {
     store: Arc<store::Directory>,
     unreached: Unreached,
     journal: Journal,
 }
 
-impl Place {
+impl ServedDirectory {
     /// A directory, in which is kept what some nodes' BMCs know; what others knew is forgotten.
     fn of(directory: &Path, nodes: &[Served], journal: &Journal) -> Result<Self, ServeError> {
         let state = directory.join(STATE);

@@ -22,14 +22,14 @@ struct Line {
 }
 
 /// One call's place on a connection, free again when it is dropped.
-pub(super) struct Place<'a> {
+pub(super) struct ConnectionSlot<'a> {
     waiting: &'a Waiting,
     line: usize,
     /// The connection.
     pub connection: Connect,
 }
 
-impl Drop for Place<'_> {
+impl Drop for ConnectionSlot<'_> {
     fn drop(&mut self) {
         self.waiting.lines()[self.line].calls -= 1;
     }
@@ -47,7 +47,7 @@ impl Waiting {
         bulk: &Connect,
         calls: Calls,
         open: impl FnOnce() -> Result<Connect>,
-    ) -> Place<'_> {
+    ) -> ConnectionSlot<'_> {
         let mut lines = self.lines();
         if lines.is_empty() {
             lines.push(Line { connection: bulk.clone(), calls: 0, room: SHARED });
@@ -62,7 +62,7 @@ impl Waiting {
         let line = fewest.map_or(0, |(at, _)| at);
         lines[line].calls += 1;
         let connection = lines[line].connection.clone();
-        Place { waiting: self, line, connection }
+        ConnectionSlot { waiting: self, line, connection }
     }
 }
 

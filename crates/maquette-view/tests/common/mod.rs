@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maquette_view::{Feed, Options, Place, Screen, Server, Sources};
+use maquette_view::{Feed, Options, Screen, Server, Sources, VncEndpoint};
 
 /// What stands in for a hypervisor: a console that says what it is told, a screen that sends back what it is sent.
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Sources for Fake {
                 stream.write_all(&buffer[..count]).unwrap();
             }
         });
-        Ok(Screen { place: Place::Port(address), begun: Vec::new(), way: Box::new(()) })
+        Ok(Screen { place: VncEndpoint::Port(address), begun: Vec::new(), way: Box::new(()) })
     }
 
     fn screen_password(&self, _node: &str) -> Result<Option<String>, String> {

@@ -9,17 +9,17 @@ use maquette_core::settings::{Kind, SETTINGS, Setting};
 
 /// Texts that were given for settings, by the settings' names. They are not read yet.
 #[derive(Debug, Clone, Default)]
-pub struct Given(BTreeMap<&'static str, Told>);
+pub struct FlagTexts(BTreeMap<&'static str, Texts>);
 
 /// What was given for one setting.
 #[derive(Debug, Clone)]
-struct Told {
+struct Texts {
     texts: Vec<String>,
     /// The flag or environment variable that it was given by, for messages.
     name: String,
 }
 
-impl Given {
+impl FlagTexts {
     /// All texts of a setting that may be given repeatedly, in their order.
     pub fn texts(&self, name: &str) -> &[String] {
         self.0.get(name).map(|told| told.texts.as_slice()).unwrap_or_default()
@@ -43,7 +43,7 @@ impl Given {
 
     /// Gives a setting by something else than its flag; messages call it `told`.
     pub fn set_as(&mut self, name: &'static str, texts: Vec<String>, told: String) {
-        self.0.insert(name, Told { texts, name: told });
+        self.0.insert(name, Texts { texts, name: told });
     }
 
     /// The settings of both groups of flags. No setting is in more than one.
@@ -58,7 +58,7 @@ macro_rules! flags {
     ($(#[$doc:meta])* $name:ident: $of:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default)]
-        pub struct $name(pub Given);
+        pub struct $name(pub FlagTexts);
 
         impl $name {
             fn rows() -> impl Iterator<Item = &'static Setting> {

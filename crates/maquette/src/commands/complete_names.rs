@@ -13,7 +13,7 @@ use maquette_engine::image::catalogue;
 
 use super::ssh_routes::Routes;
 use super::virsh;
-use crate::cli::{Place, Wanted};
+use crate::cli::{EnvironmentArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::load;
 use crate::workspace::named::Workspaces;
@@ -135,7 +135,7 @@ fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<
 /// What the project file asks for, as far as that can be read.
 fn requested(world: &World, before: &[String]) -> Request {
     let place = place(before).unwrap_or_default();
-    load::described(&world.environment, &Wanted { place, ..Wanted::default() }).request
+    load::described(&world.environment, &TopologyArgs { place, ..TopologyArgs::default() }).request
 }
 
 /// What `maquette explain` knows, by its path and by its name alone.
@@ -158,7 +158,7 @@ fn environments(world: &World) -> BTreeSet<String> {
 }
 
 /// Which environment the words name.
-fn place(before: &[String]) -> Option<Place> {
+fn place(before: &[String]) -> Option<EnvironmentArgs> {
     let flags = ["--prefix", "--project", "--workspace"];
     let mut words = vec!["maquette".to_string()];
     for (at, word) in before.iter().enumerate() {
@@ -170,8 +170,9 @@ fn place(before: &[String]) -> Option<Place> {
             _ => {}
         }
     }
-    let matches = Place::augment_args(Command::new("maquette")).try_get_matches_from(words).ok()?;
-    Place::from_arg_matches(&matches).ok()
+    let matches =
+        EnvironmentArgs::augment_args(Command::new("maquette")).try_get_matches_from(words).ok()?;
+    EnvironmentArgs::from_arg_matches(&matches).ok()
 }
 
 /// What is being typed behind other words, by the command line's definition; none where no names are known.

@@ -6,7 +6,7 @@ use maquette_engine::StepError;
 use maquette_libvirt::{Ended, Others};
 use rustix::termios::{self, OptionalActions, Termios};
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::session::nodes;
 use crate::world::World;
@@ -16,7 +16,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// Take the console from whoever is connected to it

@@ -9,7 +9,7 @@ use maquette_core::syntax::{Sources, written};
 
 use maquette_engine::StepError;
 
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::load::{self, PROJECT};
 use crate::session::Session;
@@ -21,7 +21,7 @@ use crate::{pipeline, render};
 pub struct Args {
     /// What is asked for
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: TopologyArgs,
     /// Take what there is instead of what is asked for
     #[arg(long)]
     pub running: bool,

@@ -9,7 +9,7 @@ use maquette_core::syntax::Sources;
 use serde_json::json;
 
 use super::ssh_routes::{Route, Routes};
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::world::World;
 
@@ -18,7 +18,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Copy directories with all that is in them
     #[arg(short, long)]
     pub recursive: bool,

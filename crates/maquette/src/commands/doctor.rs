@@ -12,7 +12,7 @@ use maquette_libvirt::{LibvirtError, Server, networks_to_look_at, node_to_look_a
 use serde_json::Value;
 
 use super::ssh_routes::Routes;
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::session::nodes::{self, Meaning};
@@ -26,7 +26,7 @@ use crate::{render, signals};
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Which nodes.
     #[arg(value_name = "NODE", help = nodes::ALL)]
     pub nodes: Vec<String>,
@@ -68,7 +68,11 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// What `--json` prints of all nodes.
-pub fn as_json(world: &World, session: &mut Session<'_>, place: &Place) -> Result<String, Failure> {
+pub fn as_json(
+    world: &World,
+    session: &mut Session<'_>,
+    place: &EnvironmentArgs,
+) -> Result<String, Failure> {
     let asked = Asked { place, nodes: &[], screenshots: None };
     let found = examine(world, session, asked)?;
     Ok(format!("{:#}\n", found.json(&session.located)))
@@ -77,7 +81,7 @@ pub fn as_json(world: &World, session: &mut Session<'_>, place: &Place) -> Resul
 /// What is looked at.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    place: &'a Place,
+    place: &'a EnvironmentArgs,
     nodes: &'a [String],
     screenshots: Option<&'a Path>,
 }
@@ -153,7 +157,7 @@ fn ask_libvirt(
 /// Logs in to all nodes whose SSH servers answer, as `maquette ssh` does.
 fn log_in(
     world: &World,
-    place: &Place,
+    place: &EnvironmentArgs,
     observed: &Observed,
     signs: &mut BTreeMap<String, NodeSigns>,
 ) {

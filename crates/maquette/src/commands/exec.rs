@@ -10,7 +10,7 @@ use maquette_engine::StepError;
 use serde_json::json;
 
 use super::ssh_routes::{self, Route, Routes};
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::world::World;
@@ -20,7 +20,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Which nodes.
     #[arg(value_name = "NODE", help = NODES)]
     pub nodes: Vec<String>,

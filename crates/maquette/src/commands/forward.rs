@@ -9,7 +9,7 @@ use maquette_engine::StepError;
 use serde_json::{Value, json};
 
 use super::ssh_routes::{Route, Routes};
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::world::{Terminal, World};
@@ -19,7 +19,7 @@ use crate::world::{Terminal, World};
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// Ports: the one here and the one of the node, or one for both

@@ -11,10 +11,10 @@ use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
 use maquette_engine::probe::Daemons;
 
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::load::Loaded;
-use crate::render::graph::{self, Fate, Scene, State};
+use crate::render::graph::{self, PlannedChange, Scene, State};
 use crate::session::Session;
 use crate::userfile::{self, Content};
 use crate::world::World;
@@ -38,7 +38,7 @@ pub enum Picture {
 pub struct Args {
     /// What is asked for. What is there already is drawn as it is, with its state.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: TopologyArgs,
     /// How [default: what the file's name ends in, else text]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Picture>,
@@ -75,7 +75,7 @@ struct Drawn {
     networks: Vec<Network>,
     nodes: Vec<Node>,
     /// What becomes of those that do not stay as they are, by kind and name.
-    fates: BTreeMap<(graph::Kind, String), Fate>,
+    marks: BTreeMap<(graph::Kind, String), PlannedChange>,
 }
 
 impl Drawn {
@@ -83,7 +83,7 @@ impl Drawn {
     fn there(observed: &Observed) -> Self {
         let networks = observed.networks.values().map(|n| n.recorded.clone()).collect();
         let nodes = observed.domains.values().map(|d| d.recorded.clone()).collect();
-        Self { networks, nodes, fates: BTreeMap::new() }
+        Self { networks, nodes, marks: BTreeMap::new() }
     }
 
     /// What is there, beside what is asked for.
@@ -92,11 +92,11 @@ impl Drawn {
         let (networks, of_networks) =
             beside(there.networks, networks, |n| &n.name, graph::same_network);
         let (nodes, of_nodes) = beside(there.nodes, nodes, |n| &n.name, graph::same_node);
-        let of = |kind, fates: Vec<(String, Fate)>| {
-            fates.into_iter().map(move |(name, fate)| ((kind, name), fate))
+        let of = |kind, marks: Vec<(String, PlannedChange)>| {
+            marks.into_iter().map(move |(name, mark)| ((kind, name), mark))
         };
-        let fates = of(graph::Kind::Network, of_networks).chain(of(graph::Kind::Node, of_nodes));
-        Self { networks, nodes, fates: fates.collect() }
+        let marks = of(graph::Kind::Network, of_networks).chain(of(graph::Kind::Node, of_nodes));
+        Self { networks, nodes, marks: marks.collect() }
     }
 }
 
@@ -107,20 +107,20 @@ fn beside<T: Clone>(
     asked: &[T],
     name: fn(&T) -> &str,
     alike: fn(&T, &T) -> bool,
-) -> (Vec<T>, Vec<(String, Fate)>) {
+) -> (Vec<T>, Vec<(String, PlannedChange)>) {
     let places: BTreeMap<&str, usize> =
         asked.iter().enumerate().map(|(place, object)| (name(object), place)).collect();
-    let fate = |object: &T| match places.get(name(object)) {
-        None => Some(Fate::Goes),
-        Some(place) => (!alike(&asked[*place], object)).then_some(Fate::Changes),
+    let mark = |object: &T| match places.get(name(object)) {
+        None => Some(PlannedChange::Goes),
+        Some(place) => (!alike(&asked[*place], object)).then_some(PlannedChange::Changes),
     };
-    let fates = there.iter().filter_map(|o| Some((name(o).to_string(), fate(o)?))).collect();
+    let marks = there.iter().filter_map(|o| Some((name(o).to_string(), mark(o)?))).collect();
     let known: BTreeSet<&str> = there.iter().map(name).collect();
     let new: Vec<T> = asked.iter().filter(|o| !known.contains(name(o))).cloned().collect();
     let mut all = there;
     all.extend(new);
     all.sort_by_key(|object| places.get(name(object)).copied().unwrap_or(usize::MAX));
-    (all, fates)
+    (all, marks)
 }
 
 /// Draws what is there and what is asked for. It is drawn even if the hypervisor cannot be reached; then everything is
@@ -163,8 +163,8 @@ pub(super) fn scene(
     };
     let title = format!("environment {}", loaded.request.settings.environment);
     Ok(graph::picture(&title, &drawn.networks, &drawn.nodes, &|kind, name| {
-        let fate = drawn.fates.get(&(kind, name.to_string())).copied();
-        (state(kind, name), fate.unwrap_or_default())
+        let mark = drawn.marks.get(&(kind, name.to_string())).copied();
+        (state(kind, name), mark.unwrap_or_default())
     }))
 }
 
@@ -252,7 +252,7 @@ mod tests {
     fn a_picture_has_the_format_that_its_files_name_ends_in() {
         let of = |name: &[u8]| {
             let output = Some(PathBuf::from(OsStr::from_bytes(name)));
-            format(&Args { wanted: Wanted::default(), format: None, output }).ok()
+            format(&Args { wanted: TopologyArgs::default(), format: None, output }).ok()
         };
         assert_eq!(of(b"a.SVG"), Some(Picture::Svg));
         assert_eq!(of(b"a\xff.svg"), Some(Picture::Svg));

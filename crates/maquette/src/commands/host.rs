@@ -15,7 +15,7 @@ use maquette_engine::{StepError, lifetimes, start_times};
 use maquette_libvirt::Survey;
 use serde_json::json;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::{self, Hypervisor, Session};
@@ -29,7 +29,7 @@ pub enum Args {
     Check {
         /// Which one.
         #[command(flatten)]
-        place: Place,
+        place: EnvironmentArgs,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -43,7 +43,7 @@ pub enum Args {
 pub struct RestoreArgs {
     /// Which one.
     #[command(flatten)]
-    place: Place,
+    place: EnvironmentArgs,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -110,7 +110,7 @@ impl Report {
 }
 
 /// Prints the report; exit code 1 if nothing could be built.
-fn check(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+fn check(world: &World, place: &EnvironmentArgs, as_json: bool) -> Result<u8, Failure> {
     let mut session = Session::at(world, place)?;
     let hypervisor = session.find()?;
     let facts = &hypervisor.facts;

@@ -12,7 +12,7 @@ use maquette_engine::image::{RECORDS, catalogue};
 use maquette_libvirt::Cached;
 use serde_json::{Value, json};
 
-use crate::cli::{Locking, Place, Wanted, seconds};
+use crate::cli::{EnvironmentArgs, Locking, TopologyArgs, seconds};
 use crate::failure::{Failure, PREPARED};
 use crate::pipeline::Scope;
 use crate::session::{Session, authorities};
@@ -26,7 +26,7 @@ pub enum Args {
     List {
         /// Which hypervisor and pool.
         #[command(flatten)]
-        place: Place,
+        place: EnvironmentArgs,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -51,7 +51,7 @@ pub enum Args {
     Prune {
         /// Which hypervisor and pool.
         #[command(flatten)]
-        place: Place,
+        place: EnvironmentArgs,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -63,7 +63,7 @@ pub enum Args {
 pub struct Warming {
     /// The nodes that will start from them.
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: TopologyArgs,
     /// What to do if somebody else is changing the environment.
     #[command(flatten)]
     locking: Locking,
@@ -88,7 +88,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// Removes what nobody uses.
-fn prune(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+fn prune(world: &World, place: &EnvironmentArgs, as_json: bool) -> Result<u8, Failure> {
     let mut session = Session::at(world, place)?;
     // An image that an `up` has just fetched is not named by any domain yet.
     session.lock_hypervisor("image prune")?;
@@ -166,7 +166,7 @@ fn built(world: &World, name: &str) -> bool {
     world.environment.built_images().join(format!("{name}.qcow2")).is_file()
 }
 
-fn list(world: &World, place: &Place, as_json: bool) -> Result<u8, Failure> {
+fn list(world: &World, place: &EnvironmentArgs, as_json: bool) -> Result<u8, Failure> {
     // The names are known without a hypervisor, too.
     if !as_json {
         world
@@ -224,7 +224,7 @@ fn described(cached: &Cached) -> Value {
 }
 
 /// The images and templates in a hypervisor's pool.
-fn held(world: &World, place: &Place) -> Result<Vec<Cached>, Failure> {
+fn held(world: &World, place: &EnvironmentArgs) -> Result<Vec<Cached>, Failure> {
     let mut session = Session::at(world, place)?;
     session.running()?;
     let host = session.connection.host.as_ref();

@@ -5,7 +5,7 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use serde_json::json;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::workspace::identity::{self, Way};
@@ -17,7 +17,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// All groups and hosts (what Ansible asks for)
     #[arg(long, conflicts_with = "host")]
     pub list: bool,

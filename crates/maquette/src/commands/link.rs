@@ -12,7 +12,7 @@ use maquette_engine::StepError;
 use maquette_engine::net::netem;
 use maquette_libvirt::{Bandwidth, LinkState};
 
-use crate::cli::{self, Place};
+use crate::cli::{self, EnvironmentArgs};
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::Session;
@@ -27,7 +27,7 @@ pub enum Args {
     Show {
         /// Which environment.
         #[command(flatten)]
-        place: Place,
+        place: EnvironmentArgs,
         /// The nodes [default: all]
         nodes: Vec<String>,
         /// Print as JSON
@@ -48,7 +48,7 @@ pub enum Args {
 pub struct InterfaceArgs {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// Its interface: eth0, a MAC address, or the network it is on [default: its only one]
@@ -349,7 +349,12 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(world: &World, place: &Place, words: &[String], json: bool) -> Result<u8, Failure> {
+fn show(
+    world: &World,
+    place: &EnvironmentArgs,
+    words: &[String],
+    json: bool,
+) -> Result<u8, Failure> {
     let mut session = Session::at(world, place)?;
     let observed = session.running()?.observed();
     let there = nodes::Meaning::There;

@@ -15,7 +15,7 @@ use maquette_engine::ssh_keys::fingerprint;
 use maquette_libvirt::{Survey, Surveyed};
 use serde_json::{Value, json};
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render;
@@ -29,7 +29,7 @@ use crate::world::World;
 pub struct Args {
     /// Which hypervisor.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,

@@ -3,7 +3,7 @@
 use maquette_engine::StepError;
 use maquette_engine::host;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::nodes;
@@ -14,7 +14,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// Go on printing what it writes

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::forward::{self, Forwarding, NotOpen};
 use super::ssh_routes;
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::session::nodes;
 use crate::signals;
@@ -23,7 +23,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// Print where its screen is instead of showing it

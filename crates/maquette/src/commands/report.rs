@@ -18,7 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{doctor, status};
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::session::{Hypervisor, Session};
@@ -33,7 +33,7 @@ use crate::{load, pipeline, render};
 pub struct Args {
     /// What is asked for, whose plan goes along.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: TopologyArgs,
     /// File to write, in tar.gz [default: maquette-report-ENVIRONMENT.tar.gz]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

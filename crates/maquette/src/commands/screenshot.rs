@@ -6,7 +6,7 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
 use serde_json::json;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::render;
 use crate::session::nodes;
@@ -18,7 +18,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// File to write, in PNG [default: standard output]

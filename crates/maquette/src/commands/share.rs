@@ -14,9 +14,10 @@ use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE, fingerpri
 use maquette_engine::{StepError, public_keys};
 use serde_json::{Value, json};
 
-use super::{answering, power};
-use crate::cli::{Locking, Place};
+use super::power;
+use crate::cli::{EnvironmentArgs, Locking};
 use crate::failure::Failure;
+use crate::lifecycle::answering;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::{Ask, Session, locking};
@@ -29,7 +30,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,

@@ -7,7 +7,7 @@ use std::process::Command;
 use maquette_core::diagnostic::Diagnostic;
 
 use super::ssh_routes::Routes;
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::world::World;
 
@@ -16,7 +16,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node, or USER@NODE
     pub node: String,
     /// Options of ssh (`-L 8080:localhost:80`), then a command to run there instead of a shell

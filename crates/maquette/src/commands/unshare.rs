@@ -7,7 +7,7 @@ use maquette_core::values::PublicKey;
 use maquette_engine::ssh_keys::fingerprint;
 
 use super::share::{self, NO_NAME, Verb};
-use crate::cli::{Locking, Place};
+use crate::cli::{EnvironmentArgs, Locking};
 use crate::failure::Failure;
 use crate::load;
 use crate::world::World;
@@ -17,7 +17,7 @@ use crate::world::World;
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,

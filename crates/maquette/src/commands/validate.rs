@@ -8,7 +8,7 @@ use maquette_core::syntax::Sources;
 use serde_json::json;
 
 use super::graph;
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::load::{self, Loaded, PROJECT};
 use crate::playbooks::Hooks;
@@ -22,7 +22,7 @@ use crate::{pipeline, render};
 pub struct Args {
     /// What would be built.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: TopologyArgs,
     /// Print all that was found as JSON
     #[arg(long)]
     pub json: bool,

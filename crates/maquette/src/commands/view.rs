@@ -13,7 +13,7 @@ use maquette_engine::StepError;
 use maquette_view::{Feed, Options, Server};
 use serde_json::json;
 
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::world::{Terminal, World};
@@ -25,7 +25,7 @@ use page_actions::PageActions;
 pub struct Args {
     /// What is asked for, with which what is there is compared.
     #[command(flatten)]
-    pub wanted: Wanted,
+    pub wanted: TopologyArgs,
     /// Port of the page on 127.0.0.1 [default: one that is free]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
     pub port: u16,

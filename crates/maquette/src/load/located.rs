@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::settings::Settings;
 
 use super::{Reader, extra, provision};
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::host_args::HostArgs;
 use crate::workspace::Workspace;
@@ -29,14 +29,14 @@ pub struct Located {
 }
 
 /// Reads what is needed to find an environment.
-pub fn located(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+pub fn located(environment: &Environment, place: &EnvironmentArgs) -> Result<Located, Failure> {
     located_by(Reader::new(environment), place)
 }
 
 /// The same for a verb that takes extra variables, too: settings among them count as they do for `up`.
 pub fn located_with(
     environment: &Environment,
-    place: &Place,
+    place: &EnvironmentArgs,
     extra: &[String],
 ) -> Result<Located, Failure> {
     let mut reader = Reader::new(environment);
@@ -46,7 +46,7 @@ pub fn located_with(
     located_by(reader, &place)
 }
 
-fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure> {
+fn located_by(mut reader: Reader<'_>, place: &EnvironmentArgs) -> Result<Located, Failure> {
     let mut settings = Settings::default();
     let project = reader.project(place, &mut settings);
     let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
@@ -59,6 +59,9 @@ fn located_by(mut reader: Reader<'_>, place: &Place) -> Result<Located, Failure>
 }
 
 /// The same for InfraRed's users, who have no project file.
-pub fn located_leniently(environment: &Environment, place: &Place) -> Result<Located, Failure> {
+pub fn located_leniently(
+    environment: &Environment,
+    place: &EnvironmentArgs,
+) -> Result<Located, Failure> {
     located_by(Reader { lenient: true, ..Reader::new(environment) }, place)
 }

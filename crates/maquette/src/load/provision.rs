@@ -10,7 +10,7 @@ use maquette_core::topology::{Request, is_read};
 
 use super::project::Project;
 use super::{Reader, built_in};
-use crate::cli::Given;
+use crate::cli::FlagTexts;
 use crate::host_args::HostArgs;
 
 /// Where InfraRed has its settings.
@@ -25,7 +25,7 @@ fn tree(list: &[ExtraVar]) -> Option<Tree> {
 
 /// Takes settings from extra variables, for verbs that have no other tree of settings. What is no setting has no effect
 /// there, unless a playbook or an expression reads it.
-pub fn settings(reader: &mut Reader<'_>, list: &[ExtraVar], given: &mut Given) {
+pub fn settings(reader: &mut Reader<'_>, list: &[ExtraVar], given: &mut FlagTexts) {
     let Some(vars) = tree(list) else { return };
     let Some(provision) = vars.get(PROVISION) else { return };
     for row in SETTINGS.iter().filter(|row| row.infrared.is_some()) {
@@ -74,7 +74,7 @@ fn text(row: &Setting, node: &Tree) -> Option<String> {
 /// is not in it, nor what is secret: that is for no file of somebody else's.
 pub fn in_tree(
     reader: &Reader<'_>,
-    said: (&Given, &Project),
+    said: (&FlagTexts, &Project),
     (request, host): (&Request, &HostArgs),
 ) -> Plain {
     let mut tree = Plain::map();
@@ -93,7 +93,7 @@ pub fn in_tree(
 fn in_force(
     reader: &Reader<'_>,
     row: &Setting,
-    (given, project): (&Given, &Project),
+    (given, project): (&FlagTexts, &Project),
     (request, host): (&Request, &HostArgs),
 ) -> Option<Plain> {
     let settings = &request.settings;
@@ -153,7 +153,7 @@ pub fn show(reader: &mut Reader<'_>, tree: &Plain, request: &mut Request) {
 }
 
 /// `net` and `data_net` are what `--net_subnet` and `--data_subnet` say, so that no other number is chosen beside them.
-pub fn subnets(list: &[ExtraVar], given: &mut Given) {
+pub fn subnets(list: &[ExtraVar], given: &mut FlagTexts) {
     let Some(vars) = tree(list) else { return };
     for (variable, name) in [("net", "net_subnet"), ("data_net", "data_subnet")] {
         if let Some(Value::Scalar(text, _)) = vars.get(variable).map(|node| &node.value)
@@ -247,7 +247,7 @@ fn leaves(
 mod tests {
     use maquette_core::topology::{self, Allocation};
 
-    use crate::cli::Wanted;
+    use crate::cli::TopologyArgs;
     use crate::load;
     use crate::world::Environment;
 
@@ -270,7 +270,7 @@ mod tests {
                        domain: \"{{ provision.topology.password | default('none') }}\"}}";
         let nodes = format!("{}:1", write("web.yml", node));
         let network = write("lan.yml", network);
-        let mut wanted = Wanted::default();
+        let mut wanted = TopologyArgs::default();
         wanted.flags.0.set("topology-nodes", vec![nodes]);
         wanted.flags.0.set("topology-network", vec![network]);
         for (name, text) in settings {

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
-use crate::signals::Told;
+use crate::signals::InterruptedChild;
 use crate::workspace::Workspace;
 use crate::world::{Environment, World};
 
@@ -102,7 +102,7 @@ impl Output {
             }
         }
         let mut child = command.spawn()?;
-        let told = Told::with(&child);
+        let told = InterruptedChild::with(&child);
         let Some((directory, logs)) = logs else {
             let status = child.wait()?;
             return Ok((!told.was()).then_some(status));

@@ -49,7 +49,7 @@ impl State {
 
 /// What `up` would do with an object that is there, as far as that can be seen in the picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Fate {
+pub enum PlannedChange {
     /// Nothing.
     #[default]
     Stays,
@@ -59,7 +59,7 @@ pub enum Fate {
     Goes,
 }
 
-impl Fate {
+impl PlannedChange {
     /// A detail of an object, with what becomes of the object.
     fn beside(self, detail: &str) -> String {
         let words = match self {
@@ -84,7 +84,7 @@ pub struct Net {
     /// What there is of it.
     pub state: State,
     /// What becomes of it.
-    pub fate: Fate,
+    pub mark: PlannedChange,
 }
 
 /// An interface of a node.
@@ -110,7 +110,7 @@ pub struct Item {
     /// What there is of it.
     pub state: State,
     /// What becomes of it.
-    pub fate: Fate,
+    pub mark: PlannedChange,
     /// Its interfaces, in order.
     pub ports: Vec<Port>,
 }
@@ -133,7 +133,7 @@ pub fn picture(
     title: &str,
     networks: &[Network],
     nodes: &[Node],
-    state: &dyn Fn(Kind, &str) -> (State, Fate),
+    state: &dyn Fn(Kind, &str) -> (State, PlannedChange),
 ) -> Scene {
     let mut scene = Scene { title: title.into(), ..Scene::default() };
     let mut ends: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
@@ -148,9 +148,9 @@ pub fn picture(
     let mut index: BTreeMap<&str, usize> = BTreeMap::new();
     for network in networks.iter().filter(|n| !is_cable(n)) {
         index.insert(&network.name, scene.nets.len());
-        let (state, fate) = state(Kind::Network, &network.name);
+        let (state, mark) = state(Kind::Network, &network.name);
         let (name, detail) = (network.name.to_string(), describe(network));
-        scene.nets.push(Net { name, detail, outside: outside(network), state, fate });
+        scene.nets.push(Net { name, detail, outside: outside(network), state, mark });
     }
     // Bridges of the hypervisor's own that nodes are on.
     for node in nodes {
@@ -159,8 +159,8 @@ pub fn picture(
                 index.insert(&interface.network, scene.nets.len());
                 let (name, detail) =
                     (interface.network.to_string(), "the hypervisor's bridge".into());
-                let (state, fate) = (State::Active, Fate::Stays);
-                scene.nets.push(Net { name, detail, outside: None, state, fate });
+                let (state, mark) = (State::Active, PlannedChange::Stays);
+                scene.nets.push(Net { name, detail, outside: None, state, mark });
             }
         }
     }
@@ -175,9 +175,9 @@ pub fn picture(
             };
             Port { name: interface.name.to_string(), net, to, detail: plugged(interface) }
         });
-        let (state, fate) = state(Kind::Node, &node.name);
+        let (state, mark) = state(Kind::Node, &node.name);
         let (name, ports) = (node.name.to_string(), ports.collect());
-        scene.items.push(Item { name, detail: size(node), state, fate, ports });
+        scene.items.push(Item { name, detail: size(node), state, mark, ports });
     }
     let cables = networks.iter().filter(|n| is_cable(n));
     scene.cables = cables

@@ -115,7 +115,7 @@ impl Columns {
     }
 }
 
-/// How many objects there are of each fate.
+/// How many objects there are with each kind of change.
 fn counts(plan: &Plan) -> String {
     let counts = [
         (Op::Create, "to create"),

@@ -12,7 +12,7 @@ use maquette_core::selection::{self, Candidate};
 use maquette_core::syntax::Sources;
 use maquette_engine::StepError;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::load::{self, Located};
 use crate::session::Session;
@@ -208,7 +208,11 @@ pub struct Running<'w> {
 }
 
 /// Finds a node by what the user calls it. An error if the word means none or several, or if the node does not run.
-pub fn running<'w>(world: &'w World, place: &Place, word: &str) -> Result<Running<'w>, Failure> {
+pub fn running<'w>(
+    world: &'w World,
+    place: &EnvironmentArgs,
+    word: &str,
+) -> Result<Running<'w>, Failure> {
     running_of(world, load::located(&world.environment, place)?, word)
 }
 

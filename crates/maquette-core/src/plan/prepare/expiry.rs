@@ -1,9 +1,9 @@
 //! What removes environments whose time is up, also when whoever made them is gone.
 
-use super::{HostFacts, Lack, Needs, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> Option<Lack> {
     let reason = "the environment is to be removed when its time is up";
     let detail = "/var/lib/maquette/expire.sh, each minute".into();
     let lack = Lack::new(Op::Create, "expiry", detail, reason, Setting::Expiry);

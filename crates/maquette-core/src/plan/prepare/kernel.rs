@@ -1,11 +1,11 @@
 //! Limits of the kernel's that are too low; which ones there are is a table of its own.
 
 use super::limits::{LIMITS, Limit, Load};
-use super::{HostFacts, Lack, Needs, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
 /// A kernel that does not tell a limit has none to raise.
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> impl Iterator<Item = Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> impl Iterator<Item = Lack> {
     let load = Load {
         networks: needs.networks,
         other_networks: facts.networks,

@@ -1,9 +1,9 @@
 //! Packages that are not installed.
 
-use super::{Lack, Needs, Setting};
+use super::{HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(needs: &HypervisorNeeds) -> Option<Lack> {
     let missing = &needs.missing_packages;
     let setting = Setting::Packages { names: missing.clone() };
     (!missing.is_empty()).then(|| {

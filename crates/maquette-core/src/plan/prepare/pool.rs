@@ -1,9 +1,9 @@
 //! The storage pool of volumes.
 
-use super::{HostFacts, Lack, Needs, PoolState, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, PoolState, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> Option<Lack> {
     let reason = match &facts.pool {
         PoolState::Active(_) | PoolState::Unreadable(_) => return None,
         PoolState::Inactive(_) => "the pool is defined and not started",

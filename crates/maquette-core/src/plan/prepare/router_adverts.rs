@@ -1,10 +1,10 @@
 //! Listening to router advertisements although the hypervisor forwards: with forwarding on, the kernel does so only
 //! if `accept_ra` is 2 (<https://docs.kernel.org/networking/ip-sysctl.html>).
 
-use super::{HostFacts, Lack, Needs, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> Option<Lack> {
     if !needs.ipv6 || facts.router_interfaces.is_empty() {
         return None;
     }

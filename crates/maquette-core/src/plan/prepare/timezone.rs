@@ -1,9 +1,9 @@
 //! The hypervisor's time zone.
 
-use super::{HostFacts, Lack, Needs, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> Option<Lack> {
     let zone = needs.timezone.clone().filter(|zone| facts.timezone.as_ref() != Some(zone))?;
     let detail = format!("{} → {zone}", facts.timezone.as_deref().unwrap_or("unknown"));
     let reason = "the settings ask for it";

@@ -1,9 +1,9 @@
 //! Open vSwitch's daemons.
 
-use super::{HostFacts, Lack, Needs, Setting};
+use super::{HostFacts, HypervisorNeeds, Lack, Setting};
 use crate::plan::Op;
 
-pub(super) fn lacks(facts: &HostFacts, needs: &Needs) -> Option<Lack> {
+pub(super) fn lacks(facts: &HostFacts, needs: &HypervisorNeeds) -> Option<Lack> {
     let detail = "start its daemons".into();
     let lack =
         Lack::new(Op::Create, "Open vSwitch", detail, "networks are on it", Setting::Vswitch);

@@ -220,7 +220,7 @@ impl Master {
             Err(_) => None,
         };
         // A shell may have closed its output, or printed too much, and stay.
-        let status = ended(&mut child, if said.is_some() { FAREWELL } else { Duration::ZERO });
+        let status = ended(&mut child, if said.is_some() { END_LIMIT } else { Duration::ZERO });
         let complained = complaints.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
         Err(not_ready(target, said, status, &complained))
     }
@@ -313,7 +313,7 @@ impl Drop for Master {
 }
 
 /// How long `ssh` may take to end once nothing more is heard of it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const END_LIMIT: Duration = Duration::from_secs(2);
 
 /// The status of a process that ends by itself within some time; of another one, which is ended, none.
 fn ended(child: &mut Child, patience: Duration) -> Option<i32> {

@@ -76,11 +76,11 @@ fn written(directory: &Path, file: &str, nodes: &[Served]) -> PathBuf {
     path
 }
 
-fn place(directory: &Path, nodes: &[Served]) -> (Place, Arc<Mutex<Vec<String>>>) {
+fn place(directory: &Path, nodes: &[Served]) -> (ServedDirectory, Arc<Mutex<Vec<String>>>) {
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = said.clone();
     let journal: Journal = Arc::new(move |line: &str| heard.lock().unwrap().push(line.into()));
-    (Place::of(directory, nodes, &journal).unwrap(), said)
+    (ServedDirectory::of(directory, nodes, &journal).unwrap(), said)
 }
 
 /// Nothing is done when a process is killed: what was kept before that is what there is.

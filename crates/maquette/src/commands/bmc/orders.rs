@@ -6,7 +6,7 @@ use maquette_engine::StepError;
 use maquette_engine::bmc::{self, Answer};
 use serde_json::json;
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::session::nodes;
@@ -86,7 +86,7 @@ pub enum Firmware {
 pub struct PowerArgs {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// What to do [default: show whether it is on]
@@ -101,7 +101,7 @@ pub struct PowerArgs {
 pub struct BootArgs {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// The node
     pub node: String,
     /// What it boots from next [default: show that]
@@ -138,7 +138,7 @@ pub fn boot(world: &World, args: &BootArgs) -> Result<u8, Failure> {
 /// Tells a node's BMC something, and shows what it says then.
 fn told(
     world: &World,
-    place: &Place,
+    place: &EnvironmentArgs,
     word: &str,
     words: &[&str],
     json: bool,

@@ -4,7 +4,7 @@ use maquette_core::blueprint::Bmc;
 use maquette_core::observed::{Domain, Observed};
 use serde_json::{Value, json};
 
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
 use crate::render;
 use crate::session::Session;
@@ -20,7 +20,7 @@ const GONE: &str = "address gone";
 pub struct Args {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// Which nodes.
     #[arg(value_name = "NODE", help = nodes::NODES)]
     pub nodes: Vec<String>,

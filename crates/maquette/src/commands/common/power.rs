@@ -6,9 +6,9 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::plan::{self, Power};
 use maquette_engine::StepError;
 
-use super::answering;
-use crate::cli::{Locking, Place};
+use crate::cli::{EnvironmentArgs, Locking};
 use crate::failure::Failure;
+use crate::lifecycle::answering;
 use crate::session::nodes::{self, Meaning};
 use crate::session::{Ask, Session};
 use crate::world::World;
@@ -21,7 +21,7 @@ pub const START_TIMEOUT: u64 = 600;
 pub struct PowerArgs {
     /// Which environment.
     #[command(flatten)]
-    pub place: Place,
+    pub place: EnvironmentArgs,
     /// What to do if somebody else is changing it.
     #[command(flatten)]
     pub locking: Locking,

@@ -16,9 +16,9 @@ use maquette_engine::StepError;
 use maquette_engine::guests::{self, Guest};
 use maquette_engine::private_file::read_text;
 
-use super::answering;
-use crate::cli::Place;
+use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
+use crate::lifecycle::answering;
 use crate::load::{self, Located};
 use crate::render;
 use crate::session::connection::Connection;
@@ -95,7 +95,7 @@ pub struct Routes {
 
 impl Routes {
     /// Reads the workspace; one without anything of the environment is made to lead into it, if a key here opens that.
-    pub fn open(world: &World, place: &Place) -> Result<Self, Failure> {
+    pub fn open(world: &World, place: &EnvironmentArgs) -> Result<Self, Failure> {
         let routes = Self::read(world, place)?;
         if !routes.candidates().is_empty() {
             routes.tell_end(world);
@@ -132,7 +132,7 @@ impl Routes {
     }
 
     /// Reads the workspace.
-    pub fn read(world: &World, place: &Place) -> Result<Self, Failure> {
+    pub fn read(world: &World, place: &EnvironmentArgs) -> Result<Self, Failure> {
         let located = load::located(&world.environment, place)?;
         let config = located.workspace.file(outputs::SSH_CONFIG);
         let text = read_text(&config).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use maquette_engine::host;
 use maquette_engine::private_file::read_text;
 use maquette_libvirt::{ESCAPE, Ended, LinkState, Others};
-use maquette_view::{Place, Screen, Sources};
+use maquette_view::{Screen, Sources, VncEndpoint};
 
 use super::{screen, words};
 use crate::commands::link;
@@ -80,7 +80,7 @@ impl Sources for PageActions {
         if let Some(remote) = &found.session.connection.remote {
             return screen::through(screen::ssh(&remote.target, port));
         }
-        let place = Place::Port(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let place = VncEndpoint::Port(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         Ok(Screen { place, begun: Vec::new(), way: Box::new(()) })
     }
 

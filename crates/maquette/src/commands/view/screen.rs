@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use maquette_engine::host::ssh::Target;
-use maquette_view::{Place, Screen};
+use maquette_view::{Screen, VncEndpoint};
 
 use crate::commands::{forward, ssh_routes};
 
@@ -73,7 +73,7 @@ pub fn through(mut ssh: Command) -> Result<Screen, String> {
         return Err(format!("cannot reach the screen over SSH: {why}"));
     }
     here.set_read_timeout(None).map_err(failed)?;
-    Ok(Screen { place: Place::Pipe(here), begun, way: Box::new(way) })
+    Ok(Screen { place: VncEndpoint::Pipe(here), begun, way: Box::new(way) })
 }
 
 /// Reads what a program says on standard error, so that it never waits for a reader; the end of it comes when it has ended.
@@ -117,7 +117,7 @@ mod tests {
         assert!(!words.iter().any(|word| word.starts_with("-L")), "{words:?}");
         let screen = tried("printf 'RFB 003.008\\n'; exec cat").unwrap();
         assert_eq!(screen.begun, b"RFB 003.008\n");
-        let Place::Pipe(mut pipe) = screen.place else { panic!("a port") };
+        let VncEndpoint::Pipe(mut pipe) = screen.place else { panic!("a port") };
         pipe.write_all(b"typed").unwrap();
         let mut back = [0; 5];
         pipe.read_exact(&mut back).unwrap();

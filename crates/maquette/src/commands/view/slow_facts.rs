@@ -12,7 +12,7 @@ use maquette_view::Feed;
 use serde_json::{Value, json};
 
 use super::words;
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::commands::graph;
 use crate::failure::Failure;
 use crate::load::Located;
@@ -69,7 +69,7 @@ pub struct Slow<'a> {
     /// The environment.
     pub located: &'a Located,
     /// What is asked for. The files are read each time.
-    pub wanted: &'a Wanted,
+    pub wanted: &'a TopologyArgs,
     /// The environment on its hypervisor.
     pub session: &'a Session<'a>,
     /// Where it is told.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::slow_facts::Slow;
 use super::words;
-use crate::cli::Wanted;
+use crate::cli::TopologyArgs;
 use crate::failure::Failure;
 use crate::load::Located;
 use crate::render::Row;
@@ -35,7 +35,13 @@ const ANYWAY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 
 /// Watches until told to stop, whatever happens to the hypervisor.
-pub fn forever(world: &World, located: &Located, wanted: &Wanted, feed: &Feed, stop: &AtomicBool) {
+pub fn forever(
+    world: &World,
+    located: &Located,
+    wanted: &TopologyArgs,
+    feed: &Feed,
+    stop: &AtomicBool,
+) {
     while !stop.load(Ordering::SeqCst) {
         let watched = Session::open(world, located.clone())
             .and_then(|mut session| watch(world, located, wanted, &mut session, feed, stop));
@@ -59,7 +65,7 @@ fn pause(took: Duration) -> Duration {
 fn watch(
     world: &World,
     located: &Located,
-    wanted: &Wanted,
+    wanted: &TopologyArgs,
     session: &mut Session<'_>,
     feed: &Feed,
     stop: &AtomicBool,

@@ -12,11 +12,11 @@ pub fn mermaid(scene: &Scene) -> String {
         text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
     };
     for (i, net) in scene.nets.iter().enumerate() {
-        let detail = net.fate.beside(&net.detail);
+        let detail = net.mark.beside(&net.detail);
         let _ = writeln!(out, "  net{i}([\"{}<br/>{}\"])", safe(&net.name), safe(&detail));
     }
     for (i, item) in scene.items.iter().enumerate() {
-        let detail = item.fate.beside(&item.detail);
+        let detail = item.mark.beside(&item.detail);
         let _ = writeln!(out, "  node{i}[\"{}<br/>{}\"]", safe(&item.name), safe(&detail));
     }
     for (i, item) in scene.items.iter().enumerate() {
@@ -49,12 +49,12 @@ pub fn dot(scene: &Scene) -> String {
     let safe = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let style = |state: State| if state == State::Off { ", style=dashed" } else { "" };
     for (i, net) in scene.nets.iter().enumerate() {
-        let (name, detail) = (safe(&net.name), safe(&net.fate.beside(&net.detail)));
+        let (name, detail) = (safe(&net.name), safe(&net.mark.beside(&net.detail)));
         let style = style(net.state);
         let _ = writeln!(out, "  net{i} [shape=ellipse, label=\"{name}\\n{detail}\"{style}];");
     }
     for (i, item) in scene.items.iter().enumerate() {
-        let (name, detail) = (safe(&item.name), safe(&item.fate.beside(&item.detail)));
+        let (name, detail) = (safe(&item.name), safe(&item.mark.beside(&item.detail)));
         let style = style(item.state);
         let _ = writeln!(out, "  node{i} [shape=box, label=\"{name}\\n{detail}\"{style}];");
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Fate, Item, Net, Scene, State};
+use super::{Item, Net, PlannedChange, Scene, State};
 
 /// Most nodes in a row.
 const ROW: usize = 8;
@@ -51,7 +51,7 @@ fn name(net: &Net) -> String {
 }
 
 fn detail(net: &Net) -> String {
-    fitted(&net.fate.beside(&net.detail), DETAIL)
+    fitted(&net.mark.beside(&net.detail), DETAIL)
 }
 
 /// Room on the left, where bars have their names.
@@ -113,13 +113,13 @@ fn class(net: usize) -> String {
 }
 
 /// What style sheets know it by, what there is of an object and what becomes of it.
-fn state(state: State, fate: Fate) -> &'static str {
-    match (fate, state) {
-        (Fate::Goes, _) => "goes",
-        (Fate::Changes, _) => "changes",
-        (Fate::Stays, State::Planned) => "planned",
-        (Fate::Stays, State::Active) => "active",
-        (Fate::Stays, State::Off) => "off",
+fn state(state: State, mark: PlannedChange) -> &'static str {
+    match (mark, state) {
+        (PlannedChange::Goes, _) => "goes",
+        (PlannedChange::Changes, _) => "changes",
+        (PlannedChange::Stays, State::Planned) => "planned",
+        (PlannedChange::Stays, State::Active) => "active",
+        (PlannedChange::Stays, State::Off) => "off",
     }
 }
 
@@ -187,7 +187,7 @@ fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, (begin, end): (us
          <text x=\"{EDGE}\" y=\"{}\" fill=\"{colour}\" font-weight=\"bold\">{}</text>\
          <text class=\"detail\" x=\"{EDGE}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
         class(net),
-        state(item.state, item.fate),
+        state(item.state, item.mark),
         escape(&item.name),
         y - 2,
         escape(&name(item)),
@@ -208,7 +208,9 @@ fn bar(body: &mut String, scene: &Scene, net: usize, y: usize, (begin, end): (us
 
 fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) {
     let (fill, stroke, dash) = match item.state {
-        _ if item.fate == Fate::Goes => ("#fbeeee", "#b23a48", " stroke-dasharray=\"2 3\""),
+        _ if item.mark == PlannedChange::Goes => {
+            ("#fbeeee", "#b23a48", " stroke-dasharray=\"2 3\"")
+        }
         State::Active => ("#eef7ee", "#2f8f4e", ""),
         State::Off => ("#f3f3f3", "#888888", " stroke-dasharray=\"5 4\""),
         State::Planned => ("#f4f7fb", "#4a5a6a", ""),
@@ -219,14 +221,14 @@ fn node(body: &mut String, item: &Item, left: usize, top: usize, height: usize) 
          fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"1.5\"{dash}/>\
          <text x=\"{}\" y=\"{}\" font-weight=\"bold\" font-size=\"13\">{}</text>\
          <text class=\"detail\" x=\"{}\" y=\"{}\" fill=\"#555555\" font-size=\"11\">{}</text>",
-        state(item.state, item.fate),
+        state(item.state, item.mark),
         escape(&item.name),
         left + 10,
         top + 18,
         escape(&fitted(&item.name, 27)),
         left + 10,
         top + 33,
-        escape(&item.fate.beside(&item.detail)),
+        escape(&item.mark.beside(&item.detail)),
     );
     for (p, port) in item.ports.iter().enumerate() {
         let colour = port.net.map_or("#333333", colour);

@@ -8,7 +8,7 @@ fn scene() -> Scene {
         detail: detail.into(),
         outside: outside.map(String::from),
         state,
-        fate: Fate::Stays,
+        mark: PlannedChange::Stays,
     };
     let port = |name: &str, net, to: &str, detail: &str| Port {
         name: name.into(),
@@ -20,7 +20,7 @@ fn scene() -> Scene {
         name: name.into(),
         detail: "1 vCPU, 1 GiB".into(),
         state,
-        fate: if name == "switch-0" { Fate::Goes } else { Fate::Stays },
+        mark: if name == "switch-0" { PlannedChange::Goes } else { PlannedChange::Stays },
         ports,
     };
     Scene {

@@ -12,7 +12,7 @@ pub fn text(scene: &Scene) -> String {
         for item in &scene.items {
             for port in item.ports.iter().filter(|p| p.net == Some(n)) {
                 let name = format!("{} {}", item.state.sign(), item.name);
-                rows.push((n, [name, port.name.clone(), item.fate.beside(&port.detail)]));
+                rows.push((n, [name, port.name.clone(), item.mark.beside(&port.detail)]));
             }
         }
     }
@@ -20,7 +20,7 @@ pub fn text(scene: &Scene) -> String {
         |column: usize| rows.iter().map(|(_, r)| r[column].chars().count()).max().unwrap_or(0);
     let (names, ports) = (width(0), width(1));
     for (n, net) in scene.nets.iter().enumerate() {
-        let detail = net.fate.beside(&net.detail);
+        let detail = net.mark.beside(&net.detail);
         let _ = writeln!(out, "{} {}  {detail}", net.state.sign(), net.name);
         let own: Vec<&[String; 3]> =
             rows.iter().filter(|(of, _)| *of == n).map(|(_, r)| r).collect();
@@ -45,7 +45,7 @@ pub fn text(scene: &Scene) -> String {
     }
     let alone = scene.items.iter().filter(|i| i.ports.is_empty());
     for item in alone {
-        let detail = item.fate.beside("no interface");
+        let detail = item.mark.beside("no interface");
         let _ = writeln!(out, "{} {}  {detail}", item.state.sign(), item.name);
     }
     let states = scene.nets.iter().map(|n| n.state).chain(scene.items.iter().map(|i| i.state));

@@ -12,16 +12,16 @@ use crate::observed::{self, Domain, Hardware, Observed};
 use crate::values::{NetworkName, NodeName, TimeZone};
 
 /// What happens to each node, decided before any step exists, because networks depend on it.
-pub(super) struct Fates {
+pub(super) struct NodeChanges {
     /// By node.
-    pub(super) nodes: BTreeMap<NodeName, Fate>,
+    pub(super) nodes: BTreeMap<NodeName, NodeChange>,
     /// Networks that are made again, and why.
     pub(super) replaced: BTreeMap<NetworkName, Vec<String>>,
 }
 
 /// What happens to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum NodeChange {
     /// This run is not about it.
     Aside,
     /// It is made.
@@ -41,7 +41,7 @@ pub(super) enum Fate {
 }
 
 /// Decides it all.
-pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
+pub(super) fn node_changes(blueprint: &Blueprint, observed: &Observed) -> NodeChanges {
     let mut replaced = BTreeMap::new();
     for network in blueprint.networks.iter().filter(|n| blueprint.is_about_network(&n.name)) {
         if let Some(existing) = observed.networks.get(&network.name)
@@ -54,25 +54,28 @@ pub(super) fn fates(blueprint: &Blueprint, observed: &Observed) -> Fates {
     }
     let mut nodes = BTreeMap::new();
     for node in &blueprint.nodes {
-        let fate = match observed.domains.get(&node.name) {
-            _ if !blueprint.is_about(&node.name) => Fate::Aside,
-            None => Fate::Create,
-            Some(domain) => fate_of(domain, node, &replaced, observed),
+        let node_change = match observed.domains.get(&node.name) {
+            _ if !blueprint.is_about(&node.name) => NodeChange::Aside,
+            None => NodeChange::Create,
+            Some(domain) => change_of(domain, node, &replaced, observed),
         };
-        nodes.insert(node.name.clone(), fate);
+        nodes.insert(node.name.clone(), node_change);
     }
-    Fates { nodes, replaced }
+    NodeChanges { nodes, replaced }
 }
 
 /// Nodes that go on, and get another time zone than they are recorded to have; with what they have now.
 pub(super) fn zones(
     blueprint: &Blueprint,
     observed: &Observed,
-    fates: &Fates,
+    node_changes: &NodeChanges,
 ) -> BTreeMap<NodeName, Option<TimeZone>> {
     let goes_on = |node: &&Node| {
-        let fate = fates.nodes.get(&node.name);
-        matches!(fate, Some(Fate::Record(_) | Fate::Live(..) | Fate::Restart(_)))
+        let node_change = node_changes.nodes.get(&node.name);
+        matches!(
+            node_change,
+            Some(NodeChange::Record(_) | NodeChange::Live(..) | NodeChange::Restart(_))
+        )
     };
     let changed = blueprint.nodes.iter().filter(goes_on).filter_map(|node| {
         let recorded = observed.domains.get(&node.name)?.recorded.guest.as_ref()?;
@@ -88,7 +91,7 @@ pub fn entangled(
     blueprint: &Blueprint,
     observed: &Observed,
 ) -> BTreeMap<NetworkName, Vec<NodeName>> {
-    let Fates { nodes: _, replaced } = fates(blueprint, observed);
+    let NodeChanges { nodes: _, replaced } = node_changes(blueprint, observed);
     let mut found: BTreeMap<_, Vec<NodeName>> = BTreeMap::new();
     for node in blueprint.nodes.iter().filter(|node| !blueprint.is_about(&node.name)) {
         let networks: BTreeSet<&NetworkName> = node.interfaces.iter().map(|i| &i.network).collect();
@@ -112,18 +115,18 @@ fn made_again(existing: &observed::Network, network: &Network) -> Option<Vec<Str
 }
 
 /// What happens to a node that has a domain: the worst that any of its differences takes.
-fn fate_of(
+fn change_of(
     domain: &Domain,
     node: &Node,
     replaced: &BTreeMap<NetworkName, Vec<String>>,
     observed: &Observed,
-) -> Fate {
+) -> NodeChange {
     let changes = compare::node(&domain.recorded, node);
     if changes.worst() == Some(Class::Replace) {
-        return Fate::Replace(changes.words());
+        return NodeChange::Replace(changes.words());
     }
     if let Some(why) = devices::foreign_disk(domain) {
-        return Fate::Leave(why);
+        return NodeChange::Leave(why);
     }
     let mut why = restarts(domain, node, &changes, replaced, observed);
     let pool = &domain.pool;
@@ -142,32 +145,32 @@ fn fate_of(
                 why.extend(by_hand.iter().map(Deviation::to_string));
                 why.extend((!explained).then_some(gap));
                 why.extend(edited_alone(&by_hand));
-                return Fate::Restart(every(why, &changes));
+                return NodeChange::Restart(every(why, &changes));
             }
             Gap::Live { changes: steps, mut reasons, by_hand } if why.is_empty() => {
                 reasons.extend(by_hand.iter().map(Deviation::to_string));
                 reasons.extend(changes.of(Class::Record));
                 reasons.extend(edited_alone(&by_hand));
-                return Fate::Live(steps, reasons);
+                return NodeChange::Live(steps, reasons);
             }
             Gap::Live { .. } | Gap::None => {}
         }
     }
     if !why.is_empty() {
         why.extend(edited_alone(&[]));
-        return Fate::Restart(every(why, &changes));
+        return NodeChange::Restart(every(why, &changes));
     }
     // It is off: whatever differs is there when it starts.
     let off = domain.live.is_none();
     if off && (wanted != domain.defined || changes.worst() >= Some(Class::Live)) {
-        return Fate::Restart(every(edited_alone(&[]), &changes));
+        return NodeChange::Restart(every(edited_alone(&[]), &changes));
     }
     let mut why = changes.words();
     why.extend(edited_alone(&[]));
     if !domain.persistent {
         why.push("it was undefined outside Maquette".into());
     }
-    if why.is_empty() { Fate::Keep } else { Fate::Record(why) }
+    if why.is_empty() { NodeChange::Keep } else { NodeChange::Record(why) }
 }
 
 /// What only a restart changes, apart from the devices of a running domain.

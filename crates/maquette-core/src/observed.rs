@@ -227,6 +227,8 @@ pub struct Edited {
     pub active: bool,
     /// Files of its disks as libvirt has them; a network has none.
     pub files: Vec<String>,
+    /// Bridge of a network as libvirt has it, by whose name domains may be on it as well.
+    pub bridge: Option<String>,
     /// What is the matter with its record.
     pub why: String,
 }

@@ -26,7 +26,7 @@ use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
 use crate::cli::{EnvironmentArgs, FlagTexts, TopologyArgs};
-use crate::host_args::HostArgs;
+use crate::host_args::{HostArgs, SaidByUser};
 use crate::reading;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
@@ -420,6 +420,11 @@ impl<'a> Reader<'a> {
             fingerprint: settings.host_key_fingerprint.clone(),
             known_hosts: settings.host_known_hosts.clone().map(PathBuf::from),
             forwards: false,
+            said: SaidByUser {
+                key: given.has("host-key"),
+                fingerprint: given.has("host-key-fingerprint"),
+                known_hosts: given.has("host-known-hosts"),
+            },
         };
         (host, workspace)
     }

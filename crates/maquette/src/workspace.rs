@@ -16,7 +16,7 @@ use maquette_engine::private_file::{read_text, write_private};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::host_args::HostArgs;
+use crate::host_args::{HostArgs, SaidByUser};
 use crate::world::Environment;
 
 /// The directory with an environment's outputs.
@@ -122,6 +122,7 @@ impl Saved {
                 fingerprint: None,
                 known_hosts: None,
                 forwards: false,
+                said: SaidByUser::default(),
             },
             pool_name: text(&value["pool_name"]).filter(|name| name.parse::<Name>().is_ok()),
             pool_path: text(&value["disk_pool"]),

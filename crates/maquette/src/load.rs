@@ -9,6 +9,7 @@ mod lookup;
 mod nodes;
 mod project;
 mod provision;
+mod strangers;
 mod user_data;
 mod whole;
 
@@ -243,17 +244,6 @@ fn said(mistake: &Diagnostic) -> String {
     format!("{}{help}", mistake.message)
 }
 
-/// Why a workspace cannot be used that others can write to.
-fn open_to_all(workspace: &Workspace) -> Option<Diagnostic> {
-    let path = workspace.path.display();
-    let message =
-        format!("everybody can write to workspace {path}: its ssh config and key may be anybody's");
-    workspace.is_open_to_all().then(|| {
-        Diagnostic::error("workspace::open", message)
-            .help("name a directory of your own with `--workspace DIR`")
-    })
-}
-
 /// Collects sources and diagnostics.
 #[derive(Debug)]
 struct Reader<'a> {
@@ -303,6 +293,10 @@ impl<'a> Reader<'a> {
             None => {
                 let default = PathBuf::from(PROJECT);
                 if !default.is_file() {
+                    return Project::default();
+                }
+                if let Some(refused) = strangers::project(self.environment, &default) {
+                    self.diags.push(refused);
                     return Project::default();
                 }
                 default
@@ -398,7 +392,7 @@ impl<'a> Reader<'a> {
             None if elsewhere => Saved::default(),
             None => self.recalled(&workspace).unwrap_or_default(),
         };
-        if let Some(open) = open_to_all(&workspace) {
+        if let Some(open) = strangers::workspace(self.environment, &workspace) {
             self.diags.push(open);
         }
         let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();

@@ -96,6 +96,11 @@ impl Stage {
                 machine.image_records = format!("/var/lib/libvirt/images/{volume}\n{line}\n");
                 machine.seen.volumes.entry("images".into()).or_default().insert(volume);
             }
+            ["another", "image", "is", "in", "the", "pool", "as", volume] => {
+                let other = "0123456789abcdef".repeat(4);
+                machine.image_records = format!("/var/lib/libvirt/images/{volume}\nof {other}\n");
+                machine.seen.volumes.entry("images".into()).or_default().insert((*volume).into());
+            }
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();
                 (domain.active, domain.live) = (false, None);

@@ -37,6 +37,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         now_s: _,
         lifetimes,
         agents,
+        identities,
         bmcs,
         login: _,
         forwarding,
@@ -58,7 +59,8 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
     lifetimes.retain(|name, _| name == environment);
     bmcs.retain(|name, _| name == environment);
     forwarding.retain(|name, _| name == environment);
-    agents.retain(|file, _| own.images.iter().any(|image| file.ends_with(&format!("/{image}"))));
+    agents.retain(|file, _| own.has_image(file));
+    identities.retain(|file, _| own.has_image(file));
     dhcp_leases.retain(|_, mac| own.macs.contains(mac));
     router_interfaces.retain(|(name, _)| own.is_kept(name));
     addresses.retain(|(_, name)| own.is_kept(name));
@@ -102,6 +104,11 @@ impl Own {
             macs: nics.map(|nic| nic.mac).collect(),
             images: disks.filter_map(|d| Some(d.backing.as_ref()?.volume.to_string())).collect(),
         }
+    }
+
+    /// Whether a file is an image of the nodes'.
+    fn has_image(&self, file: &str) -> bool {
+        file.rsplit_once('/').is_some_and(|(_, volume)| self.images.contains(volume))
     }
 
     /// Whether an interface may be named; facts have `interface NAME` of some.

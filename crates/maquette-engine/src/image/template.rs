@@ -86,7 +86,7 @@ pub fn begin<'a>(
             );
         }
     }
-    match (there, is_whole) {
+    match (there.is_some(), is_whole) {
         (true, true) => {
             making.leave();
             return Ok(None);

@@ -326,8 +326,11 @@ fn carry_out(
             .terminal
             .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let authorities =
-        authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
+    let authorities = authorities::authorities(
+        &world.terminal,
+        &loaded.called("tls-ca"),
+        &loaded.request.settings.tls_ca,
+    )?;
     let mut session = Session::open(world, loaded.located())?;
     outputs::write_local(workspace).map_err(|e| workspace.unwritten(e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.

@@ -358,6 +358,12 @@ impl Observed {
         self.networks.values().map(|n| n.allocation).next()
     }
 
+    /// Which making of a node there is: with another one it is another node under the same name. None of nodes without a
+    /// system, and of those of version 0.1.
+    pub fn generation(&self, node: &str) -> Option<u64> {
+        self.domains.get(node)?.recorded.guest.as_ref()?.generation
+    }
+
     /// What carries the mark of this environment, and a record that is not believed.
     pub fn edited(&self, kind: ObjectKind, name: &str) -> Option<&Edited> {
         self.edited.iter().find(|e| e.kind == kind && e.name == name)

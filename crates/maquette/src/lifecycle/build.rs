@@ -216,7 +216,8 @@ impl Building<'_, '_> {
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
             let sooner = self.renewal(&hypervisor, &planned)?;
             let sooner = sooner.and_then(|renewal| renewal.sooner(self.environment()));
-            let open = questions(&plan, lockout.is_some(), sooner, (&self.how.consent, &agreed));
+            let what = (&plan, &planned.observed);
+            let open = questions(what, lockout.is_some(), sooner, (&self.how.consent, &agreed));
             if open.is_empty() {
                 return Ok(Agreed { hypervisor, planned, plan });
             }
@@ -502,7 +503,7 @@ struct Question {
 /// What has not been agreed to: that nodes lose their disks, that a NIC that nobody named is put into a bridge, and that
 /// the environment expires sooner. A question for each, since these are different things.
 fn questions(
-    plan: &Plan,
+    (plan, observed): (&Plan, &Observed),
     lockout: bool,
     sooner: Option<String>,
     (consent, agreed): (&Consent, &BTreeSet<(Kind, String)>),
@@ -512,7 +513,11 @@ fn questions(
     let lost = Question {
         kind: Kind::LoseDisks,
         what: format!("remove {}{why}", lost(&losses)),
-        about: losses.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
+        // A node that somebody makes anew while a question is open is another one.
+        about: losses
+            .iter()
+            .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))
+            .collect(),
     };
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,

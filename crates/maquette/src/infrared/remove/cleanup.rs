@@ -12,7 +12,7 @@ use maquette_libvirt::Survey;
 use super::super::values::InfraredValues;
 use super::unless_played;
 use crate::failure::Failure;
-use crate::lifecycle::removal;
+use crate::lifecycle::removal::{self, Shown};
 use crate::load::{Loaded, Located};
 use crate::session::{self, Session};
 use crate::workspace::outputs::Secrets;
@@ -97,9 +97,9 @@ fn remove_all_objects(
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 session.lock_of(environment, "virsh --cleanup", locking)?;
-                let now = removal(session, environment)?;
+                let (now, objects) = removal(session, environment)?;
                 if !yes {
-                    agreed(&whole, &now, environment)?;
+                    agreed(&all.shown, &objects, environment)?;
                 }
                 now
             }
@@ -121,6 +121,8 @@ pub(super) struct Whole {
     found: Survey,
     /// A plan for each environment, and one for what belongs to none.
     plans: Vec<(Option<EnvName>, Plan)>,
+    /// What goes of the environments.
+    shown: Shown,
     /// How many objects belong to none.
     strange: usize,
 }
@@ -146,17 +148,19 @@ pub(super) fn whole(world: &World, session: &mut Session<'_>) -> Result<Whole, F
     }
     // Of some nothing may be left but that.
     found.environments.extend(hypervisor.facts.forwarding.keys().cloned());
-    let mut plans = Vec::new();
+    let (mut plans, mut shown) = (Vec::new(), Shown::new());
     for environment in &found.environments {
-        plans.push((Some(environment.clone()), removal(session, environment)?));
+        let (plan, objects) = removal(session, environment)?;
+        plans.push((Some(environment.clone()), plan));
+        shown.extend(objects);
     }
     let strangers = strangers(&found);
     let strange = strangers.changes.len();
     plans.push((None, strangers));
-    Ok(Whole { found, plans, strange })
+    Ok(Whole { found, plans, shown, strange })
 }
 
-fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
+fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<(Plan, Shown), Failure> {
     let mut observed = session.running_for(environment)?.observed();
     // Domains of others go, too, and need no networks.
     observed.claims.plugged.clear();
@@ -164,17 +168,15 @@ fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Fai
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();
     }
-    Ok(plan)
+    let objects = removal::objects(&plan, &observed);
+    Ok((plan, objects))
 }
 
 /// Refuses what came up after it was shown and agreed to.
-fn agreed(shown: &Plan, now: &Plan, environment: &EnvName) -> Result<(), Failure> {
-    let known = |c: &Change| shown.changes.iter().any(|s| (s.kind, &s.name) == (c.kind, &c.name));
-    let Some(new) = now.changes.iter().find(|c| !known(c)) else { return Ok(()) };
-    let message = format!(
-        "somebody has just gone on building environment `{environment}`: {} {}",
-        new.kind, new.name
-    );
+fn agreed(shown: &Shown, now: &Shown, environment: &EnvName) -> Result<(), Failure> {
+    let Some((kind, name, _)) = now.difference(shown).next() else { return Ok(()) };
+    let message =
+        format!("somebody has just gone on building environment `{environment}`: {kind} {name}");
     let error = StepError::new(message);
     Err(Failure::Failed(error.hint("it stays as it is; run the same command again to see all")))
 }

@@ -276,6 +276,13 @@ impl Building<'_, '_> {
         if let Some(lockout) = lockout {
             self.world.terminal.talk(&lockout.text(self.environment(), &self.loaded.workspace));
         }
+        let is_new = |c: &Change| matches!(c.op, Op::Create | Op::Replace);
+        let is_new_node = |c: &Change| c.kind == ObjectKind::Domain && is_new(c);
+        let is_imported = || self.loaded.workspace.saved().is_some_and(|saved| saved.imported);
+        if plan.changes.iter().any(is_new_node) && is_imported() {
+            let text = "note: this workspace was imported: whoever has had its archive has the keys to nodes that are made here";
+            self.world.terminal.talk(text);
+        }
         *shown = Some(text);
     }
 

@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use maquette_engine::private_file::read_text;
+
 use super::Environment;
 
 /// Who else can write a file or directory.
@@ -50,7 +52,7 @@ fn judged(mode: u32, is_own: bool, is_private: impl Fn() -> bool) -> Option<Othe
 /// Whether nobody else is in a group: with a umask of 002, all that is made by a user with a group of his own can be written by it.
 fn is_private(group: u32) -> bool {
     let own = rustix::process::getgid().as_raw();
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| read_text(Path::new(path)).unwrap_or_default();
     let user = rustix::process::getuid().as_raw();
     group == own && is_own_group(group, user, &read("/etc/passwd"), &read("/etc/group"))
 }

@@ -15,7 +15,7 @@ const WITHOUT_BOUND: &[(&str, &str, usize, &str)] = &[
     (
         "maquette-engine/src/host/ssh/hostkey.rs",
         ".output()",
-        2,
+        1,
         "`ssh-keygen`, of a file of the user's",
     ),
     (

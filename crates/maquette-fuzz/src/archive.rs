@@ -250,17 +250,10 @@ fn runs_nothing(text: &str) {
                 is_named |= host == "localhost";
                 for (name, value) in vars.iter().filter_map(|var| var.split_once('=')) {
                     variable(name, value.to_string());
-                    let is_own = ["localhost", "hypervisor"].contains(&host);
-                    let is_address = ["ansible_host", "ansible_ssh_host"].contains(&name);
-                    assert!(is_own || !is_address || !is_here(value), "{host} is here: {text}");
-                    if is_address && is_here(value) {
+                    if of_address(host, (name, value), text) {
                         local.insert(host.to_string());
                     }
-                    if host == "localhost" && name.starts_with("ansible") {
-                        let is_python = name == "ansible_python_interpreter";
-                        assert!(is_python || value == "local", "localhost is elsewhere: {text}");
-                        is_local |= name == "ansible_connection";
-                    }
+                    is_local |= host == "localhost" && name == "ansible_connection";
                     if name == "ansible_connection" && value == "local" {
                         local.insert(host.to_string());
                     }
@@ -277,6 +270,17 @@ fn runs_nothing(text: &str) {
     for (host, group) in members.iter().filter(|(host, _)| local.contains(host)) {
         assert!(OWN_GROUPS.contains(group), "{host} is in {group}: {text}");
     }
+}
+
+/// Whether a variable says that a host is this machine; only that of the hypervisor may, and `localhost` is nowhere else.
+fn of_address(host: &str, (name, value): (&str, &str), text: &str) -> bool {
+    if host == "localhost" && name.starts_with("ansible") {
+        let is_python = name == "ansible_python_interpreter";
+        assert!(is_python || value == "local", "localhost is elsewhere: {text}");
+    }
+    let says_here = ["ansible_host", "ansible_ssh_host"].contains(&name) && is_here(value);
+    assert!(host == "hypervisor" || !says_here, "{host} is here: {text}");
+    says_here
 }
 
 /// Whether `ssh` comes to this machine by a name or an address, as far as the system's resolver says so without asking anybody.

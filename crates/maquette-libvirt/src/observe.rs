@@ -244,8 +244,7 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let active = listed.active;
-                let bridge = None;
+                let (active, bridge) = (listed.active, None);
                 seen.edited.push(observed::Edited { kind, name, active, files, bridge, why });
             }
             Owner::Other => {

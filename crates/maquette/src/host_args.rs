@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use maquette_core::values::{HostAddress, KnownHost, Login};
 use maquette_engine::host::ssh::{self, Target};
 
+use crate::cli::FlagTexts;
+
 /// Which hypervisor, as the user named it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostArgs {
@@ -34,6 +36,17 @@ pub struct SaidByUser {
     pub fingerprint: bool,
     /// The file with host keys.
     pub known_hosts: bool,
+}
+
+impl SaidByUser {
+    /// What of it flags and what stands for them say.
+    pub fn of(given: &FlagTexts) -> Self {
+        Self {
+            key: given.has("host-key"),
+            fingerprint: given.has("host-key-fingerprint"),
+            known_hosts: given.has("host-known-hosts"),
+        }
+    }
 }
 
 impl HostArgs {

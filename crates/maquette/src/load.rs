@@ -392,9 +392,8 @@ impl<'a> Reader<'a> {
             None if elsewhere => Saved::default(),
             None => self.recalled(&workspace).unwrap_or_default(),
         };
-        if let Some(open) = strangers::workspace(self.environment, &workspace) {
-            self.diags.push(open);
-        }
+        let open = strangers::workspace(self.environment, &workspace);
+        open.into_iter().for_each(|open| self.diags.push(open));
         let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();
         let mut pool = FlagTexts::default();
         for (name, value) in [("pool-name", saved.pool_name), ("disk-pool", saved.pool_path)] {
@@ -413,12 +412,8 @@ impl<'a> Reader<'a> {
             key: settings.host_key.clone().map(PathBuf::from).or(saved.host.key),
             fingerprint: settings.host_key_fingerprint.clone(),
             known_hosts: settings.host_known_hosts.clone().map(PathBuf::from),
+            said: SaidByUser::of(given),
             forwards: false,
-            said: SaidByUser {
-                key: given.has("host-key"),
-                fingerprint: given.has("host-key-fingerprint"),
-                known_hosts: given.has("host-known-hosts"),
-            },
         };
         (host, workspace)
     }

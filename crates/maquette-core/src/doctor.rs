@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub use node::first_boot_again;
 pub use signs::{
     Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
+    Started,
 };
 
 use crate::node_state::{Halt, last_halt};

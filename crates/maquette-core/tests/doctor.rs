@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
     Finding, Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns,
-    Power, Space, Subject, diagnose,
+    Power, Space, Started, Subject, diagnose,
 };
 use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
@@ -71,6 +71,11 @@ impl Scene {
         self.observed.domains.get_mut(NODE).unwrap()
     }
 
+    /// AppArmor's profile of its QEMU.
+    fn profile(&mut self) -> String {
+        format!("libvirt-{}", self.domain().recorded.uuid)
+    }
+
     /// The NIC through which the node is reached.
     fn nic(&self) -> (MacAddr, String) {
         let node = &self.observed.domains[NODE].recorded;
@@ -108,6 +113,11 @@ impl Scene {
     }
 }
 
+/// AppArmor's line for a file.
+fn denial(profile: &str, file: &str) -> String {
+    format!("[ 900.5] audit: apparmor=\"DENIED\" profile=\"{profile}\" name=\"{file}\"")
+}
+
 /// Each cause, lowest first: what makes it, and what it is called.
 const CAUSES: [(&str, Change); 24] = [
     ("pool-full", |s| {
@@ -122,10 +132,8 @@ const CAUSES: [(&str, Change); 24] = [
     }),
     ("apparmor-denied", |s| {
         s.signs.power = Some(Power::StartFailed);
-        let uuid = s.domain().recorded.uuid;
-        s.host
-            .kernel_log
-            .push(format!("apparmor=\"DENIED\" profile=\"libvirt-{uuid}\" name=\"/x\""));
+        let file = s.domain().defined.disks[0].file.clone();
+        s.host.kernel_log.push(denial(&s.profile(), &file));
     }),
     ("selinux-denied", |s| {
         s.signs.power = Some(Power::StartFailed);
@@ -431,6 +439,65 @@ fn what_the_kernel_says_of_others_is_not_said_of_a_node() {
     assert_eq!(scene.codes(), ["out-of-memory"]);
     scene.host.kernel_log = vec!["apparmor=\"DENIED\" profile=\"libvirt-y\" name=\"/else\"".into()];
     assert_eq!(scene.codes(), ["emulator-died"]);
+}
+
+/// QEMU is denied some of what it tries at starts that succeed.
+#[test]
+fn what_qemu_goes_on_without_is_not_the_cause() {
+    let mut scene = Scene::well();
+    let profile = scene.profile();
+    scene.host.kernel_log = vec![denial(&profile, "/sys/devices/system/node/")];
+    scene.signs.power = Some(Power::Off("shut off".into()));
+    assert_eq!(scene.codes(), ["shut-off"]);
+    scene.signs.power = Some(Power::EmulatorDied);
+    assert_eq!(scene.codes(), ["emulator-died"]);
+    // Of one that could not be started it may be what matters, and is shown.
+    scene.signs.power = Some(Power::StartFailed);
+    assert_eq!(scene.codes(), ["start-failed"]);
+    let seen = scene.all().into_iter().flat_map(|f| f.seen).collect::<Vec<_>>();
+    assert!(seen.iter().any(|line| line.contains("/sys/devices/system/node/")), "{seen:?}");
+    // A node that somebody has stopped is that, whatever it was denied.
+    let file = scene.domain().defined.disks[0].file.clone();
+    scene.host.kernel_log = vec![denial(&profile, &file)];
+    scene.signs.power = Some(Power::Off("destroyed".into()));
+    assert_eq!(scene.codes(), ["shut-off"]);
+    // What it has besides disks are its files as well, if the line is about this domain.
+    scene.signs.power = Some(Power::StartFailed);
+    let vars = "/var/lib/libvirt/qemu/nvram/controller-0_VARS.fd";
+    scene.host.kernel_log = vec![denial(&profile, vars)];
+    assert_eq!(scene.codes(), ["apparmor-denied"]);
+    scene.host.kernel_log = vec![denial("libvirt-other", vars)];
+    assert_eq!(scene.codes(), ["start-failed"]);
+}
+
+#[test]
+fn what_the_kernel_said_before_the_last_start_is_not_the_cause() {
+    let mut scene = Scene::well();
+    scene.signs.started = Some(Started { uptime_s: 1000, epoch_s: 1_700_001_000 });
+    let line = |at: &str| {
+        format!(
+            r"{at}oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dcontroller\x2d0.scope"
+        )
+    };
+    scene.signs.power = Some(Power::EmulatorDied);
+    for (at, code) in
+        [("[  900.5] ", "emulator-died"), ("[ 1000.2] ", "out-of-memory"), ("", "out-of-memory")]
+    {
+        scene.host.kernel_log = vec![line(at)];
+        assert_eq!(scene.codes(), [code], "{at}");
+    }
+    scene.signs.power = Some(Power::StartFailed);
+    let file = scene.domain().defined.disks[0].file.clone();
+    let audit = |at: u64| {
+        format!(
+            "type=AVC msg=audit({at}.1:3): avc:  denied  {{ read }} name=\"{file}\" scontext=svirt_t"
+        )
+    };
+    let audit = |at| audit(at).replace(&file, file.rsplit('/').next().unwrap());
+    for (at, code) in [(1_700_000_900, "start-failed"), (1_700_001_001, "selinux-denied")] {
+        scene.host.kernel_log = vec![audit(at)];
+        assert_eq!(scene.codes(), [code], "{at}");
+    }
 }
 
 #[test]

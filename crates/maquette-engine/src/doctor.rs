@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
-    HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space,
+    HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space, Started,
 };
 use maquette_core::units::MacAddr;
 use maquette_core::values::console_text;
@@ -134,6 +134,13 @@ fn read_network(text: &str) -> NetworkSigns {
     NetworkSigns { dnsmasq, leases }
 }
 
+/// When a domain was started last, and when the hypervisor was: two times in seconds since 1970.
+fn started(line: &str) -> Option<Started> {
+    let (domain, hypervisor) = line.split_once(' ')?;
+    let (epoch_s, boot_s): (u64, u64) = (domain.parse().ok()?, hypervisor.parse().ok()?);
+    Some(Started { uptime_s: epoch_s.checked_sub(boot_s)?, epoch_s })
+}
+
 fn read_node<'a>(lines: impl Iterator<Item = &'a str>, signs: &mut NodeSigns) {
     for line in lines {
         let Some((kind, rest)) = line.split_once(' ') else { continue };
@@ -142,6 +149,7 @@ fn read_node<'a>(lines: impl Iterator<Item = &'a str>, signs: &mut NodeSigns) {
                 let known = signs.evidence.uptime_s;
                 signs.evidence.uptime_s = known.or_else(|| rest.parse().ok());
             }
+            "started" => signs.started = started(rest),
             "neighbour" => signs.neighbour = Some(neighbour(rest)),
             "sector" => signs.boot_sector = Some(rest == "55aa"),
             "dhcp" => signs.dhcp_log.extend(rest.strip_prefix('|').map(clean)),
@@ -280,6 +288,7 @@ mod tests {
             "neighbour 10.1.0.2 dev lan lladdr 52:54:00:00:00:09 STALE",
             "sector 0000",
             "uptime 7",
+            "started 1700000500 1700000000",
             "log |-device virtio \\",
             "log |2026-01-01: shutting down, reason=crashed",
             "dhcp |DHCPDISCOVER(lan) 52:54:00:00:00:01",
@@ -293,6 +302,9 @@ mod tests {
         assert_eq!(signs.emulator_log, ["2026-01-01: shutting down, reason=crashed"]);
         assert_eq!((signs.dhcp_log.len(), signs.evidence.uptime_s), (1, Some(7)));
         assert_eq!(neighbour("10.1.0.2 dev lan FAILED"), Neighbour::Nobody);
+        assert_eq!(signs.started, Some(Started { uptime_s: 500, epoch_s: 1_700_000_500 }));
+        // Started before the hypervisor was: what its kernel says is younger.
+        assert_eq!(started("1699999999 1700000000"), None);
     }
 
     /// The script on this machine, which need not be a hypervisor.

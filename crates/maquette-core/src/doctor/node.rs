@@ -146,9 +146,11 @@ impl Look<'_> {
             Power::StartFailed => Some(self.denied().unwrap_or_else(|| {
                 self.finding(Layer::Domain, "start-failed", "it could not be started")
                     .seen(log())
+                    .seen(host::denied(self.host, self.domain, self.signs).map(|d| d.line))
                     .advise(format!("`maquette start {name}` says why"))
             })),
-            Power::Off(said) => Some(self.denied().unwrap_or_else(|| off(said))),
+            // What was denied to a QEMU that ended as others do has kept nothing from running.
+            Power::Off(said) => Some(off(said)),
         }
     }
 
@@ -161,8 +163,10 @@ impl Look<'_> {
         }
     }
 
+    /// That its QEMU may not use a file of its own.
     fn denied(&self) -> Option<Finding> {
-        let line = host::denied(self.host, self.domain)?;
+        let denied = host::denied(self.host, self.domain, self.signs)?;
+        let line = Some(denied).filter(|denied| denied.is_own_file)?.line;
         let (code, cause, advice) = match line.contains("apparmor=") {
             true => (
                 "apparmor-denied",
@@ -181,7 +185,7 @@ impl Look<'_> {
     }
 
     fn killed(&self) -> Option<Finding> {
-        let line = host::killed(self.host, self.domain)?;
+        let line = host::killed(self.host, self.domain, self.signs)?;
         let cause = "the hypervisor's memory was used up, and its kernel ended the node's QEMU";
         Some(
             self.finding(Layer::Hypervisor, "out-of-memory", cause)

@@ -84,6 +84,15 @@ pub enum Power {
     StartFailed,
 }
 
+/// When a domain was started last, on the clocks of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// Seconds after the hypervisor itself was.
+    pub uptime_s: u64,
+    /// Seconds since 1970.
+    pub epoch_s: u64,
+}
+
 /// Frames of an interface, as its guest counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Frames {
@@ -143,6 +152,8 @@ pub struct NodeSigns {
     pub neighbour: Option<Neighbour>,
     /// Whether the first sector of its first disk has the signature of a boot sector.
     pub boot_sector: Option<bool>,
+    /// When it was started last, whether it runs now or not; none if it is not known.
+    pub started: Option<Started>,
     /// The end of QEMU's log.
     pub emulator_log: Vec<String>,
     /// What the DHCP server logged of its interfaces.

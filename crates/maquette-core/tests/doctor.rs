@@ -454,7 +454,7 @@ fn what_qemu_goes_on_without_is_not_the_cause() {
     // Of one that could not be started it may be what matters, and is shown.
     scene.signs.power = Some(Power::StartFailed);
     assert_eq!(scene.codes(), ["start-failed"]);
-    let seen = scene.all().into_iter().flat_map(|f| f.seen).collect::<Vec<_>>();
+    let seen = scene.all().into_iter().flat_map(|f| f.evidence).collect::<Vec<_>>();
     assert!(seen.iter().any(|line| line.contains("/sys/devices/system/node/")), "{seen:?}");
     // A node that somebody has stopped is that, whatever it was denied.
     let file = scene.domain().defined.disks[0].file.clone();

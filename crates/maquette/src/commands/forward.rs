@@ -99,6 +99,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         (Ok(_), false) => StepError::new(format!("the connection to `{}` has ended", route.name)),
         // What ssh has to say of it stands above this.
         (Err(NotOpen::Ended), _) => {
+            routes.explain_lost(world, std::slice::from_ref(&route))?;
             let hint = "if another program has the port here, name another: `PORT_HERE:PORT_THERE`";
             StepError::new(format!("cannot forward ports of `{}`", route.name)).hint(hint)
         }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use maquette_core::diagnostic::Diagnostic;
 
+use super::foreground::{self, NO_CONNECTION};
 use super::ssh_routes::Routes;
 use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
@@ -66,7 +67,8 @@ fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
     Ok(words.split_at(at))
 }
 
-/// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
+/// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's. Of a node of another hypervisor's it is
+/// found out only afterwards why there was no connection.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let split = match args.is_command {
         true => Ok((&[][..], args.words.as_slice())),
@@ -86,7 +88,16 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     // ssh decides by itself where its config says who it talks to; InfraRed's nodes were entered with a terminal.
     ssh.args(route.own.then_some("-t"));
     ssh.arg("--").arg(&route.destination).args(command);
-    Err(Failure::because("cannot run ssh", ssh.exec()))
+    let routes_there = std::slice::from_ref(&route);
+    if !routes.are_elsewhere(routes_there) {
+        return Err(Failure::because("cannot run ssh", ssh.exec()));
+    }
+    let status = foreground::run(world, &mut ssh);
+    let status = status.map_err(|e| Failure::because("cannot run ssh", e))?;
+    if status == NO_CONNECTION {
+        routes.explain_lost(world, routes_there)?;
+    }
+    Ok(status)
 }
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ impl Stage {
                     "paused (I/O error)" => Power::IoError,
                     "paused (crashed)" => Power::GuestCrashed,
                     "shut off (crashed)" => Power::EmulatorDied,
+                    "shut off (shut down)" => Power::Off("shut down".into()),
                     _ => Power::StartFailed,
                 };
                 domain.paused = said.starts_with("paused");

@@ -93,7 +93,7 @@ pub fn find(word: &str) -> Result<Vec<Topic>, Option<String>> {
     // A name that a user gives may be any, but who writes that of a key means the key.
     let is_key = names.iter().any(|name| name == last);
     let ranked = all.into_iter().filter(|t| !is_key || t.name() == last);
-    let ranked = ranked.filter_map(|t| Some((query.distance(&t.path)?, t)));
+    let ranked = ranked.filter_map(|t| Some((query.distance(&t.path, &names)?, t)));
     let mut ranked: Vec<(usize, Topic)> = ranked.collect();
     // Whoever says more than a name means what is nearest to that.
     let nearest = ranked.iter().map(|(distance, _)| *distance).min().unwrap_or(0);
@@ -143,8 +143,9 @@ impl Query {
         Self(parts)
     }
 
-    /// How many parts of a path are left out in the query; none if the path is not meant.
-    fn distance(&self, path: &str) -> Option<usize> {
+    /// How many parts of a path are left out in the query; none if the path is not meant. What `keys` are called is no name
+    /// that a user gives.
+    fn distance(&self, path: &str, keys: &[String]) -> Option<usize> {
         let path: Vec<&str> = path.split('.').collect();
         let (last, above) = self.0.split_last()?;
         let (own, higher) = path.split_last()?;
@@ -158,7 +159,8 @@ impl Query {
         let mut skipped = 0;
         for part in above.iter().rev() {
             let top = ["nodes", "networks", "hypervisor"].contains(&part.as_str());
-            let is = |other: &&&str| **other == part || (is_name(other) && !top);
+            let is_key = top || keys.contains(part);
+            let is = |other: &&&str| **other == part || (is_name(other) && !is_key);
             loop {
                 match rest.next() {
                     Some(other) if is(&other) => break,
@@ -458,6 +460,12 @@ mod tests {
         assert_eq!(paths("networks.forward"), ["networks.NAME.forward"]);
         assert_eq!(paths("networks.front.dhcp"), ["networks.NAME.dhcp"]);
         assert_eq!(paths("interfaces.ip"), ["nodes.NAME.networks.ip"]);
+        // What is called as a key is not taken for a name.
+        assert_eq!(paths("ipv6.ip_address"), ["networks.NAME.ipv6.ip_address"]);
+        assert_eq!(paths("ipv6.dhcp"), ["networks.NAME.ipv6.dhcp"]);
+        assert_eq!(paths("networks.ipv6.dhcp"), ["networks.NAME.ipv6.dhcp"]);
+        assert_eq!(paths("static.subnet"), ["networks.NAME.static.subnet"]);
+        assert_eq!(paths("networks.static.subnet"), ["networks.NAME.static.subnet"]);
         assert_eq!(paths("nodes.web"), ["nodes.NAME"]);
         assert_eq!(paths("nodes"), ["nodes"]);
         assert_eq!(paths("override.web.memory"), ["nodes.NAME.memory"]);

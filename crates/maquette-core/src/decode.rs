@@ -400,6 +400,32 @@ pub fn size(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<
     parsed(node, what, "a size such as `40G`", diags)
 }
 
+/// What stands in a text that is written where a list belongs: parts with commas or blanks between them.
+pub fn pieces(text: &str) -> Vec<&str> {
+    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty()).collect()
+}
+
+/// The items of a list of texts of a kind, `of` in words; anything else is reported, with how it is written if it is such
+/// items.
+pub fn list_of<'a, T: FromStr>(
+    node: &'a Tree,
+    (what, of): (&str, &str),
+    diags: &mut Diagnostics,
+) -> &'a [Tree] {
+    let text = match &node.value {
+        Value::Scalar(text, _) if !node.span.secret && !text.trim_start().starts_with('[') => text,
+        _ => return list(node, what, diags),
+    };
+    let items = pieces(text);
+    let are_items = !items.is_empty() && items.iter().all(|item| item.parse::<T>().is_ok());
+    let help = match are_items {
+        true => format!("write `{what}: [{}]`", items.join(", ")),
+        false => format!("it lists {of}"),
+    };
+    diags.push(wrong_type(node, &format!("`{what}`"), "a list").help(help));
+    &[]
+}
+
 /// The items of a list; anything else is reported.
 pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tree] {
     match &node.value {
@@ -411,9 +437,6 @@ pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tre
             diags.push(match &node.value {
                 Value::Scalar(text, _) if bracket(text) => diagnostic
                     .help("a flag takes single values; a list is written in a file: `overrides` of the project file, or `-e @FILE`"),
-                Value::Scalar(text, _) if !node.span.secret && !text.contains('\n') => {
-                    diagnostic.help(format!("write `{what}: [{}]`", text.trim()))
-                }
                 Value::Scalar(..) => diagnostic.help(format!("write `{what}: […]`")),
                 _ => diagnostic,
             });

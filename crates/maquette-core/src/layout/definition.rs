@@ -9,6 +9,7 @@ use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, IPV4_ADDRESS, Key, key};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
+use crate::values::Name;
 
 /// All of it, as far as nodes get addresses from it.
 #[derive(Debug, Default)]
@@ -338,7 +339,7 @@ pub(super) fn translations(node: &Tree, diags: &mut Diagnostics) -> Vec<(String,
         return Vec::new();
     }
     let names = |entry: &Entry, diags: &mut Diagnostics| {
-        let items = decode::list(&entry.value, &entry.key, diags).iter();
+        let items = decode::list_of::<Name>(&entry.value, (&entry.key, "names"), diags).iter();
         items.filter_map(|item| decode::text(item, &entry.key, diags)).map(|n| n.value).collect()
     };
     node.entries().iter().map(|entry| (entry.key.clone(), names(entry, diags))).collect()

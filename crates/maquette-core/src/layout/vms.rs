@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::topology::MOST_NODES;
+use crate::values::Name;
 
 /// A node type, with what holds for keys that are left out.
 #[derive(Debug)]
@@ -199,7 +200,7 @@ fn with_sum(url: Spanned<String>, sum: Option<Spanned<String>>) -> Spanned<Strin
 
 /// Names in a list.
 pub(super) fn names(node: &Tree, key: &str, diags: &mut Diagnostics) -> Vec<Spanned<String>> {
-    let items = decode::list(node, key, diags).iter();
+    let items = decode::list_of::<Name>(node, (key, "names"), diags).iter();
     items.filter_map(|item| decode::text(item, key, diags)).collect()
 }
 

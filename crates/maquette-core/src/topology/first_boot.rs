@@ -279,7 +279,7 @@ impl FirstBoot {
 /// Reads `packages`, `files`, `commands` and `console` of a node type.
 pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostics) -> FirstBoot {
     let packages = fields.take("packages").map_or(Vec::new(), |node| {
-        let items = decode::list(node, "packages", diags).iter();
+        let items = decode::list_of::<PackageName>(node, ("packages", "packages"), diags).iter();
         items.filter_map(|item| decode::checked(item, "packages", diags)).map(|p| p.value).collect()
     });
     let files = fields.take("files").map_or(Vec::new(), |node| files(node, role, diags));

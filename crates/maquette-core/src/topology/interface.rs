@@ -155,22 +155,22 @@ pub fn decode(node: &Tree, role: &str, diags: &mut Diagnostics) -> Interfaces {
     }
 }
 
-/// How `networks` is written as a list that is a name, or a mapping by names.
-pub(super) fn as_list(node: &Tree) -> String {
+/// How `networks`, or `interfaces`, is written as a list that is a name, or a mapping by names.
+pub(super) fn as_list(node: &Tree, key: &str) -> String {
     let names: Vec<String> = match &node.value {
-        Value::Scalar(text, _) => text.split_whitespace().map(String::from).collect(),
+        Value::Scalar(text, _) => decode::pieces(text).into_iter().map(String::from).collect(),
         _ => node
             .entries()
             .iter()
             .map(|entry| match entry.value.entries() {
                 [] => entry.key.clone(),
-                _ => format!("{{name: {}, …}}", entry.key),
+                _ => format!("{{network: {}, …}}", entry.key),
             })
             .collect(),
     };
     match names.is_empty() || node.span.secret {
         true => "write `[NAME, …]`".into(),
-        false => format!("write `networks: [{}]`", names.join(", ")),
+        false => format!("write `{key}: [{}]`", names.join(", ")),
     }
 }
 

@@ -515,7 +515,8 @@ fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr
     };
     let srvs = fields.take("srvs").map_or(&[][..], |n| decode::list(n, "srvs", diags));
     let forwarders = fields.take("forwarders");
-    let forwarders = forwarders.map_or(&[][..], |n| decode::list(n, "forwarders", diags));
+    let forwarders = forwarders
+        .map_or(&[][..], |n| decode::list_of::<IpAddr>(n, ("forwarders", "IP addresses"), diags));
     fields.finish(diags);
     let srvs = srvs.iter().filter_map(|item| srv(item, diags)).collect();
     let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);

@@ -424,7 +424,7 @@ fn interfaces(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> I
         }
         (None, Some(node)) => {
             let error = decode::wrong_type(node, "`networks`", "a list");
-            diags.push(error.help(interface::as_list(node)));
+            diags.push(error.help(interface::as_list(node, "networks")));
             Interfaces::default()
         }
         (None, None) => Interfaces::default(),
@@ -480,7 +480,8 @@ fn starting(
 fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<BootDevice> {
     let Some(node) = fields.take("boot") else { return Vec::new() };
     let expected = "`hd`, `network` or `cdrom`";
-    let items = decode::list(node, "boot", diags).iter();
+    let of = "some of `hd`, `network` and `cdrom`";
+    let items = decode::list_of::<BootDevice>(node, ("boot", of), diags).iter();
     let parsed = items.filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
     let parsed: Vec<_> = parsed.collect();
     let mut order = Vec::new();
@@ -573,7 +574,7 @@ fn per_index(
 }
 
 fn groups(node: &Tree, diags: &mut Diagnostics) -> Vec<Group> {
-    decode::list(node, "groups", diags)
+    decode::list_of::<Group>(node, ("groups", "Ansible groups"), diags)
         .iter()
         .filter_map(|item| decode::parsed(item, "groups", "a list of Ansible groups", diags))
         .map(|group| group.value)

@@ -119,7 +119,7 @@ fn denial(profile: &str, file: &str) -> String {
 }
 
 /// Each cause, lowest first: what makes it, and what it is called.
-const CAUSES: [(&str, Change); 24] = [
+const CAUSES: [(&str, Change); 26] = [
     ("pool-full", |s| {
         s.signs.power = Some(Power::IoError);
         s.host.pool.as_mut().unwrap().free = 0;
@@ -165,6 +165,15 @@ const CAUSES: [(&str, Change); 24] = [
     ("boot-loader", |s| {
         s.answers(SshAnswer::NoRoute);
         s.says("error: no such partition.\ngrub rescue> ", 900);
+    }),
+    ("boot-refused", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("BdsDxe: failed to load Boot0001 x: Access Denied\nBdsDxe: No bootable option", 900);
+    }),
+    ("nothing-to-boot", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.mute();
+        s.says("BdsDxe: No bootable option or device was found.\n", 900);
     }),
     ("kernel-panic", |s| {
         s.answers(SshAnswer::NoRoute);

@@ -252,6 +252,7 @@ impl Look<'_> {
         let (halt, said) = last_words(&self.console()?.text)?;
         let (layer, code) = match halt {
             Halt::NothingToBoot => (Layer::Firmware, "nothing-to-boot"),
+            Halt::NotSigned => (Layer::Firmware, "boot-refused"),
             Halt::Grub => (Layer::Firmware, "boot-loader"),
             Halt::Panic => (Layer::Kernel, "kernel-panic"),
             Halt::Emergency => (Layer::Kernel, "emergency-mode"),
@@ -263,6 +264,9 @@ impl Look<'_> {
         let finding = self.finding(layer, code, halt.meaning());
         let finding = finding.seen([format!("its console says: {said}")]).advise(more);
         Some(match halt {
+            Halt::NotSigned => finding.advise(
+                "take an image whose boot loader is signed for it, or firmware without Secure Boot (`virtopts`)",
+            ),
             Halt::NoSeed => finding.advise(
                 "`seed: disk` of its node type is for images without drivers for virtio-scsi and CD-ROMs; what is there has \
                  to be made anew for that: `maquette down`, then `maquette up`",

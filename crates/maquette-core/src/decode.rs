@@ -158,10 +158,11 @@ impl<'a> Fields<'a> {
     {
         let node = self.get(key, diags)?;
         let expected = match self.form(key) {
-            Form::Parsed(expected, _) => expected,
-            _ => "a single value",
+            Form::Parsed(expected, _) => expected.to_string(),
+            Form::Words(words) => format!("one of {}", quoted_list(words)),
+            _ => "a single value".into(),
         };
-        parsed(node, key, expected, diags)
+        parsed(node, key, &expected, diags)
     }
 
     /// The same as [`Self::finish`]; whether a key that was reported as an error means one that the mapping knows.
@@ -248,6 +249,15 @@ pub fn as_mapping(node: &Tree, key: &str) -> String {
         false => names.iter().map(|name| format!("{name}: {{…}}")).collect::<Vec<_>>().join(", "),
     };
     format!("write `{key}: {{{all}}}`; `maquette explain {key}.NAME` lists what belongs into one")
+}
+
+/// What a mapping names where a single value belongs, as `{name: debian-12}` of other tools.
+pub fn named_inside(node: &Tree) -> Option<&str> {
+    let inner = ["name", "url", "path", "file"].iter().find_map(|key| node.get(key))?;
+    match &inner.value {
+        Value::Scalar(text, _) if !node.span.secret && !inner.span.secret => Some(text.trim()),
+        _ => None,
+    }
 }
 
 /// A scalar's text: one line without anything that a terminal or a template engine would obey, whatever
@@ -398,6 +408,29 @@ fn unquoted(said: &str, text: &str) -> Option<String> {
 /// A size such as `46G`.
 pub fn size(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<ByteSize>> {
     parsed(node, what, "a size such as `40G`", diags)
+}
+
+/// The items of a list that are single values, `expected` in words; others are reported by their numbers, with `write`.
+pub fn singles<'a>(
+    items: &'a [Tree],
+    (what, expected): (&str, &str),
+    write: &str,
+    diags: &mut Diagnostics,
+) -> Vec<&'a Tree> {
+    let mut found = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if matches!(item.value, Value::Scalar(..)) {
+            found.push(item);
+            continue;
+        }
+        let error = wrong_type(item, &format!("item {} of `{what}`", index + 1), expected);
+        let name = item.get("name").filter(|_| !item.span.secret).map(|name| &name.value);
+        diags.push(match name {
+            Some(Value::Scalar(name, _)) => error.help(format!("write `{}`", name.trim())),
+            _ => error.help(write),
+        });
+    }
+    found
 }
 
 /// What stands in a text that is written where a list belongs: parts with commas or blanks between them.

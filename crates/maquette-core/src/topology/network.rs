@@ -467,6 +467,16 @@ fn unserved(
 /// Plain text, or `{type: nat}` as in InfraRed's manual.
 fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
+        // libvirt's word.
+        Value::Map(_) if node.get("type").is_none() && node.get("mode").is_some() => {
+            let mode = match node.get("mode").map(|mode| &mode.value) {
+                Some(Value::Scalar(mode, _)) if !node.span.secret => mode.trim(),
+                _ => "nat",
+            };
+            let error = wrong_type(node, "`forward`", "one of its modes");
+            diags.push(error.help(format!("write `forward: {mode}`")));
+            return None;
+        }
         Value::Map(_) => {
             let mut fields = Fields::new(node, "`forward`", FORWARD_TYPE, diags)?;
             let inner = fields.need("type", diags);
@@ -508,8 +518,36 @@ fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
     }
 }
 
+/// How name servers are written, if that is what a text has.
+fn with_forwarders(text: &str) -> String {
+    let servers = decode::pieces(text);
+    let are_addresses =
+        !servers.is_empty() && servers.iter().all(|server| server.parse::<IpAddr>().is_ok());
+    match are_addresses {
+        // A colon ends a key.
+        true if text.contains(':') => {
+            format!("write `dns: {{forwarders: [\"{}\"]}}`", servers.join("\", \""))
+        }
+        true => format!("write `dns: {{forwarders: [{}]}}`", servers.join(", ")),
+        false => "`maquette explain networks.NAME.dns` lists its keys".into(),
+    }
+}
+
 fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr>) {
     let what = format!("`dns` of network `{key}`");
+    if let Value::List(items) = &node.value {
+        let address = |item: &Tree| match &item.value {
+            Value::Scalar(text, _) => Some(text.trim().to_string()),
+            _ => None,
+        };
+        let servers: Vec<String> = items.iter().filter_map(address).collect();
+        diags.push(wrong_type(node, &what, "a mapping").help(with_forwarders(&servers.join(","))));
+        return Default::default();
+    }
+    if let Value::Scalar(text, _) = &node.value {
+        diags.push(wrong_type(node, &what, "a mapping").help(with_forwarders(text)));
+        return Default::default();
+    }
     let Some(mut fields) = Fields::new(node, what, DNS, diags) else {
         return Default::default();
     };
@@ -520,7 +558,9 @@ fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr
     fields.finish(diags);
     let srvs = srvs.iter().filter_map(|item| srv(item, diags)).collect();
     let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);
-    (srvs, forwarders.iter().filter_map(address).map(|a| a.value).collect())
+    let write = "an address is one text, such as `1.1.1.1`";
+    let forwarders = decode::singles(forwarders, ("forwarders", "an IP address"), write, diags);
+    (srvs, forwarders.into_iter().filter_map(address).map(|a| a.value).collect())
 }
 
 fn srv(node: &Tree, diags: &mut Diagnostics) -> Option<Srv> {

@@ -306,7 +306,7 @@ pub fn decode(
     let (ssh_user, connection) = access::read(&mut fields, file, diags);
     let (boot, bmc, seed) = starting(&mut fields, file, diags);
     let first_boot = user_data::first_boot(&mut fields, file, diags);
-    let flawed_image = fields.finish_and_tell("import_url", diags);
+    let flawed_image = fields.finish_and_tell("import_url", diags) || access::is_named(node);
     Some(Role {
         file: file.into(),
         name: name?,
@@ -481,8 +481,10 @@ fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<Boo
     let Some(node) = fields.take("boot") else { return Vec::new() };
     let expected = "`hd`, `network` or `cdrom`";
     let of = "some of `hd`, `network` and `cdrom`";
-    let items = decode::list_of::<BootDevice>(node, ("boot", of), diags).iter();
-    let parsed = items.filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
+    let items = decode::list_of::<BootDevice>(node, ("boot", of), diags);
+    let items = decode::singles(items, ("boot", expected), "it lists their names", diags);
+    let parsed =
+        items.into_iter().filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
     let parsed: Vec<_> = parsed.collect();
     let mut order = Vec::new();
     for device in parsed {
@@ -574,8 +576,10 @@ fn per_index(
 }
 
 fn groups(node: &Tree, diags: &mut Diagnostics) -> Vec<Group> {
-    decode::list_of::<Group>(node, ("groups", "Ansible groups"), diags)
-        .iter()
+    let items = decode::list_of::<Group>(node, ("groups", "Ansible groups"), diags);
+    let write = "a group is one text, such as `web`";
+    decode::singles(items, ("groups", "an Ansible group"), write, diags)
+        .into_iter()
         .filter_map(|item| decode::parsed(item, "groups", "a list of Ansible groups", diags))
         .map(|group| group.value)
         .collect()

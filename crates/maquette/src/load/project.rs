@@ -106,6 +106,9 @@ fn keys(
     (values, settings): (&mut BTreeMap<&'static str, Tree>, &mut Settings),
     diags: &mut Diagnostics,
 ) {
+    if let Some(help) = as_address(node, prefix) {
+        return diags.push(decode::wrong_type(node, what, "a mapping").help(help));
+    }
     let Some(mut fields) = Fields::open(node, what, diags) else { return };
     let mut inner: Vec<&'static str> = Vec::new();
     for row in SETTINGS {
@@ -139,6 +142,36 @@ fn keys(
     fields.finish(diags);
 }
 
+/// How a hypervisor is written that is named by a word, with a user before it as `ssh` takes it.
+fn as_address(node: &Tree, prefix: &str) -> Option<String> {
+    let Value::Scalar(text, _) = &node.value else { return None };
+    let (text, is_it) = (text.trim(), prefix == "hypervisor." && !node.span.secret);
+    if !is_it || text.is_empty() || text.contains(char::is_whitespace) {
+        return None;
+    }
+    // An address of IPv6 is no mapping with quotes around it.
+    let quoted = |text: &str| if text.contains(':') { format!("\"{text}\"") } else { text.into() };
+    Some(match text.rsplit_once('@') {
+        Some((user, address)) => {
+            format!("write `hypervisor: {{address: {}, user: {}}}`", quoted(address), quoted(user))
+        }
+        None => format!("write `hypervisor: {{address: {}}}`", quoted(text)),
+    })
+}
+
+/// How a single value is written that is in a mapping or alone in a list, as in another tool's file.
+fn as_text(row: &Setting, node: &Tree) -> Option<String> {
+    let text = match &node.value {
+        Value::List(items) => match items.as_slice() {
+            [Tree { value: Value::Scalar(text, _), span }] if !span.secret => text.trim(),
+            _ => return None,
+        },
+        _ => decode::named_inside(node)?,
+    };
+    let key = row.key.filter(|_| row.kind != Kind::Secret)?;
+    Some(format!("write `{}: {text}`", key.rsplit('.').next().unwrap_or(key)))
+}
+
 /// Reads the text of a setting; a mistake in it is reported at its place. `what` is how the user knows the
 /// setting: as a flag or a key.
 pub fn assign(
@@ -150,7 +183,11 @@ pub fn assign(
 ) {
     let Some(set) = row.set else { return };
     let Value::Scalar(text, _) = &node.value else {
-        diags.push(decode::wrong_type(node, what, &row.kind.expected()));
+        let error = decode::wrong_type(node, what, &row.kind.expected());
+        diags.push(match as_text(row, node) {
+            Some(help) => error.help(help),
+            None => error,
+        });
         return;
     };
     match row.kind {

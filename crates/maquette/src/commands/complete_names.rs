@@ -151,8 +151,8 @@ fn interfaces(world: &World, before: &[String]) -> BTreeSet<String> {
     let asked = requested(world, before);
     let environment = &asked.settings.environment;
     let is_one = |node: &&NodeRequest| {
-        let names = (0..node.count).map(|index| format!("{}-{index}", own_name(&asked, node)));
-        names.into_iter().any(|name| {
+        let mut names = (0..node.count).map(|index| format!("{}-{index}", own_name(&asked, node)));
+        names.any(|name| {
             before.iter().any(|word| *word == name || *word == environment.qualify(&name))
         })
     };

@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Which nodes, for the help.
-const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all that can be logged in to]";
+const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*', also as USER@NODE [default: all that can be logged in to]";
 
 /// Most bytes that are kept of what a node says, where it is printed only afterwards.
 const MOST_KEPT: usize = 4 << 20;

@@ -43,6 +43,12 @@ const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
 /// Options of ssh without one.
 const PLAIN: &str = "46AaCfGgKkMNnqsTtVvXxYy";
 
+/// Whether a word is one of ssh's own options, as `-q`.
+pub(super) fn is_option(word: &str) -> bool {
+    let letter = word.strip_prefix('-').filter(|rest| rest.len() == 1);
+    letter.is_some_and(|letter| WITH_VALUE.contains(letter) || PLAIN.contains(letter))
+}
+
 /// ssh's own options at the beginning of words, and the command after them. `--` ends the options.
 fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
     let mut at = 0;
@@ -142,6 +148,16 @@ mod tests {
         is("maquette ssh web-0 -L 1:b:2 -- -x", false, "-L 1:b:2 -- -x");
         is("maquette ssh web-0 git log -- file", false, "git log -- file");
         is("maquette ssh web-0", false, "");
+    }
+
+    #[test]
+    fn all_options_of_ssh_are_known() {
+        for option in ["-L", "-l", "-q", "-v", "-4"] {
+            assert!(is_option(option), "{option}");
+        }
+        for other in ["", "-", "-Z", "-vv", "q", "--q", "-é"] {
+            assert!(!is_option(other), "{other}");
+        }
     }
 
     #[test]

@@ -143,7 +143,8 @@ impl Routes {
         Ok(Self { located, config, configured, inventory, inventory_file })
     }
 
-    /// The routes to all nodes that words mean; to all that can be logged in to, where there are no words.
+    /// The routes to all nodes that words mean, each of which may name the user as ssh has it; to all that can be logged in
+    /// to, where there are no words.
     pub fn select(&self, words: &[String]) -> Result<Vec<Route>, Failure> {
         let candidates = self.candidates();
         if candidates.is_empty() {
@@ -158,8 +159,17 @@ impl Routes {
             };
             names.extend(candidates.iter().map(|c| c.name).filter(known));
         }
+        let mut names: BTreeMap<&str, Option<Login>> =
+            names.into_iter().map(|name| (name, None)).collect();
         let mut diags = Diagnostics::default();
         for word in words {
+            let (user, word) = match self.with_user(word) {
+                Ok(parts) => parts,
+                Err(error) => {
+                    diags.push(error);
+                    continue;
+                }
+            };
             let found = selection::select(word, &self.located.environment, &candidates);
             // The hypervisor, this machine and what cannot be logged in to are meant by their names only.
             let found = found.into_iter().filter(|name| *name == word || self.is_node(name));
@@ -167,12 +177,28 @@ impl Routes {
             if found.is_empty() {
                 diags.push(self.unknown(word, &candidates));
             }
-            names.extend(found);
+            names.extend(found.into_iter().map(|name| (name, user.clone())));
         }
-        match diags.has_errors() {
-            true => Err(Failure::Input(diags, Sources::default())),
-            false => names.into_iter().map(|name| self.route(name)).collect(),
+        if diags.has_errors() {
+            return Err(Failure::Input(diags, Sources::default()));
         }
+        let route = |(name, user): (&str, Option<Login>)| -> Result<Route, Failure> {
+            let route = self.route(name)?;
+            Ok(match user {
+                Some(user) => route.of_user(&user),
+                None => route,
+            })
+        };
+        names.into_iter().map(route).collect()
+    }
+
+    /// A word for nodes with the user that it may name, as ssh has it: `root@NODE`.
+    fn with_user<'a>(&self, word: &'a str) -> Result<(Option<Login>, &'a str), Diagnostic> {
+        let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
+        let Some((user, node)) = of_user else { return Ok((None, word)) };
+        let user = user.parse();
+        let user = user.map_err(|e: ValueError| Diagnostic::error("ssh::user", e.to_string()))?;
+        Ok((Some(user), node))
     }
 
     /// Whether it is a node that can be logged in to, as far as the inventory says.
@@ -184,23 +210,14 @@ impl Routes {
 
     /// The route to the one node that a word means, which may name the user as ssh has it: `root@NODE`.
     pub fn one(&self, word: &str) -> Result<Route, Failure> {
-        let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
-        let Some((user, node)) = of_user else { return self.only(word) };
-        let user: Login = user.parse().map_err(|e: ValueError| {
-            Failure::input(Diagnostic::error("ssh::user", e.to_string()))
-        })?;
-        Ok(self.only(node)?.of_user(&user))
-    }
-
-    /// The same without a user.
-    fn only(&self, word: &str) -> Result<Route, Failure> {
         let mut found = self.select(&[word.to_string()])?;
         match (found.pop(), found.is_empty()) {
             (Some(route), true) => Ok(route),
             (last, _) => {
                 let names: Vec<&str> =
                     found.iter().chain(&last).map(|route| route.name.as_str()).collect();
-                Err(nodes::several(word, &names))
+                let node = self.with_user(word).map_or(word, |(_, node)| node);
+                Err(nodes::several(node, &names))
             }
         }
     }

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
-use crate::commands::{Cli, complete_names};
+use crate::commands::{Cli, complete_names, ssh};
 use crate::world::{Environment, World};
 
 /// Plug-ins of InfraRed's that are not here.
@@ -135,8 +135,11 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
     ),
 ];
 
+/// What to say of an option of ssh's own that stands before the node.
+const OF_SSH: &str = "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`";
+
 /// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
-const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 23] = [
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 24] = [
     (
         &["list"],
         &["vm", "vms", "node", "nodes"],
@@ -209,11 +212,13 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 23] = [
     ),
     (
         &["ssh"],
-        &[
-            "-4", "-6", "-A", "-D", "-J", "-L", "-N", "-R", "-W", "-X", "-Y", "-i", "-o", "-p",
-            "-t", "-v", "-w",
-        ],
-        "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`",
+        &["-l", "--user", "-u"],
+        "the user stands before the node: `maquette ssh root@NODE`",
+    ),
+    (
+        &["exec"],
+        &["-l", "--user", "-u"],
+        "the user stands before nodes: `maquette exec root@NODE -- COMMAND`",
     ),
     (
         &["exec"],
@@ -363,6 +368,9 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     if let Some((_, _, tip)) = written.iter().find_map(row) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    } else if verb.get_name() == "ssh" && ssh::is_option(flag) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![OF_SSH.into()]));
     } else if let Some(tip) = before_the_verb(flag, words) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));

@@ -119,7 +119,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it [default: as the login user, over SSH]",
     ),
     key("packages", first_boot::PACKAGES, "Packages that its first boot installs [default: none]").example("[tcpdump, vim]").takes(Replace),
-    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths [default: none]").example("{/etc/motd: welcome}").takes(Replace),
+    key("files", first_boot::FILES, "Files that its first boot writes, by absolute paths: text, or `@FILE`, which is that of a file beside this one [default: none]").example("{/etc/motd: welcome}").takes(Replace),
     key(
         "commands",
         first_boot::COMMANDS,

@@ -72,6 +72,8 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     form::decided(&tree).map_err(refuse)?;
     let inventory = given.inventory.as_deref().map(own_inventory).transpose()?;
 
+    // Nothing is written of what is refused.
+    later(&given, &options, &tree)?;
     match &given.output {
         Some(file) => {
             let secret = masked(&tree) != tree;
@@ -82,7 +84,6 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
         None if given.plan => {}
         None => world.terminal.result(&masked(&tree).yaml()),
     }
-    later(&given, &options, &tree)?;
     let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
     if let Some(name) = made {
         world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));

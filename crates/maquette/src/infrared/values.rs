@@ -403,9 +403,15 @@ impl InfraredValues {
             .collect();
         stop(missing)?;
         let yes = |name: &str| self.one(name).is_some_and(|t| parse_bool(&t) == Some(true));
+        // What is not supported is refused itself, and not for what goes with it.
+        let is_later = |name: &str| {
+            options::find(name).is_some_and(|o| matches!(o.support, options::Support::Later { .. }))
+        };
         let needed: Vec<String> = REQUIRED_WHEN
             .iter()
-            .filter(|(name, when)| self.one(name).is_none() && when.iter().any(|other| yes(other)))
+            .filter(|(name, when)| {
+                self.one(name).is_none() && when.iter().any(|other| yes(other) && !is_later(other))
+            })
             .map(|(name, when)| format!("--{name} is needed with --{}", when.join(", --")))
             .collect();
         stop(needed)?;

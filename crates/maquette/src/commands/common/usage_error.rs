@@ -379,14 +379,32 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     }
 }
 
-/// What to say of a flag that stands before the verb whose flag it is.
+/// What to say of a flag that stands before the verb whose flag it is, which may be a verb of a verb.
 fn before_the_verb(flag: &str, words: &[OsString]) -> Option<String> {
     let whole = Cli::command();
     let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
-    let at = words.iter().position(|word| whole.find_subcommand(word).is_some())?;
+    let (mut command, mut verbs) = (&whole, Vec::new());
+    for (at, word) in words.iter().enumerate() {
+        if let Some(verb) = command.find_subcommand(word) {
+            command = verb;
+            verbs.push(at);
+        }
+    }
+    let last = *verbs.last()?;
     let is_flag = |word: &&str| word.split_once('=').map_or(*word, |(name, _)| name) == flag;
-    words[..at].iter().any(is_flag).then(|| {
-        format!("options come after the verb: `maquette {} {}`", words[at], words[..at].join(" "))
+    let has = |arg: &clap::Arg| {
+        arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long))
+            || arg.get_short().is_some_and(|short| flag == format!("-{short}"))
+    };
+    // Before the first verb nothing belongs, whatever it is.
+    if !words[..verbs[0]].iter().any(is_flag) && !command.get_arguments().any(has) {
+        return None;
+    }
+    let before = (0..last).filter(|at| !verbs.contains(at)).map(|at| words[at]);
+    let options: Vec<&str> = before.collect();
+    let named: Vec<&str> = verbs.iter().map(|at| words[*at]).collect();
+    options.iter().any(is_flag).then(|| {
+        format!("options come after the verb: `maquette {} {}`", named.join(" "), options.join(" "))
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod bgp;
+mod built_in;
 mod compile;
 mod described;
 mod disk;
@@ -29,6 +30,7 @@ pub use crate::hardware::{
 pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;
+pub use built_in::{BuiltInNetworks, BuiltInType, built_in_networks, built_in_types};
 pub(crate) use compile::NETWORK_FILE;
 pub use compile::{Allocation, NodeRequest, Request, compile, is_read};
 pub use described::only_network;

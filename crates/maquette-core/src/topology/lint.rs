@@ -242,7 +242,7 @@ fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagno
     // What `{{ vswitch_type }}` stands for where there is no switch.
     diags.push(match to.value.as_str() {
         "None" => {
-            diagnostic.help("add a switch to --topology-nodes: `ovsvswitch`, `veos` or `vqfx`")
+            diagnostic.help("add a switch to --topology-nodes: `ovsvswitch:1`")
         }
         other => {
             let diagnostic = diagnostic.suggest(other, names.iter().copied());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::file_variables::FileVariables;
 use super::{Forward, Interface, Network, Role, Settings, Topology, Vbmc};
 use super::{bgp, described, free_subnet, network, role, vbmc};
-use crate::decode::{Fields, quoted_list};
+use crate::decode::{Fields, quoted_list, wrong_type};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip, typo};
 use crate::expr::{self, Scope, Variables};
@@ -92,7 +92,7 @@ pub fn compile(
         && let Some(networks) = file.get_mut("networks")
     {
         added_by_mistake(networks, over, diags);
-        merge(networks, over);
+        lay_networks(networks, over, diags);
     }
     file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
     appliance(&mut file, diags);
@@ -368,7 +368,7 @@ fn role_of(
 ) -> Option<Role> {
     let mut tree = request.tree.clone();
     if let Some(over) = overrides.and_then(|o| o.get(&request.file)) {
-        merge(&mut tree, over);
+        lay(&mut tree, over, &format!("node type `{}`", request.file), diags);
     }
     secret_keys::mark(&mut tree);
     scope.resolve(&mut tree, diags);
@@ -459,6 +459,31 @@ fn no_role(
         "it has the node types {}; add this one there, or give it `interfaces`",
         quoted_list(&roles)
     ))
+}
+
+/// Lays an override on what it changes. One that would replace a mapping as a whole is a mistake, and is left out: what is
+/// wrong below it is told as well.
+fn lay(base: &mut Tree, over: &Tree, what: &str, diags: &mut Diagnostics) {
+    let is_map = |tree: &Tree| matches!(tree.value, Value::Map(_));
+    match is_map(base) && !is_map(over) {
+        true => diags.push(wrong_type(over, what, "a mapping")),
+        false => merge(base, over),
+    }
+}
+
+/// The same for networks, each by its key.
+fn lay_networks(networks: &mut Tree, over: &Tree, diags: &mut Diagnostics) {
+    let Value::Map(known) = &mut networks.value else { return merge(networks, over) };
+    let Value::Map(_) = over.value else { return lay(networks, over, "`networks`", diags) };
+    for entry in over.entries() {
+        match known.iter_mut().find(|e| e.key == entry.key) {
+            Some(network) => {
+                lay(&mut network.value, &entry.value, &format!("network `{}`", entry.key), diags);
+                network.key_span = entry.key_span;
+            }
+            None => known.push(entry.clone()),
+        }
+    }
 }
 
 /// An override of one value makes a network where it was to change one.

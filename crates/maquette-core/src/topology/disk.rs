@@ -109,7 +109,7 @@ const DISK: &[Key] = &[
 
 /// How `disks` of a node type is written.
 pub(super) const DISKS: Form = Form::Either(&[
-    Form::Entries("^disk[0-9A-Za-z_-]*$", &Form::Map(DISK)),
+    Form::Entries("^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$", &Form::Map(DISK)),
     Form::List(&Form::Either(&[SIZE, Form::Map(DISK)])),
 ]);
 

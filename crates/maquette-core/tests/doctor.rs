@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
+mod hypervisor;
+
 use std::collections::BTreeMap;
 
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
     Finding, Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns,
-    Power, Space, Started, Subject, diagnose,
+    Power, Space, Subject, diagnose,
 };
 use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
@@ -436,80 +438,6 @@ fn logins_and_first_boots_are_told_apart() {
 }
 
 #[test]
-fn what_the_kernel_says_of_others_is_not_said_of_a_node() {
-    let mut scene = Scene::well();
-    scene.signs.power = Some(Power::EmulatorDied);
-    let other =
-        r"oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dlab\x2dcontroller\x2d00.scope";
-    scene.host.kernel_log = vec![other.into(), "Killed process 7 (qemu-system-x86)".into()];
-    assert_eq!(scene.codes(), ["emulator-died"]);
-    // Where it says of no QEMU which it was, it most likely was this one.
-    scene.host.kernel_log = vec!["Out of memory: Killed process 7 (qemu-system-x86)".into()];
-    assert_eq!(scene.codes(), ["out-of-memory"]);
-    scene.host.kernel_log = vec!["apparmor=\"DENIED\" profile=\"libvirt-y\" name=\"/else\"".into()];
-    assert_eq!(scene.codes(), ["emulator-died"]);
-}
-
-/// QEMU is denied some of what it tries at starts that succeed.
-#[test]
-fn what_qemu_goes_on_without_is_not_the_cause() {
-    let mut scene = Scene::well();
-    let profile = scene.profile();
-    scene.host.kernel_log = vec![denial(&profile, "/sys/devices/system/node/")];
-    scene.signs.power = Some(Power::Off("shut off".into()));
-    assert_eq!(scene.codes(), ["shut-off"]);
-    scene.signs.power = Some(Power::EmulatorDied);
-    assert_eq!(scene.codes(), ["emulator-died"]);
-    // Of one that could not be started it may be what matters, and is shown.
-    scene.signs.power = Some(Power::StartFailed);
-    assert_eq!(scene.codes(), ["start-failed"]);
-    let seen = scene.all().into_iter().flat_map(|f| f.evidence).collect::<Vec<_>>();
-    assert!(seen.iter().any(|line| line.contains("/sys/devices/system/node/")), "{seen:?}");
-    // A node that somebody has stopped is that, whatever it was denied.
-    let file = scene.domain().defined.disks[0].file.clone();
-    scene.host.kernel_log = vec![denial(&profile, &file)];
-    scene.signs.power = Some(Power::Off("destroyed".into()));
-    assert_eq!(scene.codes(), ["shut-off"]);
-    // What it has besides disks are its files as well, if the line is about this domain.
-    scene.signs.power = Some(Power::StartFailed);
-    let vars = "/var/lib/libvirt/qemu/nvram/controller-0_VARS.fd";
-    scene.host.kernel_log = vec![denial(&profile, vars)];
-    assert_eq!(scene.codes(), ["apparmor-denied"]);
-    scene.host.kernel_log = vec![denial("libvirt-other", vars)];
-    assert_eq!(scene.codes(), ["start-failed"]);
-}
-
-#[test]
-fn what_the_kernel_said_before_the_last_start_is_not_the_cause() {
-    let mut scene = Scene::well();
-    scene.signs.started = Some(Started { uptime_s: 1000, epoch_s: 1_700_001_000 });
-    let line = |at: &str| {
-        format!(
-            r"{at}oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dcontroller\x2d0.scope"
-        )
-    };
-    scene.signs.power = Some(Power::EmulatorDied);
-    for (at, code) in
-        [("[  900.5] ", "emulator-died"), ("[ 1000.2] ", "out-of-memory"), ("", "out-of-memory")]
-    {
-        scene.host.kernel_log = vec![line(at)];
-        assert_eq!(scene.codes(), [code], "{at}");
-    }
-    scene.signs.power = Some(Power::StartFailed);
-    let file = scene.domain().defined.disks[0].file.clone();
-    let audit = |at: u64| {
-        format!(
-            "type=AVC msg=audit({at}.1:3): avc:  denied  {{ read }} name=\"{file}\" scontext=svirt_t"
-        )
-    };
-    let audit = |at| audit(at).replace(&file, file.rsplit('/').next().unwrap());
-    for (at, code) in [(1_700_000_900, "start-failed"), (1_700_001_001, "selinux-denied")] {
-        scene.host.kernel_log = vec![audit(at)];
-        assert_eq!(scene.codes(), [code], "{at}");
-    }
-}
-
-#[test]
 fn what_is_wrong_with_a_network_is_said_of_it() {
     let codes = |change: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::well();
@@ -606,17 +534,4 @@ fn what_the_hypervisor_itself_keeps_from_a_node_is_not_the_nodes_fault() {
     for rules in [first, second] {
         assert_eq!(code(&rules, SshAnswer::Refused), "port-closed");
     }
-}
-
-#[test]
-fn the_hypervisors_own_room_and_memory_are_looked_at() {
-    let mut scene = Scene::well();
-    scene.host.memory_mib = Some((8000, 100));
-    scene.host.logs = Some(Space { path: "/var/log".into(), free: 0, size: 1 << 30 });
-    let codes: Vec<&str> = scene.all().iter().map(|f| f.code).collect();
-    assert_eq!(codes, ["log-full", "memory-low"]);
-    // A small file system is not full only because it is small.
-    let mut scene = Scene::well();
-    scene.host.pool = Some(Space { path: "/pool".into(), free: 30 << 20, size: 64 << 20 });
-    assert!(scene.all().is_empty());
 }

@@ -1,7 +1,7 @@
 //! What can be found out about why nodes are not ready: on the hypervisor's own side, for all nodes in one round trip,
 //! and in guests that can be logged in to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct Node {
     pub address: Option<IpAddr>,
     /// File of its first disk, where it shall be looked whether it can be booted.
     pub disk: Option<String>,
+    /// Directories of its disks that are in another pool.
+    pub pools: Vec<String>,
     /// Its interfaces.
     pub macs: Vec<MacAddr>,
 }
@@ -67,8 +69,11 @@ pub fn look(
         let disk = n.disk.clone().unwrap_or_else(dash);
         ["node".into(), n.name.clone(), address, disk, macs.join(",")]
     };
-    let args =
-        std::iter::once(pool.to_string()).chain(networks).chain(nodes.iter().flat_map(words));
+    let pools: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.pools).collect();
+    let pools =
+        pools.into_iter().flat_map(|path| ["pool".into(), path.clone(), dash(), dash(), dash()]);
+    let objects = networks.chain(pools).chain(nodes.iter().flat_map(words));
+    let args = std::iter::once(pool.to_string()).chain(objects);
     let said = check(host, &Command::script(SCRIPT, args))?;
     let seen = Sections::parse(&said);
     for node in nodes {
@@ -95,8 +100,11 @@ fn read_host(seen: &Sections) -> HostSigns {
     let network = |(name, text): (&str, &str)| {
         Some((name.strip_prefix("network ")?.to_string(), read_network(text)))
     };
+    let disk_pool =
+        |(name, text): (&str, &str)| Some((name.strip_prefix("pool ")?.to_string(), space(text)?));
     HostSigns {
         pool: space(seen.text("pool")),
+        disk_pools: seen.all().filter_map(disk_pool).collect(),
         logs: space(seen.text("logs")),
         memory_mib: memory("MemTotal:").zip(memory("MemAvailable:")),
         load: load(seen.text("load")),
@@ -314,10 +322,17 @@ mod tests {
         let pool = directory.path().to_str().unwrap();
         let network = Network { name: "nowhere".into(), bridge: "nowhere0".parse().unwrap() };
         let disk = directory.path().join("a.qcow2").to_str().map(String::from);
-        let node = Node { name: "nobody".into(), address: None, disk, macs: Vec::new() };
+        let node = Node {
+            name: "nobody".into(),
+            address: None,
+            disk,
+            pools: vec![pool.into()],
+            macs: Vec::new(),
+        };
         let mut signs = BTreeMap::new();
         let seen = look(&Local, pool, &[network], &[node], &mut signs).unwrap();
-        assert!(seen.pool.unwrap().size > 0);
+        assert!(seen.pool.as_ref().unwrap().size > 0);
+        assert_eq!(seen.disk_pools[pool].size, seen.pool.unwrap().size);
         assert!(seen.memory_mib.unwrap().0 > 0);
         assert_eq!(seen.networks["nowhere"], NetworkSigns::default());
         assert_eq!(signs["nobody"], NodeSigns::default());

@@ -38,6 +38,12 @@ pub(super) fn room(space: &Space) -> String {
     format!("{free} of {size} are free at {}", space.path)
 }
 
+/// The same of a directory that may be no mount point.
+pub(super) fn room_of(directory: &str, space: &Space) -> String {
+    let (free, size) = (ByteSize(space.free), ByteSize(space.size));
+    format!("{free} of {size} are free in {directory}")
+}
+
 /// What is wrong with the hypervisor itself.
 pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
     let finding =
@@ -53,6 +59,19 @@ pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
             .advise("make room there; `maquette image prune` removes images that nothing uses"),
         );
     }
+    // What is on one file system with the pool is told of that.
+    let others = host.disk_pools.iter().filter(|(_, space)| is_full(space));
+    let same = |space: &Space| {
+        host.pool.as_ref().is_some_and(|pool| (pool.free, pool.size) == (space.free, space.size))
+    };
+    found.extend(others.filter(|(_, space)| !same(space)).map(|(directory, space)| {
+        finding(
+            "pool-full",
+            "a directory of disks is full: nodes that write are about to be paused",
+        )
+        .seen([room_of(directory, space)])
+        .advise("make room there")
+    }));
     let same = |logs: &&Space| {
         host.pool.as_ref().is_none_or(|p| (p.free, p.size) != (logs.free, logs.size))
     };

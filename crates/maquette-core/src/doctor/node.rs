@@ -5,7 +5,9 @@ mod silent;
 
 use std::net::IpAddr;
 
-use super::{Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, host};
+use super::{
+    Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, Space, host,
+};
 use crate::blueprint::Interface;
 use crate::node_state::{
     ConsoleEnd, FIRST_BOOT_S, Halt, START_S, SshAnswer, failed_units, last_words, short,
@@ -197,27 +199,41 @@ impl Look<'_> {
         )
     }
 
+    /// Room in directories of its disks that name another pool, as far as it is known.
+    fn own_pools(&self) -> impl Iterator<Item = (&str, &Space)> {
+        let directories = self.domain.recorded.disk_pools().map(|own| own.pool.path.as_str());
+        directories.filter_map(move |path| Some((path, self.host.disk_pools.get(path)?)))
+    }
+
     fn io_error(&self) -> Finding {
         let resume = format!("`maquette resume {}` lets it go on where it was", self.domain.name);
-        let seen = "libvirt says: paused by an I/O error";
-        match self.host.pool.as_ref() {
-            Some(pool) if host::is_full(pool) => {
-                let cause = "the storage pool is full, and QEMU has paused it until it can write again";
-                self.finding(Layer::Hypervisor, "pool-full", cause)
-                    .seen([seen.to_string(), host::room(pool)])
-                    .advise("make room there; `maquette image prune` removes images that nothing uses")
-                    .advise(format!("then {resume}"))
-            }
-            pool => self
-                .finding(Layer::Hypervisor, "io-error", "a disk could not be read or written, and QEMU has paused it")
-                .seen([seen.to_string()].into_iter().chain(pool.map(host::room)))
-                .seen(self.domain.recorded.disk_pools().map(|own| {
-                    format!("`df {}` tells how much room there is for its disks there", own.pool.path)
-                }))
-                .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
-                .advise("the hypervisor's `dmesg` says more, unless there was no room that is there again")
-                .advise(resume),
+        let seen = "libvirt says: paused by an I/O error".to_string();
+        if let Some(pool) = self.host.pool.as_ref().filter(|pool| host::is_full(pool)) {
+            let cause = "the storage pool is full, and QEMU has paused it until it can write again";
+            return self
+                .finding(Layer::Hypervisor, "pool-full", cause)
+                .seen([seen, host::room(pool)])
+                .advise("make room there; `maquette image prune` removes images that nothing uses")
+                .advise(format!("then {resume}"));
         }
+        if let Some((directory, space)) = self.own_pools().find(|(_, space)| host::is_full(space)) {
+            let cause =
+                "the directory of a disk is full, and QEMU has paused it until it can write again";
+            return self
+                .finding(Layer::Hypervisor, "pool-full", cause)
+                .seen([seen, host::room_of(directory, space)])
+                .advise("make room there")
+                .advise(format!("then {resume}"));
+        }
+        let cause = "a disk could not be read or written, and QEMU has paused it";
+        self.finding(Layer::Hypervisor, "io-error", cause)
+            .seen([seen].into_iter().chain(self.host.pool.as_ref().map(host::room)))
+            .seen(self.own_pools().map(|(directory, space)| host::room_of(directory, space)))
+            .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
+            .advise(
+                "the hypervisor's `dmesg` says more, unless there was no room that is there again",
+            )
+            .advise(resume)
     }
 
     fn cables(&self) -> Vec<Finding> {
@@ -401,7 +417,11 @@ impl Look<'_> {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)
                 });
                 let finding = self.finding(Layer::Address, "address-silent", cause);
-                let finding = finding.seen(sent).seen(self.slow()).seen(self.quote());
+                // What is known of these is about IPv4.
+                let unseen = address.is_ipv6().then_some(
+                    "whether DHCP and the hypervisor's firewall let it have that is known of IPv4 alone",
+                );
+                let finding = finding.seen(sent).seen(self.slow()).seen(self.quote()).seen(unseen);
                 Some(
                     finding.advise(format!(
                         "`maquette logs {}` shows how far it came",

@@ -41,6 +41,8 @@ pub struct NetworkSigns {
 pub struct HostSigns {
     /// Room in the pool's directory.
     pub pool: Option<Space>,
+    /// Room in directories of disks that name another pool (`path`), by their directories.
+    pub disk_pools: BTreeMap<String, Space>,
     /// Room in the directory of libvirt's logs.
     pub logs: Option<Space>,
     /// All memory and what could be used now, in MiB.

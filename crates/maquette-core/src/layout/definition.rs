@@ -339,7 +339,8 @@ pub(super) fn translations(node: &Tree, diags: &mut Diagnostics) -> Vec<(String,
         return Vec::new();
     }
     let names = |entry: &Entry, diags: &mut Diagnostics| {
-        let items = decode::list_of::<Name>(&entry.value, (&entry.key, "names"), diags).iter();
+        let items =
+            decode::list_of::<Name>(&entry.value, (entry.key.as_str(), "names"), diags).iter();
         items.filter_map(|item| decode::text(item, &entry.key, diags)).map(|n| n.value).collect()
     };
     node.entries().iter().map(|entry| (entry.key.clone(), names(entry, diags))).collect()

@@ -557,9 +557,9 @@ fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr
         .map_or(&[][..], |n| decode::list_of::<IpAddr>(n, ("forwarders", "IP addresses"), diags));
     fields.finish(diags);
     let srvs = srvs.iter().filter_map(|item| srv(item, diags)).collect();
-    let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);
     let write = "an address is one text, such as `1.1.1.1`";
     let forwarders = decode::singles(forwarders, ("forwarders", "an IP address"), write, diags);
+    let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);
     (srvs, forwarders.into_iter().filter_map(address).map(|a| a.value).collect())
 }
 

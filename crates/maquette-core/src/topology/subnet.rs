@@ -106,7 +106,7 @@ fn ends_of_text(text: &str) -> Option<(&str, &str)> {
         .collect();
     let [first, last] = ends.as_slice() else { return None };
     let is_address = |end: &str| end.parse::<IpAddr>().is_ok();
-    (is_address(first) && is_address(last)).then_some((first, last))
+    (is_address(first) && is_address(last)).then_some((*first, *last))
 }
 
 /// Whether `dhcp` is a range without its key `range`.

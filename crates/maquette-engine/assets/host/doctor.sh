@@ -1,7 +1,8 @@
 # What a hypervisor shows of why nodes are not ready: its own resources, its firewall, DHCP servers and who has which
 # address. Nothing is changed; any part may be missing.
 # $1: the pool's directory; then words of five: `network NAME BRIDGE - -`, or `node NAME ADDRESS DISK MACS`, with `-` for
-# what is not known, the disk only where it shall be looked at, and MACs with commas between them.
+# what is not known, the disk only where it shall be looked at, and MACs with commas between them; or
+# `pool DIRECTORY - - -` for each directory that disks have of their own.
 # Prints sections that begin with `@@ NAME`. Lines of logs begin with `|`: anybody may have written them.
 say() { printf '\n@@ %s\n' "$1"; }
 quoted() { tr -d '\000' | sed 's/^/|/'; }
@@ -60,6 +61,7 @@ while [ $# -ge 5 ]; do
         # One line, however libvirt breaks it.
         if leases=$(head -c 1000000 "/var/lib/libvirt/dnsmasq/$3.status" 2>/dev/null | tr '\n' ' '); then echo "leases $leases"; fi
         ;;
+    pool) df -P -k -- "$name" 2>/dev/null | tail -n 1 || : ;;
     node)
         # It may end while it is looked at.
         if since=$(stat -c %Y "/run/libvirt/qemu/$name.pid" 2>/dev/null); then echo "uptime $(($(date +%s) - since))"; fi

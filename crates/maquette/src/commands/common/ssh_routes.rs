@@ -196,8 +196,8 @@ impl Routes {
     fn with_user<'a>(&self, word: &'a str) -> Result<(Option<Login>, &'a str), Diagnostic> {
         let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
         let Some((user, node)) = of_user else { return Ok((None, word)) };
-        let user = user.parse();
-        let user = user.map_err(|e: ValueError| Diagnostic::error("ssh::user", e.to_string()))?;
+        let user: Result<Login, ValueError> = user.parse();
+        let user = user.map_err(|e| Diagnostic::error("ssh::user", e.to_string()))?;
         Ok((Some(user), node))
     }
 

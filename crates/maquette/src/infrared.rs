@@ -35,7 +35,7 @@ use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
-use crate::workspace::inventory::Inventory;
+use crate::workspace::inventory::{self, Inventory};
 use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
@@ -70,7 +70,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
     let extra = extra.with_settings(&options, known);
     form::decided(&tree).map_err(refuse)?;
-    let inventory = given.inventory.as_deref().map(own_inventory).transpose()?;
+    let own = given.inventory.as_deref().map(own_inventory).transpose()?;
 
     match &given.output {
         Some(file) => {
@@ -92,7 +92,7 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     if logged {
         log::command(world, args, &given)?;
     }
-    if let Some(text) = &inventory {
+    if let Some(text) = &own {
         outputs::adopt(&workspace, text).map_err(|e| workspace.unwritten(e))?;
     }
     ignored(world, &given, &options, &tree);
@@ -139,16 +139,30 @@ fn generate(world: &World, given: &InfraredValues, file: &Path) -> Result<u8, Fa
     Ok(0)
 }
 
-/// An inventory that the user names, for the workspace: text that Ansible's INI form, or YAML, can be.
+/// An inventory that the user names, for the workspace: text in Ansible's INI form, since what is built is written beside what
+/// is in it.
 fn own_inventory(file: &Path) -> Result<String, Failure> {
-    let refuse = |why: String| {
+    let unusable = |why: String| {
         let message = format!("cannot use inventory {}: {why}", file.display());
-        Failure::input(Diagnostic::error("inventory::unusable", message))
+        Diagnostic::error("inventory::unusable", message)
     };
+    let refuse = |why: String| Failure::input(unusable(why));
     let text = reading::text(file).map_err(|e| refuse(e.to_string()))?;
-    let is_yaml =
-        file.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|y| end == *y));
-    match Inventory::mistake(&text, is_yaml) {
+    let form = match file.extension().and_then(|end| end.to_str()) {
+        Some("yml" | "yaml") => Some("YAML"),
+        Some("json") => Some("JSON"),
+        _ => inventory::other_form(&text),
+    };
+    if let Some(form) = form {
+        let error = unusable(format!("it is {form}, and the workspace's inventory is INI"))
+            .help("write its hosts as lines (`mon0 ansible_host=10.0.0.7`) and its groups as sections (`[ceph]`, below it `mon0`)")
+            .help(format!(
+                "`ansible-inventory -i {0} --list` shows all hosts with their variables, and `ansible-inventory -i {0} --graph` all groups",
+                file.display()
+            ));
+        return Err(Failure::input(error));
+    }
+    match Inventory::mistake(&text) {
         Some((line, why)) => Err(refuse(format!("line {line} {why}"))),
         None => Ok(text),
     }

@@ -22,11 +22,19 @@ fn an_inventory_of_the_users_own_takes_the_place_of_no_other_file() {
         assert!(fs::read_to_string(&own).map_or(true, |text| text != INVENTORY), "{name}");
     }
     fs::write(home.path("bad"), "[web\nweb-0\n").unwrap();
+    // What is built was written behind it, and Ansible could read neither.
+    let yaml = "all:\n  hosts:\n    mon0: {ansible_host: 10.0.0.7}\n";
+    fs::write(home.path("hosts.yml"), yaml).unwrap();
+    fs::write(home.path("unnamed"), yaml).unwrap();
+    fs::write(home.path("hosts.json"), "{\"all\": {}}\n").unwrap();
     let args = ["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--inventory"];
     for (file, why) in [
         ("bad", "line 1 begins a section"),
         ("/bin/sh", "cannot use inventory"),
         ("no", "No such file"),
+        ("hosts.yml", "it is YAML, and the workspace's inventory is INI"),
+        ("unnamed", "`ansible-inventory -i unnamed --list`"),
+        ("hosts.json", "it is JSON"),
     ] {
         let said = home.fails(2, &[&args[..], &[file, "--dry-run"]].concat());
         assert!(said.contains(why) && said.contains("nothing was touched"), "{said}");

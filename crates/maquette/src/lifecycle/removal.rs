@@ -331,6 +331,28 @@ fn left(hypervisor: &Hypervisor, environment: &EnvName) -> Vec<String> {
     domains.chain(networks).chain(edited).chain(copies).chain(unread).collect()
 }
 
+/// What the hypervisor still has of environments that somebody else was to remove, in words.
+pub fn still_there(
+    world: &World,
+    located: &Located,
+    environments: &[EnvName],
+) -> Result<Vec<String>, Failure> {
+    let mut session = Session::open(world, located.clone())?;
+    let mut all = BTreeSet::new();
+    for environment in environments {
+        match session.running_for(environment) {
+            Ok(hypervisor) => all.extend(left(&hypervisor, environment)),
+            Err(failure) => {
+                // Where no libvirt is installed any more no domain is defined.
+                session.removed(Err::<(), _>(failure))?;
+                let is_meant = |name: &str| environments.iter().any(|e| e.may_call(name));
+                return Ok(defined_still(&session, is_meant));
+            }
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
 /// Says what stays of it and why.
 fn tell_kept(world: &World, plan: &Plan) {
     for kept in plan.changes.iter().filter(|c| c.op == Op::Keep) {

@@ -10,7 +10,7 @@ use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
 use super::super::values::InfraredValues;
-use super::unless_played;
+use super::{is_removed_by_playbook, unless_played};
 use crate::failure::Failure;
 use crate::lifecycle::removal;
 use crate::load::{Loaded, Located};
@@ -37,18 +37,39 @@ pub(super) fn cleanup(
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
         remove_objects(world, located, Yes::of(given), given.locking)
     })?;
-    empty_of_all(world, &located, &left)
+    let opened = opened(&located);
+    let environment = |owner: &Owner| match owner.prefix() {
+        None => Some(EnvName::default()),
+        Some(prefix) => EnvName::from_prefix(prefix).ok(),
+    };
+    let environments: Vec<EnvName> = opened.iter().filter_map(environment).collect();
+    match left {
+        Some(left) => empty_of_all(world, &located, &opened, &left),
+        None if is_removed_by_playbook(world, &located, &environments)? => {
+            empty_of_all(world, &located, &opened, &[])
+        }
+        None => Ok(0),
+    }
+}
+
+/// Environments of the hypervisor that the workspace holds, or whose nodes its key opens.
+fn opened(located: &Located) -> Vec<Owner> {
+    let saved = located.workspace.saved().unwrap_or_default();
+    let there = |o: &&Owner| o.is_on(&located.host);
+    saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect()
 }
 
 /// Leaves the workspace with this machine alone, as far as it was of environments of the hypervisor.
-fn empty_of_all(world: &World, located: &Located, left: &[String]) -> Result<u8, Failure> {
+fn empty_of_all(
+    world: &World,
+    located: &Located,
+    gone: &[Owner],
+    left: &[String],
+) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
-    let saved = located.workspace.saved().unwrap_or_default();
-    let there = |o: &&Owner| o.is_on(&located.host);
-    let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
     outputs::write_local(&located.workspace).map_err(unwritten)?;
     let secrets = if left.is_empty() { Secrets::Go } else { Secrets::Stay };
-    for owner in &gone {
+    for owner in gone {
         outputs::remove(&located.workspace, owner, secrets).map_err(unwritten)?;
     }
     if !gone.is_empty() && !left.is_empty() {

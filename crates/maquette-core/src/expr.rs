@@ -69,16 +69,7 @@ struct Context {
 impl Scope {
     /// One with these variables.
     pub fn new(variables: Variables) -> Self {
-        let mut env = Environment::new();
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
-        env.set_fuel(Some(FUEL));
-        filters::add(&mut env);
-        let mut chaining = env.clone();
-        chaining.set_undefined_behavior(UndefinedBehavior::Chainable);
-        chaining.set_formatter(|out, state, value| match value.is_undefined() {
-            true => Err(ErrorKind::UndefinedError.into()),
-            false => minijinja::escape_formatter(out, state, value),
-        });
+        let (env, chaining) = environments();
         Self { env, chaining, variables, context: OnceCell::new() }
     }
 
@@ -201,6 +192,21 @@ impl Scope {
         }
         all
     }
+}
+
+/// What evaluates expressions, with Ansible's filters; and the same, in which what has no parent is undefined as well.
+fn environments() -> (Environment<'static>, Environment<'static>) {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_fuel(Some(FUEL));
+    filters::add(&mut env);
+    let mut chaining = env.clone();
+    chaining.set_undefined_behavior(UndefinedBehavior::Chainable);
+    chaining.set_formatter(|out, state, value| match value.is_undefined() {
+        true => Err(ErrorKind::UndefinedError.into()),
+        false => minijinja::escape_formatter(out, state, value),
+    });
+    (env, chaining)
 }
 
 /// Whether what is undefined in a template is asked for there.

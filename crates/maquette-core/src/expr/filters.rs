@@ -1,4 +1,4 @@
-//! Filters of Ansible's that topology files use, as Ansible has them where Jinja has none, or others.
+//! Filters of Ansible's that topology files and layouts use, as Ansible has them where Jinja has none, or others.
 //! <https://docs.ansible.com/ansible/latest/collections/ansible/utils/docsite/filters_ipaddr.html>
 
 mod macs;
@@ -45,11 +45,7 @@ pub fn add(env: &mut Environment<'_>) {
 const FARTHEST: isize = 1 << 32;
 
 /// Jinja's `range`.
-pub(super) fn range(
-    lower: isize,
-    upper: Option<isize>,
-    step: Option<isize>,
-) -> Result<Value, Error> {
+fn range(lower: isize, upper: Option<isize>, step: Option<isize>) -> Result<Value, Error> {
     let is_far = |number: isize| !(-FARTHEST..=FARTHEST).contains(&number);
     match [Some(lower), upper, step].into_iter().flatten().find(|number| is_far(*number)) {
         Some(number) => Err(failed(format!("`range` does not go to {number}"))),
@@ -253,7 +249,7 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// The address so many after another one, or before it; none if there is none.
-pub(super) fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
+fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
     let sum = number(address).checked_add_signed(offset)?;
     match address {
         IpAddr::V4(_) => Some(Ipv4Addr::from(u32::try_from(sum).ok()?).into()),

@@ -312,6 +312,9 @@ impl Reader<'_> {
         if let Some(image) = &vm.image {
             node.put("import_url", bare(&image.value, image.span));
         }
+        if !vm.boot.is_empty() {
+            node.put("boot", list(vm.boot.iter().map(|b| bare(&b.value, b.span)).collect(), at));
+        }
         let shared = self.interfaces(vm, nets, addresses);
         match &vm.rows {
             None => node.put("interfaces", list(shared, vm.span)),

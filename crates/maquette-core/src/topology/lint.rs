@@ -421,7 +421,9 @@ fn disks(role: &Role, diags: &mut Diagnostics) {
         }
         return;
     };
-    if let Some(size) = &system.size {
+    // A disk that is empty is for whoever installs something.
+    let is_blank = !role.deploy_os && system.import_url.is_none() && role.import_url.is_none();
+    if let Some(size) = system.size.as_ref().filter(|_| !is_blank) {
         system_room(role, (&system.key, size), diags);
     }
 }

@@ -264,7 +264,7 @@ pub struct Role {
     pub flawed_interfaces: bool,
     /// Whether something was wrong with its disks, or with whether it needs one.
     pub flawed_disks: bool,
-    /// Whether its image is named by another tool's word, which has been told.
+    /// Whether something was wrong with its image, or with whether it needs one.
     pub flawed_image: bool,
     /// The mapping it was read from.
     pub span: Span,
@@ -339,7 +339,7 @@ pub fn decode(
         described,
         flawed_interfaces: wired.is_flawed || flawed_use,
         flawed_disks,
-        flawed_image,
+        flawed_image: flawed_image || flawed_use,
         span: node.span,
     })
 }

@@ -280,6 +280,20 @@ pub fn names(node: &Tree, variable: &str) -> bool {
     }
 }
 
+/// The words in all expressions below a tree, names of variables among them.
+pub fn words<'a>(node: &'a Tree, into: &mut BTreeSet<&'a str>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(text, _) => {
+            if is_expression(text) {
+                into.extend(text.split(|c: char| !c.is_alphanumeric() && c != '_'));
+            }
+        }
+        Value::List(list) => list.iter().for_each(|item| words(item, into)),
+        Value::Map(map) => map.iter().for_each(|entry| words(&entry.value, into)),
+    }
+}
+
 /// Whether there is an expression in it.
 fn has_expression(plain: &Plain) -> bool {
     match plain {

@@ -1,6 +1,6 @@
 //! Merging, evaluating and decoding: from trees to a [`Topology`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::file_variables::FileVariables;
 use super::{Forward, Interface, Network, Role, Settings, Topology, Vbmc};
@@ -96,8 +96,8 @@ pub fn compile(
     }
     file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
     appliance(&mut file, diags);
-    let of_file =
-        FileVariables::take(&mut file, NETWORK_FILE, &|key| is_named(request, overrides, key));
+    let named = Named::of(request, overrides);
+    let of_file = FileVariables::take(&mut file, NETWORK_FILE, &|key| named.has(key));
     Scope::new(of_file.seen_there(&variables)).resolve(&mut file, diags);
     let scope = Scope::new(of_file.seen_elsewhere(variables));
     if let Some(networks) = &request.networks {
@@ -174,9 +174,10 @@ const SETTINGS: [&str; 5] =
     ["override", "provision", "net", "data_net", "provison_virsh_network_name"];
 
 fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Diagnostics) {
+    let (playbooks, named) = (has_playbooks(request), Named::of(request, overrides));
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str()) || vbmc::knows(&entry.key);
-        if !known && !is_read(request, &entry.key) {
+        if !known && !playbooks && !named.has(&entry.key) {
             let slip = misspelt(&entry.key, ["override"]).is_some();
             let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
                 .at(entry.key_span, "")
@@ -243,15 +244,48 @@ fn unnumbered(name: &str) -> &str {
 /// Whether an extra variable may be read by something that is no setting: by an expression of the topology, or by a playbook
 /// of the user's own, which reads whatever it likes.
 pub fn is_read(request: &Request, variable: &str) -> bool {
-    let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
-    playbooks || is_named(request, request.extra.get("override"), variable)
+    has_playbooks(request) || Named::of(request, request.extra.get("override")).has(variable)
 }
 
-/// Whether an expression of the topology names a variable.
-fn is_named(request: &Request, overrides: Option<&Tree>, variable: &str) -> bool {
-    let files = request.nodes.iter().map(|node| &node.tree);
-    let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
-    all.into_iter().any(|tree| expr::names(tree, variable))
+/// Whether there is a playbook of the user's own.
+fn has_playbooks(request: &Request) -> bool {
+    request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()))
+}
+
+/// What expressions of the topology name, and those of extra variables that they name.
+struct Named<'a> {
+    trees: Vec<&'a Tree>,
+    words: BTreeSet<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(request: &'a Request, overrides: Option<&'a Tree>) -> Self {
+        let files = request.nodes.iter().map(|node| &node.tree);
+        let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
+        let mut trees: Vec<&Tree> = all.collect();
+        let mut words = BTreeSet::new();
+        trees.iter().for_each(|tree| expr::words(tree, &mut words));
+        let extra = request.extra.entries().iter().filter(|e| e.key != "override");
+        let mut extra: BTreeMap<&str, &Tree> = extra.map(|e| (e.key.as_str(), &e.value)).collect();
+        let mut open: Vec<&str> = words.iter().copied().collect();
+        while let Some(word) = open.pop() {
+            let Some(value) = extra.remove(word) else { continue };
+            let mut more = BTreeSet::new();
+            expr::words(value, &mut more);
+            open.extend(more.difference(&words).copied());
+            words.extend(more);
+            trees.push(value);
+        }
+        Self { trees, words }
+    }
+
+    /// Whether an expression names a variable. What is more than a word stands in quotes there, if it does.
+    fn has(&self, variable: &str) -> bool {
+        match variable.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            true => self.words.contains(variable),
+            false => self.trees.iter().any(|tree| expr::names(tree, variable)),
+        }
+    }
 }
 
 /// What appliances are set up from: playbooks see it as it is in the file, and no expressions of ours are in it.

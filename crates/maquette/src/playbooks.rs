@@ -109,6 +109,13 @@ impl Playbook {
     }
 }
 
+/// The error of a variable that has something else than a playbook's name.
+fn not_one(variable: &str, value: &Value) -> Diagnostic {
+    let other = if matches!(value, Value::List(_)) { "a list" } else { "a mapping" };
+    Diagnostic::error("playbook::form", format!("`{variable}` takes one playbook, not {other}"))
+        .help("a playbook of several lines such as `- import_playbook: first.yml` runs several")
+}
+
 /// InfraRed's configuration of Ansible, with the search paths of its roles and filters: where the user names none and there
 /// is none in the current directory.
 fn configuration(world: &World) -> Option<PathBuf> {
@@ -171,8 +178,13 @@ impl Hooks {
         let mut playbooks = Vec::new();
         let mut diags = Diagnostics::default();
         for (variable, point, own) in POINTS {
-            let Some(Value::Scalar(path, _)) = extra.get(variable).map(|n| &n.value) else {
-                continue;
+            let path = match extra.get(variable).map(|n| &n.value) {
+                Some(Value::Scalar(path, _)) => path,
+                Some(value @ (Value::List(_) | Value::Map(_))) => {
+                    diags.push(not_one(variable, value));
+                    continue;
+                }
+                None | Some(Value::Null) => continue,
             };
             if path == own && Path::new(path).is_file() {
                 // As in InfraRed, where a file of that name beside its own was never meant.

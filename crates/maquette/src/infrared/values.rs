@@ -507,6 +507,15 @@ impl InfraredValues {
             args.push(format!("--{}", argument.name));
             args.extend(argument.value.clone());
         }
+        // As parts of InfraRed's own run, playbooks have the tag of their stage, and so all of their tasks run where the stage
+        // does, but for those that a word says more of.
+        for (name, usual) in [("tags", Some("all")), ("skip-tags", None)] {
+            let words = ansible::words(&self.ansible_args, name);
+            if !words.is_empty() {
+                let words = usual.into_iter().map(String::from).chain(words);
+                args.extend([format!("--{name}"), words.collect::<Vec<_>>().join(",")]);
+            }
+        }
         args
     }
 }
@@ -564,4 +573,21 @@ fn likely_misspelt(name: &str, called: &str) -> Option<String> {
     Some(format!(
         "{called} is not an option, and becomes the setting `provision.{path}`; did you mean `{near}`?"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `skip-tags=destructive` was warned of, and the tasks ran.
+    #[test]
+    fn playbooks_of_the_users_own_get_the_tags() {
+        let args = |text: &str| {
+            let ansible_args = ansible::taken_apart(text).unwrap();
+            InfraredValues { ansible_args, ..InfraredValues::default() }.playbook_args()
+        };
+        assert_eq!(args("skip-tags=destructive,vms"), ["--skip-tags", "destructive,vms"]);
+        assert_eq!(args("diff;tags=post;tags=mine"), ["--diff", "--tags", "all,post,mine"]);
+        assert_eq!(args("forks=5"), ["--forks", "5"]);
+    }
 }

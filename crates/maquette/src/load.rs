@@ -32,7 +32,7 @@ use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
 pub use extra::Extra;
-pub use located::{Located, located, located_leniently, located_with};
+pub use located::{Located, located, located_leniently, located_of, located_with};
 pub use lookup::own as own_files;
 use project::{IMAGE, Project};
 

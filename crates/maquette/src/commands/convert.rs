@@ -77,7 +77,7 @@ fn asked(world: &World, args: &Args) -> Result<Files, Failure> {
 }
 
 fn there(world: &World, args: &Args) -> Result<Files, Failure> {
-    let mut session = Session::at(world, &args.wanted.place)?;
+    let mut session = Session::open(world, load::located_of(&world.environment, &args.wanted)?)?;
     let observed = session.running()?.observed();
     let environment = &session.located.environment;
     if observed.domains.is_empty() && observed.networks.is_empty() {

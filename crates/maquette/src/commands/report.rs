@@ -54,7 +54,7 @@ Consoles are what the guests wrote.
 
 /// Writes the report.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.wanted.place)?;
+    let located = load::located_of(&world.environment, &args.wanted)?;
     let mut secrets = secrets(world, &located);
     let first_boots = FirstBoots::read(world, args, &located);
     secrets.extend_from_slice(&first_boots.secrets);

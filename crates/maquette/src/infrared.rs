@@ -67,27 +67,16 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     let options = given.tree(&world.environment).map_err(refuse)?;
     let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
     let tree = extra.over(&world.environment, &options).map_err(refuse)?;
-    let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
-    let extra = extra.with_settings(&options, known);
     form::decided(&tree).map_err(refuse)?;
     let own = given.inventory.as_deref().map(own_inventory).transpose()?;
+    let downloaded = downloaded(world, &tree)?;
+    let (options, tree) = (with_network(options, &downloaded), with_network(tree, &downloaded));
+    let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
+    let extra = extra.with_settings(&options, known);
 
-    match &given.output {
-        Some(file) => {
-            let secret = masked(&tree) != tree;
-            let content = if secret { Content::Secret } else { Content::Private };
-            userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
-            world.terminal.touched(file.display().to_string());
-        }
-        None if given.plan => {}
-        None => world.terminal.result(&masked(&tree).yaml()),
-    }
+    give_settings(world, &given, &tree)?;
     later(&given, &options, &tree)?;
-    let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
-    if let Some(name) = made {
-        world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
-    }
-    world.terminal.touched(format!("workspace `{}`", named::name_of(&workspace)));
+    let workspace = active_workspace(world)?;
     log::arguments(&workspace, &given)?;
     if logged {
         log::command(world, args, &given)?;
@@ -97,10 +86,56 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     }
     ignored(world, &given, &options, &tree);
     if given.dry_run {
-        return look_only(world, &given, tree, &extra, workspace);
+        return look_only(world, &given, tree, &extra, (workspace, downloaded));
     }
     output::keep_settings(world, &workspace, &tree).map_err(|e| workspace.unwritten(e))?;
-    build(world, &given, tree, &extra, workspace)
+    build(world, &given, tree, &extra, (workspace, downloaded))
+}
+
+/// Writes the settings where they are wanted.
+fn give_settings(world: &World, given: &InfraredValues, tree: &Plain) -> Result<(), Failure> {
+    match &given.output {
+        Some(file) => {
+            let secret = masked(tree) != *tree;
+            let content = if secret { Content::Secret } else { Content::Private };
+            userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
+            world.terminal.touched(file.display().to_string());
+        }
+        None if given.plan => {}
+        None => world.terminal.result(&masked(tree).yaml()),
+    }
+    Ok(())
+}
+
+/// The active workspace, which is made if there is none.
+fn active_workspace(world: &World) -> Result<Workspace, Failure> {
+    let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
+    if let Some(name) = made {
+        world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
+    }
+    world.terminal.touched(format!("workspace `{}`", named::name_of(&workspace)));
+    Ok(workspace)
+}
+
+/// The network file that is downloaded, if one is: its path, or why there is none, which is told once the settings are.
+type Downloaded = Option<Result<String, Failure>>;
+
+/// Downloads the network file before anybody is told of its path: settings, expressions, playbooks.
+fn downloaded(world: &World, tree: &Plain) -> Result<Downloaded, Failure> {
+    let Some(url) = text(tree, "topology.net.url") else { return Ok(None) };
+    let workspace = active_workspace(world)?;
+    Ok(Some(download(&url, &workspace)))
+}
+
+/// Settings with the network file that is used.
+fn with_network(mut settings: Plain, downloaded: &Downloaded) -> Plain {
+    let path = ["provision", "topology", "network"];
+    if let Some(Ok(file)) = downloaded
+        && let Ok(place) = settings.place(&path)
+    {
+        *place = Plain::text(file);
+    }
+    settings
 }
 
 /// Shows what would be built, beside the settings. They are good also where the hypervisor cannot be reached from here: InfraRed
@@ -110,9 +145,9 @@ fn look_only(
     given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
-    workspace: Workspace,
+    place: (Workspace, Downloaded),
 ) -> Result<u8, Failure> {
-    match build(world, given, tree, extra, workspace) {
+    match build(world, given, tree, extra, place) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("the settings are shown only: {}", error.in_one_line()));
             Ok(0)
@@ -287,9 +322,9 @@ fn build(
     given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
-    workspace: Workspace,
+    (workspace, downloaded): (Workspace, Downloaded),
 ) -> Result<u8, Failure> {
-    let wanted = wanted(world, given, &tree, &workspace)?;
+    let wanted = wanted(world, given, &tree, (&workspace, downloaded))?;
     if let Some(removal) = remove::Removal::of(&tree, &wanted) {
         let code = removal.carry_out(world, given, (&tree, extra), wanted)?;
         collect_facts(world, given, &tree, &workspace);
@@ -391,7 +426,7 @@ fn wanted(
     world: &World,
     given: &InfraredValues,
     tree: &Plain,
-    workspace: &Workspace,
+    (workspace, downloaded): (&Workspace, Downloaded),
 ) -> Result<cli::TopologyArgs, Failure> {
     let mut wanted = cli::TopologyArgs::default();
     wanted.place.workspace = Some(workspace.path.clone());
@@ -424,7 +459,7 @@ fn wanted(
     for (name, text, told) in &given.trusted {
         wanted.place.flags.0.set_as(name, vec![text.clone()], told.clone());
     }
-    if let Some(url) = text(tree, "topology.net.url") {
+    if let Some(downloaded) = downloaded {
         if given.by_user("topology-network") {
             let (called, wins) =
                 (given.called("topology-network"), given.called("topology-net-url"));
@@ -432,7 +467,7 @@ fn wanted(
                 .terminal
                 .talk(&format!("warning: {called} has no effect: {wins} is used instead"));
         }
-        wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);
+        wanted.flags.0.set("topology-network", vec![downloaded?]);
     }
     Ok(wanted)
 }

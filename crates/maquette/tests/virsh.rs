@@ -5,6 +5,8 @@
 
 #[path = "virsh/inventory.rs"]
 mod inventory;
+#[path = "virsh/network_file.rs"]
+mod network_file;
 #[path = "virsh/tree.rs"]
 mod tree;
 
@@ -345,24 +347,6 @@ fn files_of_infrared_may_hold_keys_that_nobody_reads() {
     );
     assert!(text.contains("warning[topology::unknown-key]"), "{text}");
     assert!(text.contains("has no key `flavour`") && text.contains("1 error;"), "{text}");
-}
-
-#[test]
-fn a_network_file_comes_from_an_address() {
-    let home = Home::new();
-    fs::write(home.path("net.yml"), "networks: {net1: {name: x, forward: magic}}\n").unwrap();
-    let url = format!("file://{}", home.path("net.yml").display());
-    let text = home.fails(
-        2,
-        &["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--topology-net-url", &url],
-    );
-    assert!(text.contains("topology_net.yml:1:"), "{text}");
-    let url = format!("file://{}", home.path("nowhere.yml").display());
-    let text = home.fails(
-        1,
-        &["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--topology-net-url", &url],
-    );
-    assert!(text.contains("cannot download network file"), "{text}");
 }
 
 #[test]

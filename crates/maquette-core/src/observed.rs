@@ -247,6 +247,8 @@ pub enum LinkKind {
     Bridge,
     /// A wireless NIC, which no bridge takes.
     Wireless,
+    /// Something without Ethernet, as loopback, tunnels and WireGuard are, which no bridge takes.
+    Foreign,
     /// Anything else.
     #[default]
     Other,

@@ -1,6 +1,7 @@
 //! One network: addresses, DHCP, DNS.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use ipnet::IpNet;
 
@@ -532,7 +533,7 @@ fn srv(node: &Tree, diags: &mut Diagnostics) -> Option<Srv> {
         diags.push(wrong_type(node.get("protocol")?, "`protocol`", "`tcp` or `udp`"));
     }
     let domain = fields.parsed("domain", diags).map(|d| d.value);
-    let port = fields.parsed::<u16>("port", diags).map(|p| p.value);
+    let port = fields.parsed::<NonZeroU16>("port", diags).map(|p| p.value.get());
     let target = fields.parsed("target", diags).map(|t| t.value);
     fields.finish(diags);
     Some(Srv { name: name?.value, protocol: protocol?.value, domain, port, target })

@@ -424,6 +424,7 @@ fn network(seen: &Sections) -> HostNetwork {
             Some("port") => link.master = words.next().map(String::from),
             Some("bridge") => link.kind = LinkKind::Bridge,
             Some("wireless") => link.kind = LinkKind::Wireless,
+            Some("foreign") => link.kind = LinkKind::Foreign,
             _ => {}
         }
     }

@@ -109,6 +109,20 @@ impl Playbook {
     }
 }
 
+/// Says that appliances do not get the authorities of downloads: that was all that InfraRed had them for.
+fn tell_of_authorities(world: &World, request: &Request, playbooks: &[(Point, Playbook)]) {
+    let own = playbooks.iter().find_map(|(_, playbook)| match playbook {
+        Playbook::Own(name, _) => Some(name),
+        Playbook::File(_) => None,
+    });
+    if let Some(name) = own.filter(|_| !request.settings.tls_ca.is_empty()) {
+        world.terminal.talk_once(format!(
+            "warning: `tls-ca` is for what Maquette downloads, and the appliance of {name} does not get it: \
+             `files` and `commands` of its node type install a certificate there"
+        ));
+    }
+}
+
 /// The error of a variable that has something else than a playbook's name.
 fn not_one(variable: &str, value: &Value) -> Diagnostic {
     let other = if matches!(value, Value::List(_)) { "a list" } else { "a mapping" };
@@ -210,6 +224,7 @@ impl Hooks {
         if diags.has_errors() {
             return Err(Failure::Input(diags, Sources::default()));
         }
+        tell_of_authorities(world, request, &playbooks);
         let replaced = playbooks
             .iter()
             .filter_map(|(point, _)| match point {

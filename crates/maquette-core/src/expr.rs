@@ -102,7 +102,8 @@ impl Scope {
             false => Err(error),
         });
         let value = value.ok()?;
-        let is_tree = matches!(value.kind(), ValueKind::Seq | ValueKind::Map);
+        // A sum of lists, and what filters make of one, is gone through as it is asked for.
+        let is_tree = matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable);
         is_tree.then(|| plain(&value))
     }
 
@@ -367,12 +368,19 @@ fn describe(error: &minijinja::Error, text: &str, span: Span, scope: &Scope) -> 
     }
     let own = ["net", "net6", "net6_next", "data_net", "vswitch_type", "provision"];
     let known = own.into_iter().chain(keys(&variables.file)).chain(keys(&variables.extra));
-    match word.and_then(|word| closest(word, known)) {
-        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
-        None => diagnostic.help(
-            "expressions can use `net`, `data_net`, `vswitch_type`, `provision`, keys of the network file, and extra \
-             variables: `-e name=value`",
-        ),
+    match (error.kind(), error.detail().filter(|_| !span.secret)) {
+        (ErrorKind::UnknownFilter, detail) => diagnostic.help(filters::instead_of(detail)),
+        (ErrorKind::InvalidOperation, Some(detail)) if detail.contains("unsupported types") => {
+            diagnostic.help("variables are text: `int` makes a number of one, as in `{{ net | int + 1 }}`")
+        }
+        (ErrorKind::UndefinedError, _) => match word.and_then(|word| closest(word, known)) {
+            Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
+            None => diagnostic.help(
+                "expressions can use `net`, `data_net`, `vswitch_type`, `provision`, keys of the network file, and extra \
+                 variables: `-e name=value`",
+            ),
+        },
+        _ => diagnostic,
     }
 }
 
@@ -445,6 +453,8 @@ mod tests {
             ("a: '{{ all | first }}'", "a"),
             ("a: '{{ all | length }}'", "'2'"),
             ("a: '{{ unknown | default([]) }}'", "[]"),
+            ("a: \"{{ ['a'] + ['b'] }}\"", "[a, b]"),
+            ("a: \"{{ all | map('upper') }}\"", "[A, B]"),
             ("a: '{{ unknown.part | default([1]) }}'", "[1]"),
             ("a: '{{ provision.none.part | default([]) }}'", "[]"),
         ] {
@@ -473,6 +483,24 @@ mod tests {
     fn what_has_no_parent_is_an_error_unless_somebody_asks_for_it() {
         for text in ["a: '{{ no.such }}'", "a: \"{{ no.such }}{{ x | default('y') }}\""] {
             assert!(resolved(text).1.has_errors(), "{text}");
+        }
+    }
+
+    /// `{{ net + 1 }}` got "did you mean `net`?", and an unknown filter the names of variables.
+    #[test]
+    fn what_is_advised_can_help() {
+        for (text, help) in [
+            ("a: '{{ net + 1 }}'", Some("`{{ net | int + 1 }}`")),
+            ("a: '{{ net | ipadr }}'", Some("did you mean the filter `ipaddr`?")),
+            ("a: \"{{ net | regex_replace('a', 'b') }}\"", Some("`replace` and `split`")),
+            ("a: '{{ 1 + }}'", None),
+        ] {
+            let (_, diags) = resolved(text);
+            let first = diags.iter().next().unwrap();
+            match help {
+                Some(help) => assert!(first.help[0].contains(help), "{text}: {first:?}"),
+                None => assert!(first.help.is_empty(), "{text}: {first:?}"),
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
+use crate::diagnostic::closest;
 use crate::syntax::parse_bool;
 
 /// Collections that a filter's name may begin with.
@@ -39,6 +40,78 @@ pub fn add(env: &mut Environment<'_>) {
     }
     env.add_function("range", range);
     env.set_unknown_method_callback(method);
+}
+
+/// Filters that files may mean: Ansible's that are here, and Jinja's.
+const NAMES: &[&str] = &[
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "chain",
+    "cidr_merge",
+    "combine",
+    "count",
+    "default",
+    "first",
+    "float",
+    "format",
+    "hwaddr",
+    "int",
+    "ip4_hex",
+    "ipaddr",
+    "ipmath",
+    "ipsubnet",
+    "ipv4",
+    "ipv6",
+    "ipv6form",
+    "ipwrap",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "macaddr",
+    "mandatory",
+    "map",
+    "max",
+    "min",
+    "network_in_network",
+    "network_in_usable",
+    "next_nth_usable",
+    "nthhost",
+    "path_join",
+    "previous_nth_usable",
+    "reduce_on_network",
+    "reject",
+    "replace",
+    "round",
+    "select",
+    "slaac",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "ternary",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
+];
+
+/// What can be done about an unknown filter; `detail` is what Jinja says of it, if that may be shown.
+pub fn instead_of(detail: Option<&str>) -> String {
+    let name = detail.and_then(|d| d.strip_prefix("filter ")?.strip_suffix(" is unknown"));
+    let name = name.map(|name| name.rsplit('.').next().unwrap_or(name));
+    match name.and_then(|name| closest(name, NAMES.iter().copied())) {
+        Some(near) => format!("did you mean the filter `{near}`?"),
+        None => "filters are Jinja's, and of Ansible's those for addresses, `default`, `int`, `bool`, `ternary`, `mandatory`, \
+                 `combine` and `path_join`; `replace` and `split` do for patterns"
+            .into(),
+    }
 }
 
 /// No list that anybody goes through has such numbers; Jinja's own arithmetic ends in a panic at the largest ones.

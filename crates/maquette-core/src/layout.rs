@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-pub use cifmw::{CONFIGURATION, PARENT, SCENARIO};
+pub use cifmw::{CONFIGURATION, PARENT, SCENARIO, tells_of};
 
 use self::idle::Idle;
 use crate::diagnostic::Diagnostics;

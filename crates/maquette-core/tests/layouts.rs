@@ -247,6 +247,40 @@ fn what_has_no_effect_of_a_networking_definition_is_said() {
     }
 }
 
+/// They vanished: nothing was patched, and no node came.
+#[test]
+fn variables_that_are_nearly_called_as_one_are_told() {
+    for (variable, help) in [
+        (
+            "cifmw_libvrt_manager_compute_amount: 5",
+            "did you mean `cifmw_libvirt_manager_compute_amount`?",
+        ),
+        ("cifmw_networking_definition_patch_01: {}", "`cifmw_networking_mapper_definition_patch`"),
+        (
+            "cifmw_networking_mapper_defintion_patch_01: {}",
+            "`cifmw_networking_mapper_definition_patch`",
+        ),
+        (
+            "cifmw_libvirt_manager_configuraton_patch_1: {}",
+            "`cifmw_libvirt_manager_configuration_patch`",
+        ),
+    ] {
+        let (_, diags) = with("{}", variable);
+        let name = variable.split(':').next().unwrap();
+        assert!(messages(&diags).contains(&format!("`{name}`")), "{}", messages(&diags));
+        assert!(messages(&diags).contains(help), "{}", messages(&diags));
+    }
+    for variable in [
+        "cifmw_use_crc: true",
+        "cifmw_use_uefi: false",
+        "cifmw_networking_definition_gen: {networks: {}}",
+        "cifmw_libvrt_manager_compute_amount: 5\nmine: '{{ cifmw_libvrt_manager_compute_amount }}'",
+    ] {
+        let (_, diags) = with("{}", variable);
+        assert!(diags.is_empty(), "{variable}: {}", messages(&diags));
+    }
+}
+
 #[test]
 fn mistakes_have_a_place() {
     for (keys, more, code) in [

@@ -30,7 +30,7 @@ pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;
 pub(crate) use compile::NETWORK_FILE;
-pub use compile::{Allocation, NodeRequest, Request, compile, is_read};
+pub use compile::{Allocation, NodeRequest, Request, compile, is_read, named_extras, playbooks};
 pub use described::only_network;
 pub(crate) use described::{NETWORK_DEFAULTS, NODE_DEFAULTS};
 pub use disk::{Disk, Preallocation};

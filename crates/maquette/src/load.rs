@@ -61,6 +61,8 @@ pub struct Loaded {
     pub timezone_place: Option<Span>,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
+    /// Settings that somebody gave, by their names, as they were written.
+    pub given: BTreeMap<&'static str, Plain>,
     /// What whoever gave a setting knows it as, for messages.
     origins: BTreeMap<&'static str, String>,
 }
@@ -219,6 +221,7 @@ fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> L
         project: project.file.clone(),
         empty_project,
         diags: reader.diags,
+        given: project::as_written(&given, &project),
         origins: origins(&given, &project),
     }
 }

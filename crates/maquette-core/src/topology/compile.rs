@@ -249,7 +249,20 @@ pub fn is_read(request: &Request, variable: &str) -> bool {
 
 /// Whether there is a playbook of the user's own.
 fn has_playbooks(request: &Request) -> bool {
-    request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()))
+    playbooks(request).next().is_some()
+}
+
+/// Extra variables that put a playbook of the user's in the place of a stage.
+pub fn playbooks(request: &Request) -> impl Iterator<Item = &str> {
+    let names = request.extra.entries().iter().map(|e| e.key.as_str());
+    names.filter(|name| INJECTION.contains(name))
+}
+
+/// Extra variables that expressions of the topology name, but for those that settings stand for.
+pub fn named_extras(request: &Request) -> Vec<&Entry> {
+    let named = Named::of(request, request.extra.get("override"));
+    let is_own = |e: &&Entry| !SETTINGS.contains(&e.key.as_str()) && named.has(&e.key);
+    request.extra.entries().iter().filter(is_own).collect()
 }
 
 /// What expressions of the topology name, and those of extra variables that they name.

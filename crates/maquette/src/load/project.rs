@@ -10,7 +10,9 @@ use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::scrub::scrub;
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
-use maquette_core::syntax::{Tree, Value};
+use maquette_core::syntax::{Plain, Tree, Value};
+
+use crate::cli::FlagTexts;
 
 /// What the file says; everything is optional, and flags win.
 #[derive(Debug, Default)]
@@ -93,6 +95,18 @@ fn meant<'a>(node: &'a Tree, diags: &mut Diagnostics) -> Cow<'a, Tree> {
         }
     }
     whole
+}
+
+/// Settings that somebody gave; flags and variables win over the project file. Passwords are not among them.
+pub fn as_written(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str, Plain> {
+    let of = |row: &Setting| {
+        let text = given.told(row.name).map(|(_, text)| match row.kind {
+            Kind::Secret => Plain::text("******"),
+            _ => Plain::text(text),
+        });
+        text.or_else(|| Some(Plain::of(project.node(row.name)?)))
+    };
+    SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
 }
 
 /// The setting that a checksum belongs to.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY, closest};
 use crate::file_keys::{Form, Key, peers};
 use crate::scrub::scrub;
-use crate::syntax::{Entry, Span, Spanned, Tree, Value, parse_bool};
+use crate::syntax::{Entry, Span, Spanned, Style, Tree, Value, parse_bool};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Line, Name, ValueError};
 
@@ -315,7 +315,7 @@ pub fn number(
     diags: &mut Diagnostics,
 ) -> Option<u64> {
     let value = match &node.value {
-        Value::Scalar(text, _) => text.trim().parse::<u64>().ok().filter(|n| *n >= min),
+        Value::Scalar(text, style) => whole(text.trim(), *style).filter(|n| *n >= min),
         _ => None,
     };
     if value.is_none() {
@@ -328,6 +328,22 @@ pub fn number(
         });
     }
     value
+}
+
+/// A whole number, in any form that YAML 1.1 has for one where it is not quoted: `0x4`, `0b100`, `8_192`.
+/// <https://yaml.org/type/int.html>
+fn whole(text: &str, style: Style) -> Option<u64> {
+    let plain = || {
+        let digits = text.replace('_', "");
+        let is_number = style == Style::Bare && text.starts_with(|c: char| c.is_ascii_digit());
+        let number = match (digits.strip_prefix("0x"), digits.strip_prefix("0b")) {
+            (Some(digits), _) => u64::from_str_radix(digits, 16),
+            (_, Some(digits)) => u64::from_str_radix(digits, 2),
+            _ => digits.parse(),
+        };
+        number.ok().filter(|_| is_number)
+    };
+    text.parse().ok().or_else(plain)
 }
 
 /// How many MiB a size is that was written with its unit.
@@ -419,5 +435,28 @@ pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tre
             });
             &[]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_those_of_yaml_1_1() {
+        for (text, number) in [
+            ("8192", Some(8192)),
+            ("8_192", Some(8192)),
+            ("0x1F", Some(31)),
+            ("0b11", Some(3)),
+            ("010", Some(10)),
+            ("_8", None),
+            ("x4", None),
+            ("1.5", None),
+            ("-1", None),
+        ] {
+            assert_eq!(whole(text, Style::Bare), number, "{text}");
+        }
+        assert_eq!(whole("0x4", Style::Text), None);
     }
 }

@@ -181,6 +181,18 @@ fn what_has_no_ethernet_is_not_put_into_a_bridge() {
     }
 }
 
+/// InfraRed's templates ask whether a key says something.
+#[test]
+fn what_says_nothing_of_a_network_is_as_if_it_were_not_there() {
+    for empty in ["portgroups: []", "virtualport_type: ''", "forward: ''", "domain: ''"] {
+        let forward = if empty.starts_with("forward") { "" } else { "forward: nat, " };
+        let network =
+            format!("networks: {{net1: {{name: a, {forward}ip_address: 10.1.0.1, {empty}}}}}");
+        let found = mistakes(&mut input(&[], &network, &[]));
+        assert!(found.is_empty(), "{empty}: {found:#?}");
+    }
+}
+
 /// libvirt refused it when the network was defined.
 #[test]
 fn a_service_record_has_no_port_0() {

@@ -1,5 +1,6 @@
 //! One network: addresses, DHCP, DNS.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -265,8 +266,9 @@ fn spelt_out(text: &str) -> String {
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     let write = |text: &str| format!("{key}: {{{}}}", spelt_out(text));
-    let mut fields =
-        Fields::or_else(&entry.value, format!("network `{key}`"), NETWORK, write, diags)?;
+    let own = without_empty(&entry.value);
+    let node = own.as_ref();
+    let mut fields = Fields::or_else(node, format!("network `{key}`"), NETWORK, write, diags)?;
     let name = checked_name::<Name>(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
@@ -285,7 +287,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
     let fixed = fixed(&mut fields, served, label, diags);
     if !served {
-        unserved(&entry.value, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
+        unserved(node, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
     }
     if let Some(node) = fields.take("floating_ip") {
         floating_ip(node, ipv4.as_mut(), label, diags);
@@ -295,7 +297,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let (srvs, forwarders) = dns.map_or_else(Default::default, |node| self::dns(node, key, diags));
     if let Some(forward) = forward {
         let has_name_server = served && (ipv4.is_some() || ipv6.is_some());
-        without_effect(&entry.value, forward, has_name_server, label, diags);
+        without_effect(node, forward, has_name_server, label, diags);
     }
     let at = (ipv4.as_ref().filter(|_| served), ipv6.as_ref().filter(|_| served));
     let (tftp_root, bootp) = netboot::decode(&mut fields, at, label, diags);
@@ -318,6 +320,25 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         fixed,
         ..Network::bare(key, name?, forward?)
     })
+}
+
+/// A network without keys that say nothing, and of which InfraRed asks whether they say something.
+fn without_empty(network: &Tree) -> Cow<'_, Tree> {
+    const ASKED: [&str; 4] = ["forward", "virtualport_type", "portgroups", "domain"];
+    let is_empty = |entry: &Entry| {
+        let says_nothing = match &entry.value.value {
+            Value::Scalar(text, _) => text.trim().is_empty(),
+            _ => entry.value.is_empty(),
+        };
+        says_nothing && ASKED.contains(&entry.key.as_str())
+    };
+    let mut network = Cow::Borrowed(network);
+    if network.entries().iter().any(is_empty)
+        && let Value::Map(entries) = &mut network.to_mut().value
+    {
+        entries.retain(|entry| !is_empty(entry));
+    }
+    network
 }
 
 /// Addresses that DHCP does not give out.

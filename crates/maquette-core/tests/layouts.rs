@@ -213,7 +213,7 @@ fn a_network_has_the_mode_and_the_addresses_of_its_xml() {
     );
     assert!(diags.is_empty(), "{}", messages(&diags));
     let network = Plain::of(&layout.unwrap().network);
-    let of = |path: &[&str]| network.at(&[&["networks"], path].concat()).cloned();
+    let of = |path: &[&str]| network.at(&[&["networks"][..], path].concat()).cloned();
     assert_eq!(of(&["a", "forward"]), Some(Plain::text("open")));
     let ipv6 =
         "{ip_address: 'fd00::1', prefix: 64, dhcp: {range: {start: 'fd00::9', end: 'fd00::20'}}}";

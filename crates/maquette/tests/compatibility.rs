@@ -40,7 +40,7 @@ fn started() -> BTreeSet<String> {
     let words = lines.flat_map(str::split_whitespace);
     let named = words.filter_map(|word| word.strip_prefix("tests/e2e/"));
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let names = named.filter_map(|rest| rest.split(|c| !is_name(c)).next());
+    let names = named.filter_map(|rest| rest.split(|c: char| !is_name(c)).next());
     names.map(|name| format!("tests/e2e/{name}")).collect()
 }
 

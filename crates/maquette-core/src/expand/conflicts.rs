@@ -241,7 +241,7 @@ fn unsuitable(
             format!("`{nic}` is a bridge, not a NIC"),
             "name the NIC that is in it, or use it as it is with `bridged: yes`".into(),
         ),
-        kind if kind == LinkKind::Foreign || nic == "lo" => {
+        _ if link.kind == LinkKind::Foreign || nic == "lo" => {
             let free = crate::decode::quoted_list(&free_nics(observed));
             (
                 format!("`{nic}` has no Ethernet, and no bridge takes it"),

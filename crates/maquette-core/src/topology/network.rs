@@ -267,7 +267,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let key = &entry.key;
     let write = |text: &str| format!("{key}: {{{}}}", spelt_out(text));
     let own = without_empty(&entry.value);
-    let node = own.as_ref();
+    let node: &Tree = &own;
     let mut fields = Fields::or_else(node, format!("network `{key}`"), NETWORK, write, diags)?;
     let name = checked_name::<Name>(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);

@@ -232,7 +232,7 @@ mod tests {
         let text = "[virsh]\n    prefix = ab\n    host-user =\n        me,\n        you\n    host-key: k\n";
         let expected = [one("prefix", "ab"), one("host-user", "\nme,\nyou"), one("host-key", "k")];
         assert_eq!(of(text).unwrap(), expected);
-        assert_eq!(of("  [virsh]\n\ta = b\n  [other]\n  c = d\n"), Ok(vec![one("a", "b")]));
+        assert_eq!(of("  [virsh]\n\ta = b\n [other]\n c = d\n"), Ok(vec![one("a", "b")]));
         // A value that goes on may look like a section.
         assert_eq!(of("[virsh]\na =\n  ['b']\n").unwrap()[0].0, "a");
         assert_eq!(of("[x]\na = b\n [virsh]\n[virsh]\nc = d\n"), Ok(vec![one("c", "d")]));

@@ -290,7 +290,7 @@ mod tests {
     /// The place was one in the whole text.
     #[test]
     fn the_part_that_fails_is_shown() {
-        let (_, diags) = value("{b: {}, a: '{{ b.there.not }}'}", "a");
+        let (_, diags) = value("{b: {}, a: '{{ b.there.gone }}'}", "a");
         let first = diags.iter().next().unwrap();
         let places: Vec<&str> = first.labels.iter().map(|label| label.text.as_str()).collect();
         assert!(places.iter().all(|p| p.is_empty() || p.contains("b.there")), "{first:?}");

@@ -40,3 +40,23 @@ fn an_inventory_of_the_users_own_takes_the_place_of_no_other_file() {
         assert!(said.contains(why) && said.contains("nothing was touched"), "{said}");
     }
 }
+
+/// It was said that there is nothing to do, and the build that follows ended at names that are taken.
+#[test]
+fn nodes_of_infrareds_are_not_passed_over_by_a_removal() {
+    let home = Home::new();
+    home.says(&["workspace", "checkout", "--create", "old"]);
+    let workspace = home.path("ir/.workspaces/old");
+    fs::write(workspace.join("hosts-prov"), INVENTORY).unwrap();
+    let _ = fs::remove_file(workspace.join("hosts"));
+    std::os::unix::fs::symlink("hosts-prov", workspace.join("hosts")).unwrap();
+    let args = ["virsh", "--host-address", "hv.invalid", "--host-key", "key", "--kill", "yes"];
+    for more in [&[][..], &["--dry-run"]] {
+        let args = [&args[..], more].concat();
+        let code = if more.is_empty() { 1 } else { 0 };
+        let output = home.run(&args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("InfraRed built the nodes of workspace"), "{said}");
+    }
+}

@@ -53,7 +53,8 @@ pub enum Device {
 pub struct Start {
     /// What is tried first; the domain's own order if none.
     pub first: Option<Device>,
-    /// Whether that holds for one boot only: when the guest reboots by itself, the domain's own order is back.
+    /// Whether that holds for one boot only: when the guest reboots by itself, the domain's own order is back, if it
+    /// [can be](Started::in_own_order).
     pub once: bool,
     /// The firmware, if it is to be another one than before. It stays.
     pub firmware: Option<Firmware>,
@@ -68,11 +69,17 @@ impl Start {
 
 /// What a machine runs with, once it has been started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
-    /// What it has.
-    Whole,
-    /// All but the image in its drive, which cannot be read: a firmware goes on without a medium.
-    WithoutImage,
+pub struct Started {
+    /// Whether the image in its drive was left out, since it cannot be read: a firmware goes on without a medium.
+    pub without_image: bool,
+    /// Whether the next boot of its guest's own is in the domain's order. One that was started with a device for one boot may
+    /// keep that until it ends.
+    pub in_own_order: bool,
+}
+
+impl Started {
+    /// With all that it has, and in its own order from the next boot on.
+    pub const WHOLE: Self = Self { without_image: false, in_own_order: true };
 }
 
 /// What is put into the CD-ROM drive.

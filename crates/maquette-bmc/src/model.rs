@@ -218,7 +218,8 @@ impl Machine for Model {
         }
         inside.starts.push(how);
         let unread = inside.image.is_some() && self.unread.load(Ordering::Relaxed);
-        Ok(if unread { Started::WithoutImage } else { Started::Whole })
+        let in_own_order = !how.once || !self.rigid.load(Ordering::Relaxed);
+        Ok(Started { without_image: unread, in_own_order })
     }
 
     fn destroy(&self) -> Result<(), Fault> {

@@ -123,7 +123,7 @@ impl Machine for DomainMachine {
         }
         if client::is_suspended(&domain) {
             if how == Start::PLAIN {
-                return client::wake(&domain).map(|()| Started::Whole).map_err(fault);
+                return client::wake(&domain).map(|()| Started::WHOLE).map_err(fault);
             }
             // Another boot is asked for. Left where it is, that memory would meet disks that have changed without it.
             client::forget_memory(&domain).map_err(fault)?;
@@ -150,11 +150,10 @@ impl Machine for DomainMachine {
             // A start as always fails for a reason that may pass.
             if how == Start::PLAIN { fault(error) } else { self.refused(error) }
         })?;
-        if how.once && ordered.is_some() {
-            // It runs. Where the order cannot be put back, it lasts until the domain ends.
-            let _ = Self::once(&domain, &xml);
-        }
-        Ok(started)
+        // It runs. Where the order cannot be put back, it lasts until the domain ends.
+        let in_own_order =
+            !how.once || ordered.is_none() || Self::once(&domain, &xml).unwrap_or(false);
+        Ok(Started { in_own_order, ..started })
     }
 
     fn destroy(&self) -> Result<(), Fault> {
@@ -373,12 +372,13 @@ mod tests {
         let (machine, domain) = machine(disc);
         let gate: Arc<dyn Gate> = Arc::new(Unread(AtomicUsize::new(0)));
         let started = gated(Some(&gate), || machine.start(Start::PLAIN));
-        assert_eq!((started, machine.power()), (Ok(Started::WithoutImage), Ok(Power::On)));
+        let without = Started { without_image: true, ..Started::WHOLE };
+        assert_eq!((started, machine.power()), (Ok(without), Ok(Power::On)));
         assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
         // It is there when its server is.
         assert!(DomainMachine::definition(&domain).unwrap().contains("x.iso"));
         machine.destroy().unwrap();
-        assert_eq!(machine.start(Start::PLAIN), Ok(Started::Whole));
+        assert_eq!(machine.start(Start::PLAIN), Ok(Started::WHOLE));
         assert!(client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
         // Whoever starts it without its BMC.
         machine.destroy().unwrap();

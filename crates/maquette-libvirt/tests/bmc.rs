@@ -147,6 +147,11 @@ fn a_reset_boots_in_the_domains_own_order() {
     assert!(lab.xml(true).contains("boot order"));
     // The driver changes no devices: it is left alone, and its BMC starts it anew.
     assert_eq!(machine.reset(), Ok(false));
+    machine.destroy().unwrap();
+    let once = Start { first: Some(Device::Hdd), once: true, ..Start::PLAIN };
+    assert!(!machine.start(once).unwrap().in_own_order);
+    machine.destroy().unwrap();
+    assert!(machine.start(Start { once: false, ..once }).unwrap().in_own_order);
     assert!(lab.xml(true).contains("boot order"));
     let machine = Arc::new(machine);
     let uuid = Uuid::parse_str(NODE).unwrap();

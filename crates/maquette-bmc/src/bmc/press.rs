@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Bmc, Boot, Override, Press, Settings, Timeout, What};
-use crate::machine::{Fault, Firmware, Power, Start, Started};
+use crate::machine::{Fault, Firmware, Power, Start};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
@@ -371,12 +371,14 @@ impl Bmc {
             self.keep();
         })?;
         self.used_up();
-        self.state().first = start.first.filter(|_| !start.once);
+        // An order that cannot be put back lasts until the node ends: a reboot or a reset has to start it anew.
+        let lasts = !start.once || !started.in_own_order;
+        self.state().first = start.first.filter(|_| lasts);
         self.end_restart(Outcome::Done);
         self.keep();
         // It runs; whether that can be seen now is another matter.
         let _ = self.power();
-        if started == Started::WithoutImage {
+        if started.without_image {
             self.note(What::MediaUnread, "");
         }
         Ok(())

@@ -390,6 +390,20 @@ fn a_node_that_cannot_be_reset_into_its_own_order_is_started_anew() {
     assert!(!bmc.is_restarting());
 }
 
+/// As with libvirt before 8.10: PXE once, and an installer that ends with a reboot.
+#[test]
+fn once_is_once_also_where_the_order_lasts_until_the_node_ends() {
+    let (bmc, model, _) = bmc();
+    model.keep_order();
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.press(Press::On).unwrap();
+    bmc.rebooted().unwrap();
+    bmc.rebooted().unwrap();
+    let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+    assert_eq!(first, [Some(Device::Pxe), None]);
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+}
+
 #[test]
 fn a_slow_look_from_before_logs_nothing() {
     let (bmc, model, _) = bmc();

@@ -11,6 +11,8 @@ type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct Clock {
     now: Seconds,
     steady: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// Which boot of the hypervisor this is, if that is known.
+    boot: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Clock {
@@ -25,14 +27,14 @@ impl Clock {
         static STARTED: OnceLock<Instant> = OnceLock::new();
         let started = STARTED.get_or_init(Instant::now);
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        Self { now: Arc::new(now), steady: Arc::new(|| started.elapsed()) }
+        Self { now: Arc::new(now), steady: Arc::new(|| started.elapsed()), boot: None }
     }
 
     /// A clock of the caller's, whose time nobody sets.
     pub fn from(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let now: Seconds = Arc::new(now);
         let steady = now.clone();
-        Self { now, steady: Arc::new(move || Duration::from_secs(steady())) }
+        Self { now, steady: Arc::new(move || Duration::from_secs(steady())), boot: None }
     }
 
     /// Two clocks of the caller's: the time, and seconds that pass.
@@ -40,7 +42,18 @@ impl Clock {
         now: impl Fn() -> u64 + Send + Sync + 'static,
         steady: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self { now: Arc::new(now), steady: Arc::new(move || Duration::from_secs(steady())) }
+        let steady = Arc::new(move || Duration::from_secs(steady()));
+        Self { now: Arc::new(now), steady, boot: None }
+    }
+
+    /// The same in a boot of the hypervisor that is known by some words of its own, as the kernel's `boot_id`.
+    pub fn in_boot(self, boot: &str) -> Self {
+        Self { boot: Some(boot.into()), ..self }
+    }
+
+    /// Which boot of the hypervisor this is, if that is known.
+    pub fn boot(&self) -> Option<&str> {
+        self.boot.as_deref()
     }
 
     /// Seconds since 1970. For stamps: it may jump when somebody sets it.

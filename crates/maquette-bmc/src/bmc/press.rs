@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bmc, Boot, Override, Press, Settings, Timeout, What};
+use super::{Bmc, Boot, Override, Press, Settings, State, Timeout, What};
 use crate::machine::{Fault, Firmware, Power, Start};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
@@ -24,12 +24,16 @@ pub struct Restart {
     /// Since when starting it has failed.
     #[serde(skip)]
     failing: Option<u64>,
+    /// Whether the hypervisor has booted since: a node that runs has been started by that.
+    #[serde(default)]
+    over_boot: bool,
 }
 
 impl Restart {
     /// The same in a service that has just begun. By force it is ended at once, else the guest has its time again.
-    pub(super) fn anew(&mut self, now: u64, forced: bool) {
+    pub(super) fn anew(&mut self, now: u64, forced: bool, over_boot: bool) {
         self.by = if forced { now } else { now + PATIENCE_S };
+        self.over_boot |= over_boot;
     }
 }
 
@@ -53,6 +57,21 @@ pub struct Plan {
     mode: Option<Firmware>,
     secure_boot: Option<bool>,
     pending: Settings,
+}
+
+impl State {
+    /// Puts back what a start has not used, but for what was changed since.
+    pub(super) fn put_back(&mut self) {
+        let Some(plan) = self.starting.take() else { return };
+        if let Some(once) = plan.once.filter(|_| self.boot.target.is_none()) {
+            (self.boot.enabled, self.boot.target) = (once.enabled, once.target);
+        }
+        self.boot.mode = self.boot.mode.or(plan.mode);
+        self.secure_boot = self.secure_boot.or(plan.secure_boot);
+        for (name, value) in plan.pending {
+            self.pending.entry(name).or_insert(value);
+        }
+    }
 }
 
 impl Bmc {
@@ -289,7 +308,8 @@ impl Bmc {
             if state.restart.is_none() {
                 state.restarts += 1;
             }
-            state.restart = Some(Restart { number: state.restarts, by, failing: None });
+            let number = state.restarts;
+            state.restart = Some(Restart { number, by, failing: None, over_boot: false });
         }
         self.keep();
     }
@@ -338,20 +358,6 @@ impl Bmc {
         start
     }
 
-    /// Puts back what a start has not used, but for what was changed since.
-    pub(super) fn put_back(&self) {
-        let mut state = self.state();
-        let Some(plan) = state.starting.take() else { return };
-        if let Some(once) = plan.once.filter(|_| state.boot.target.is_none()) {
-            (state.boot.enabled, state.boot.target) = (once.enabled, once.target);
-        }
-        state.boot.mode = state.boot.mode.or(plan.mode);
-        state.secure_boot = state.secure_boot.or(plan.secure_boot);
-        for (name, value) in plan.pending {
-            state.pending.entry(name).or_insert(value);
-        }
-    }
-
     /// What a start has used up is the node's from now on.
     pub(super) fn used_up(&self) {
         let mut state = self.state();
@@ -367,7 +373,7 @@ impl Bmc {
         let done = self.machine.start(start);
         self.state().owed = None;
         let started = done.inspect_err(|_| {
-            self.put_back();
+            self.state().put_back();
             self.keep();
         })?;
         self.used_up();
@@ -414,6 +420,10 @@ impl Bmc {
         // By this look the restart may have turned out to be done.
         let Some(restart) = self.state().restart else { return Ok(()) };
         let done = match looked {
+            Ok(power) if power.is_on() && restart.over_boot => {
+                self.end_restart(Outcome::Done);
+                return Ok(());
+            }
             Ok(power) if power.is_on() && now < restart.by => return Ok(()),
             Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
             Ok(_) => self.start(),

@@ -177,11 +177,21 @@ fn accounts(node: &Served) -> Result<Accounts, ServeError> {
     Ok(accounts)
 }
 
+/// The system's clock, which knows from the kernel which boot this is.
+fn clock() -> Clock {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    match boot.trim() {
+        "" => Clock::system(),
+        boot => Clock::system().in_boot(boot),
+    }
+}
+
 /// A directory whose BMCs are served.
 struct ServedDirectory {
     store: Arc<store::Directory>,
     unreached: Unreached,
     journal: Journal,
+    clock: Clock,
 }
 
 impl ServedDirectory {
@@ -201,7 +211,7 @@ impl ServedDirectory {
         forget_others(&state, nodes).map_err(failed(&state))?;
         let unreached = Unreached::of(directory).map_err(failed(&directory.join(UNREACHED)))?;
         let store = Arc::new(store::Directory::new(&state));
-        Ok(Self { store, unreached, journal: journal.clone() })
+        Ok(Self { store, unreached, journal: journal.clone(), clock: clock() })
     }
 
     /// A node's BMC as it was left, and what it is behind.
@@ -210,7 +220,7 @@ impl ServedDirectory {
         node: &Served,
         connection: &Arc<Connection>,
     ) -> Result<(Arc<Service>, Arc<Bmc>), ServeError> {
-        let clock = Clock::system();
+        let clock = self.clock.clone();
         let machine = Arc::new(DomainMachine::on(connection.clone(), &node.node, node.uuid));
         let bmc = Arc::new(Bmc::new(&node.node, node.uuid, machine, clock.clone()));
         let options = Options {

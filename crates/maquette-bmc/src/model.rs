@@ -37,6 +37,8 @@ pub struct Model {
     rigid: AtomicBool,
     /// Whether the image in its drive cannot be read.
     unread: AtomicBool,
+    /// Whether nobody hears that the next start has worked.
+    unheard: AtomicBool,
 }
 
 impl Default for Model {
@@ -96,6 +98,7 @@ impl Model {
             mutes: AtomicBool::default(),
             rigid: AtomicBool::default(),
             unread: AtomicBool::default(),
+            unheard: AtomicBool::default(),
         }
     }
 
@@ -107,6 +110,11 @@ impl Model {
     /// From now on the image in its drive cannot be read.
     pub fn lose_image(&self) {
         self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// The next start works, and whoever asks for it does not hear so: libvirt's daemon goes meanwhile.
+    pub fn lose_answer(&self) {
+        self.unheard.store(true, Ordering::Relaxed);
     }
 
     /// Has somebody hear of each call, by its name, before it is done; the call waits for it.
@@ -218,6 +226,9 @@ impl Machine for Model {
         }
         inside.starts.push(how);
         let unread = inside.image.is_some() && self.unread.load(Ordering::Relaxed);
+        if self.unheard.swap(false, Ordering::Relaxed) {
+            return Err(Fault::Failed("the connection was lost".into()));
+        }
         let in_own_order = !how.once || !self.rigid.load(Ordering::Relaxed);
         Ok(Started { without_image: unread, in_own_order })
     }

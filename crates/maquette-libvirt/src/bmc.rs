@@ -54,8 +54,12 @@ impl DomainMachine {
     }
 
     fn domain(&self) -> Result<Domain, Fault> {
-        let domain =
-            self.connection.client()?.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
+        self.domain_of(&self.connection.client()?)
+    }
+
+    /// The domain as one connection has it.
+    fn domain_of(&self, client: &Client) -> Result<Domain, Fault> {
+        let domain = client.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
         let uuid = client::domain_uuid(&domain).map_err(fault)?;
         if uuid == self.uuid { Ok(domain) } else { Err(Fault::Gone) }
     }
@@ -70,11 +74,11 @@ impl DomainMachine {
     }
 
     /// What libvirt says no to while it answers, where somebody has asked for something: there may be no such firmware, or no such
-    /// image. That is no failure of the BMC's.
-    fn refused(&self, error: LibvirtError) -> Fault {
-        match (fault(error), self.connection.client()) {
-            (Fault::Failed(words), Ok(client)) if client.is_alive() => Fault::Unsupported(words),
-            (fault, _) => fault,
+    /// image. That is no failure of the BMC's, unless the connection has gone that was asked.
+    fn refused(client: &Client, error: LibvirtError) -> Fault {
+        match fault(error) {
+            Fault::Failed(words) if client.is_alive() => Fault::Unsupported(words),
+            fault => fault,
         }
     }
 
@@ -148,7 +152,7 @@ impl Machine for DomainMachine {
                 let _ = client.define_domain(&own);
             }
             // A start as always fails for a reason that may pass.
-            if how == Start::PLAIN { fault(error) } else { self.refused(error) }
+            if how == Start::PLAIN { fault(error) } else { Self::refused(&client, error) }
         })?;
         // It runs. Where the order cannot be put back, it lasts until the domain ends.
         let in_own_order =
@@ -192,7 +196,8 @@ impl Machine for DomainMachine {
     }
 
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault> {
-        let domain = self.domain()?;
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
         let xml = Self::definition(&domain)?;
         let drive = boot::with_image(&xml, image);
         let none = || Fault::Unsupported("it has no CD-ROM drive for this".into());
@@ -201,7 +206,7 @@ impl Machine for DomainMachine {
         if client::is_active(&domain).map_err(fault)? {
             let live = client::live_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
             let drive = boot::with_image(&live, image).ok_or_else(none)?;
-            client::change_media(&domain, &drive).map_err(|error| self.refused(error))?;
+            client::change_media(&domain, &drive).map_err(|error| Self::refused(&client, error))?;
         }
         client::update_definition(&domain, &drive).map_err(fault)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Bmc, Boot, Override, Press, Settings, State, Timeout, What};
-use crate::machine::{Fault, Firmware, Power, Start};
+use crate::machine::{Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
@@ -160,10 +160,7 @@ impl Bmc {
         if is_own || self.is_restarting() || !self.boots_otherwise() || !self.power()?.is_on() {
             return Ok(());
         }
-        self.note(What::Reset, "");
-        // What fails is tried again, as after any press that ends a node to start it.
-        self.restart_by(self.steady());
-        self.tick_restart()
+        self.cycle(What::Reset)
     }
 
     /// Whether the next boot is to be another one than the machine that runs now would do.
@@ -293,13 +290,10 @@ impl Bmc {
 
     fn cycle(&self, what: What) -> Result<(), Fault> {
         self.note(what, "");
-        // Known until it is done: a service that ends in between starts the node when it is there again.
+        // Known until it is done: a service that ends in between starts the node when it is there again, and what fails, since
+        // libvirt's daemon is restarted for one, is tried again.
         self.restart_by(self.steady());
-        let done = self.stop().and_then(|()| self.start());
-        if let Err(fault) = &done {
-            self.end_restart(Outcome::Failed(fault.to_string()));
-        }
-        done
+        self.tick_restart()
     }
 
     fn restart_by(&self, by: u64) {
@@ -370,7 +364,13 @@ impl Bmc {
         let start = self.take_plan();
         self.state().owed = Some(Press::On);
         self.keep();
-        let done = self.machine.start(start);
+        let done = match self.machine.start(start) {
+            Err(fault) if self.has_started_all_the_same(&fault) => {
+                // Whether its order was put back nobody knows.
+                Ok(Started { in_own_order: false, ..Started::WHOLE })
+            }
+            done => done,
+        };
         self.state().owed = None;
         let started = done.inspect_err(|_| {
             self.state().put_back();
@@ -388,6 +388,12 @@ impl Bmc {
             self.note(What::MediaUnread, "");
         }
         Ok(())
+    }
+
+    /// libvirt's daemon may have gone while it was asked, by an upgrade for one: a node that runs when it is back was started.
+    fn has_started_all_the_same(&self, fault: &Fault) -> bool {
+        let says_why_not = matches!(fault, Fault::State(_) | Fault::Gone);
+        !says_why_not && self.machine.power().is_ok_and(Power::is_on)
     }
 
     fn stop(&self) -> Result<(), Fault> {

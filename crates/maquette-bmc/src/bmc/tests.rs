@@ -404,6 +404,41 @@ fn once_is_once_also_where_the_order_lasts_until_the_node_ends() {
     assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
 }
 
+/// libvirt's daemon is restarted while it starts a node.
+#[test]
+fn a_start_whose_answer_is_lost_has_used_up_what_is_for_once() {
+    let (bmc, model, _) = bmc();
+    boot(&bmc, Device::Pxe, Override::Once);
+    model.lose_answer();
+    bmc.press(Press::On).unwrap();
+    assert_eq!(bmc.state().boot.target, None);
+    bmc.rebooted().unwrap();
+    bmc.press(Press::PowerCycle).unwrap();
+    let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+    assert_eq!(first, [Some(Device::Pxe), None, None]);
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+}
+
+#[test]
+fn a_power_cycle_that_fails_half_way_is_tried_again() {
+    for press in [Press::PowerCycle, Press::ForceRestart] {
+        let (bmc, model, _) = bmc();
+        bmc.press(Press::On).unwrap();
+        boot(&bmc, Device::Pxe, Override::Once);
+        let shared = Arc::downgrade(&model);
+        model.hook(move |call| {
+            let model = shared.upgrade().filter(|_| call == "start");
+            model.iter().for_each(|model| model.fail(Some(Fault::Failed("gone".into()))));
+        });
+        assert!(bmc.press(press).is_err() && bmc.waits(), "{press:?}");
+        model.hook(|_| ());
+        model.fail(None);
+        bmc.tick().unwrap();
+        assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false), "{press:?}");
+        assert_eq!(model.starts().last().unwrap().first, Some(Device::Pxe), "{press:?}");
+    }
+}
+
 #[test]
 fn a_slow_look_from_before_logs_nothing() {
     let (bmc, model, _) = bmc();

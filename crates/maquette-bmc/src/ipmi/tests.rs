@@ -259,6 +259,18 @@ fn power_is_cycled_reset_and_asked_for() {
     assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[0] & 1, 0);
 }
 
+/// `chassis policy list`, `previous`, `always-off`, `always-on`: what was pressed last holds after a loss of power.
+#[test]
+fn a_node_comes_back_as_it_was() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[0], 0x20);
+    for (policy, answer) in [(3, (0, vec![2])), (1, (0, vec![2])), (0, (0xcc, vec![]))] {
+        assert_eq!(bench.ask(&mut client, 0, 6, &[policy]), answer, "{policy}");
+    }
+    assert_eq!(bench.ask(&mut client, 0, 6, &[2]).0, 0xcc);
+}
+
 /// What Ironic sends: that flags stay valid, then the flags.
 #[test]
 fn boot_devices_hold_once_or_for_ever() {

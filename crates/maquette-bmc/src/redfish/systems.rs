@@ -119,6 +119,7 @@ fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
             "IndicatorLED": name_of(&LIGHTS, &light),
             "LocationIndicatorActive": light != Light::Off,
             "PowerState": power_state(power),
+            "PowerRestorePolicy": "LastState",
             "Status": {"State": if power.is_on() { "Enabled" } else { "StandbyOffline" }, "Health": health},
             "Boot": boot(&state, &hardware),
             "ProcessorSummary": {

@@ -224,6 +224,8 @@ fn a_reset_acts_on_its_own_system_and_a_wrong_one_on_none() {
     assert_eq!(bench.post(&reset, json!({"ResetType": "PowerCycle"})), 204);
     assert_eq!(bench.get(&bench.systems[1])["PowerState"], "On");
     assert_eq!(bench.get(&bench.systems[0])["PowerState"], "Off");
+    assert_eq!(bench.get(&bench.systems[0])["PowerRestorePolicy"], "LastState");
+    assert_eq!(bench.patch(&bench.systems[0], json!({"PowerRestorePolicy": "AlwaysOff"})), 400);
     assert_eq!(bench.post(&reset, json!({"ResetType": "Nmi"})), 204);
     assert_eq!(bench.models[1].presses(), (0, 1));
     // Each word that it says is known it knows.

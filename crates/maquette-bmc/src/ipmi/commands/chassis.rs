@@ -24,8 +24,8 @@ fn status(call: &mut Call<'_>) -> Answer {
         Light::Lit => 0x20,
         Light::Blinking => 0x10,
     };
-    // After a loss of power it stays off; the light can be asked for.
-    Ok(vec![u8::from(power.is_on()), 0, 0x40 | light, 0])
+    // After a loss of power it does what it did before (bits 5 and 6); the light can be asked for.
+    Ok(vec![u8::from(power.is_on()) | (LAST_STATE << 5), 0, 0x40 | light, 0])
 }
 
 fn control(call: &mut Call<'_>) -> Answer {
@@ -64,10 +64,13 @@ fn identify(call: &mut Call<'_>) -> Answer {
     Ok(Vec::new())
 }
 
-/// After a loss of power nodes stay off: their hypervisor decides about that.
+/// After a loss of power nodes are as they were pressed last.
+const LAST_STATE: u8 = 1;
+
+/// Says so, and takes nothing else: bit 1 of the answer.
 fn policy(call: &mut Call<'_>) -> Answer {
     match call.byte()? & 7 {
-        0 | 3 => Ok(vec![0x01]),
+        LAST_STATE | 3 => Ok(vec![0x02]),
         _ => Err(code::FIELD),
     }
 }

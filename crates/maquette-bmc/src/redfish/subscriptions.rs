@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fields::{self, Fields};
 use super::problem::{Message, Problem};
 use super::resource::{Created, Done, RequestBody, enabled, resource};
-use super::{Call, ROOT, media};
+use super::{Call, ROOT, logs, media};
 use crate::accounts::Privilege;
 use crate::secret::Secret;
 use crate::service::{Filter, Subscription};
@@ -95,7 +95,10 @@ fn read_filter(fields: &mut Fields<'_>) -> Filter {
     let wrong = |name: &str, value: &Value| Message::bad_format(name, &fields::shown(value));
     let messages = fields.list("MessageIds", |value| {
         let text = value.as_str().filter(|text| text.len() <= VALUE);
-        text.map(String::from).ok_or_else(|| wrong("MessageIds", value))
+        let text = text.ok_or_else(|| wrong("MessageIds", value))?;
+        // Who waits for what never comes is to know so.
+        let unknown = || Message::not_in_list("MessageIds", &fields::shown(value));
+        if is_message(text) { Ok(text.to_string()) } else { Err(unknown()) }
     });
     let origins = fields.list("OriginResources", |value| {
         let path = value.get("@odata.id").and_then(Value::as_str);
@@ -107,6 +110,13 @@ fn read_filter(fields: &mut Fields<'_>) -> Filter {
     bounded(fields, "OriginResources", &origins, VALUES);
     let subordinate = fields.flag("SubordinateResources").unwrap_or(false);
     Filter { types, messages, origins, subordinate }
+}
+
+/// Whether happenings may have a message: of the registry, in any version of it, or as its name alone.
+fn is_message(id: &str) -> bool {
+    let prefix = id.split_once('.').map(|(prefix, _)| prefix);
+    let registered = prefix.is_none_or(|prefix| REGISTRIES.contains(&prefix));
+    registered && logs::MESSAGES.contains(&logs::message_key(id))
 }
 
 /// Headers: objects whose properties are names and values. No message has a value in it.

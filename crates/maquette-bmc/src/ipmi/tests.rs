@@ -441,7 +441,7 @@ fn without_a_session_there_is_little_to_ask_and_not_too_often() {
     assert_eq!(code(0, 0x01, &[]), Some(0xd4));
     assert_eq!(code(0x2c, 0x3e, &[]), Some(0xc1));
     let answered = (0..1000).filter(|_| code(6, 0x38, &[0x8e, 4]).is_some()).count();
-    assert!(answered < 100, "{answered}");
+    assert!(answered < 300, "{answered}");
     assert!(!bench.acted());
     let ping = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 7, 0, 0];
     bench.time.fetch_add(1, Ordering::Relaxed);

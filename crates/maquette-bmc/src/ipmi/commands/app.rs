@@ -1,6 +1,7 @@
 //! The BMC itself: what it is, how it is talked to, sessions.
 
 use super::super::crypto::Suite;
+use super::super::session::SESSIONS;
 use super::{Answer, CLOSE_SESSION, Call, Row, code, faulty, level};
 
 /// The commands.
@@ -104,10 +105,10 @@ fn session(call: &mut Call<'_>) -> Answer {
     let index = call.byte()?;
     let active = u8::try_from(call.node.sessions.active()).unwrap_or(u8::MAX) & 0x3f;
     if ![0, 1].contains(&index) {
-        return Ok(vec![0, 16, active]);
+        return Ok(vec![0, SESSIONS, active]);
     }
     let (who, peer) = call.who()?;
-    let mut data = vec![1, 16, active, who.account & 0x3f, who.level, 0x10 | CHANNEL];
+    let mut data = vec![1, SESSIONS, active, who.account & 0x3f, who.level, 0x10 | CHANNEL];
     let address = match peer.ip() {
         std::net::IpAddr::V4(address) => address.octets(),
         std::net::IpAddr::V6(_) => [0; 4],

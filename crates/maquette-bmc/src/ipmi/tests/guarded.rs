@@ -82,20 +82,55 @@ fn a_wrong_password_is_known_of_also_if_the_client_finds_it_out() {
     assert!(bench.login([1, 1, 1], "12345678901234567", PASSWORD, 4).is_err_and(|c| c == 0x0c));
 }
 
-/// Whoever tries many of them is known of at once, and not when each of them has expired.
+/// Whoever tries many of them has some of them under way and no more, and each counts when its time is over.
 #[test]
-fn guesses_that_nobody_ends_are_known_of_by_the_next_ones() {
+fn guesses_that_nobody_ends_are_few_and_are_known_of() {
     let mut bench = bench();
-    let mut told = 0;
-    for _ in 0..20 {
-        let opened =
-            bench.node.receive(PEER.into(), &wrap_plus(payload::OPEN_REQUEST, &open_request()));
-        told += shown(&opened).len();
-        let opened = payload_of(sent(&opened).unwrap());
+    let mut begun = 0;
+    for _ in 0..100 {
+        let opened = bench.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
+        if opened[1] != 0 {
+            continue;
+        }
         let first = [&[2, 0, 0, 0], &opened[8..12], &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
         bench.exchange(payload::RAKP_1, &first).unwrap();
+        begun += 1;
     }
-    assert!(told >= 16, "{told}");
+    assert!((50..80).contains(&begun), "{begun}");
+    bench.time.fetch_add(20, Ordering::Relaxed);
+    assert_eq!(shown(&bench.node.tick()).len(), begun);
+}
+
+/// ipmitool, fifty times at once on one machine: each sends a packet when the others have sent theirs.
+#[test]
+fn fifty_clients_of_one_address_are_let_in_together() {
+    let mut bench = bench();
+    let peers: Vec<SocketAddr> = (0..50u16).map(|n| ([192, 0, 2, 1], 40_000 + n).into()).collect();
+    let mut ask = |peer: SocketAddr, bytes: &[u8]| {
+        let effects = bench.node.receive(peer, bytes);
+        assert!(shown(&effects).iter().all(|(_, _, right)| *right), "{peer}");
+        payload_of(sent(&effects).expect("an answer"))
+    };
+    for plain in [request(6, 0x38, 1, &[0x8e, 4]), request(6, 0x54, 1, &[0x0e, 0, 0x80])] {
+        peers.iter().for_each(|peer| assert_eq!(ask(*peer, &wrap_plain(&plain))[6], 0));
+    }
+    let open = wrap_plus(payload::OPEN_REQUEST, &open_request());
+    let opened: Vec<_> = peers.iter().map(|peer| ask(*peer, &open)).collect();
+    // It was slow, and all of them ask again.
+    let again: Vec<_> = peers.iter().map(|peer| ask(*peer, &open)).collect();
+    assert_eq!(opened, again);
+    let first = |id: &[u8]| [&[2, 0, 0, 0], id, &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+    let mut second = Vec::new();
+    for (peer, opened) in peers.iter().zip(&opened) {
+        second.push(ask(*peer, &wrap_plus(payload::RAKP_1, &first(&opened[8..12]))));
+    }
+    for ((peer, opened), second) in peers.iter().zip(&opened).zip(&second) {
+        let covered = [&second[8..24], &[9, 0, 0, 0], &[4, 5], b"admin"].concat();
+        let mut third = [&[3, 0, 0, 0], &opened[8..12]].concat();
+        third.extend(Suite::Seventeen.code(PASSWORD.as_bytes(), &covered));
+        assert_eq!(ask(*peer, &wrap_plus(payload::RAKP_3, &third))[1], 0);
+    }
+    assert_eq!(bench.node.sessions.active(), 50);
 }
 
 #[test]

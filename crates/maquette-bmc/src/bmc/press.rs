@@ -200,7 +200,7 @@ impl Bmc {
                 // Known before the guest is: a service that ends in between starts the node all the same.
                 let waited = self.is_restarting();
                 self.restart_by(self.steady() + PATIENCE_S);
-                self.machine.shutdown().inspect_err(|fault| {
+                self.owing(press, || self.machine.shutdown()).inspect_err(|fault| {
                     if !waited {
                         self.end_restart(Outcome::Failed(fault.to_string()));
                     }

@@ -155,6 +155,9 @@ pub struct State {
     /// A press that is under way: a service that ends meanwhile owes it to whoever has pressed.
     #[serde(default)]
     owed: Option<Press>,
+    /// When it was pressed, in seconds since 1970.
+    #[serde(default)]
+    owed_at: Option<u64>,
     /// Since when that is tried again.
     #[serde(skip)]
     owed_since: Option<u64>,
@@ -213,6 +216,7 @@ impl Default for State {
             ended: VecDeque::new(),
             leaving: false,
             owed: None,
+            owed_at: None,
             owed_since: None,
             first: None,
             reset: None,

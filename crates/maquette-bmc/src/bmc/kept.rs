@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bmc, Outcome, Press, State};
+use super::{Bmc, Outcome, Press, State, What};
 use crate::machine::Power;
 
 /// Takes a BMC's document, to be kept; whether it is. What cannot be kept is told by whoever is behind it.
@@ -79,8 +79,9 @@ impl Bmc {
         }
     }
 
-    /// Remembers what was kept. An error in words if the document is not one.
-    pub fn remember(&self, document: &[u8]) -> Result<(), String> {
+    /// Remembers what was kept; whether something that was pressed is too long ago, and is not done any more. An error in words
+    /// if the document is not one.
+    pub fn remember(&self, document: &[u8]) -> Result<bool, String> {
         let kept: Kept = serde_json::from_slice(document).map_err(|error| error.to_string())?;
         let now = self.steady();
         let boots = kept.boot.as_deref().zip(self.clock.boot());
@@ -102,9 +103,13 @@ impl Bmc {
             state.over_boot();
         }
         state.unsure = state.starting.take().filter(|_| !over_boot);
+        let has_forgotten = state.forget_old(self.now());
         drop(state);
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = document.to_vec();
-        Ok(())
+        if has_forgotten {
+            self.note(What::PressForgotten, "");
+        }
+        Ok(has_forgotten)
     }
 
     /// The service ended during a start. If the node runs, that has worked; else what the start would have used up is for
@@ -417,6 +422,43 @@ mod tests {
         let bmc = begun_in("second", &model, &paper);
         bmc.tick().unwrap();
         assert!(bmc.waits());
+    }
+
+    /// A service that was killed, and somebody who has used the node since without it.
+    #[test]
+    fn what_was_pressed_long_ago_is_forgotten_and_that_is_said() {
+        for (press, at, when) in [
+            (Press::ForceOff, "destroy", "/state/owed_at"),
+            (Press::PowerCycle, "destroy", "/state/restart/asked"),
+        ] {
+            for (age, is_forgotten) in [(60, false), (3_600, true)] {
+                let (model, paper) = (Arc::new(Model::new()), Paper::default());
+                let bmc = begun(&model, &paper);
+                bmc.press(Press::On).unwrap();
+                let (copy, known) = (Paper::default(), paper.clone());
+                let seen = copy.clone();
+                model.hook(move |call| {
+                    if call == at {
+                        *seen.lock().unwrap() = known.lock().unwrap().clone();
+                    }
+                });
+                bmc.press(press).unwrap();
+                let mut document: serde_json::Value =
+                    serde_json::from_slice(&copy.lock().unwrap()).unwrap();
+                let asked = document.pointer_mut(when).unwrap();
+                *asked = (asked.as_u64().unwrap() - age).into();
+                *copy.lock().unwrap() = serde_json::to_vec(&document).unwrap();
+                let other = Arc::new(Model::new());
+                other.start(Start::PLAIN).unwrap();
+                let bmc = begun(&other, &copy);
+                bmc.tick().unwrap();
+                let is_as_it_was = other.power() == Ok(Power::On) && other.starts().len() == 1;
+                assert_eq!((is_as_it_was, bmc.waits()), (is_forgotten, false), "{press:?} {age}");
+                let state = bmc.state();
+                let mut entries = state.log.entries().iter();
+                assert_eq!(entries.any(|e| e.what == What::PressForgotten), is_forgotten);
+            }
+        }
     }
 
     #[test]

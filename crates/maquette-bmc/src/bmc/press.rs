@@ -10,6 +10,8 @@ use crate::machine::{Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
+/// How old a press may be that a service before this one has left undone: the node may be in use by then.
+const TOO_OLD_S: u64 = 15 * 60;
 /// How long after a reset of the BMC's own a reboot that is told of is that one.
 const OWN_RESET: Duration = Duration::from_secs(3);
 /// Most ends of restarts that are remembered.
@@ -21,6 +23,9 @@ pub struct Restart {
     number: u64,
     /// When it is ended by force.
     pub(super) by: u64,
+    /// When it was asked for, in seconds since 1970.
+    #[serde(default)]
+    asked: Option<u64>,
     /// Since when starting it has failed.
     #[serde(skip)]
     failing: Option<u64>,
@@ -60,6 +65,20 @@ pub struct Plan {
 }
 
 impl State {
+    /// Forgets what was pressed too long ago; whether there was something. What has no time is of an earlier version.
+    pub(super) fn forget_old(&mut self, now: u64) -> bool {
+        let is_old = |at: Option<u64>| at.is_some_and(|at| now.saturating_sub(at) > TOO_OLD_S);
+        let owed = self.owed.is_some() && is_old(self.owed_at);
+        if owed {
+            self.owed = None;
+        }
+        let restart = self.restart.is_some_and(|restart| is_old(restart.asked));
+        if restart {
+            self.restart = None;
+        }
+        owed || restart
+    }
+
     /// Puts back what a start has not used, but for what was changed since.
     pub(super) fn put_back(&mut self) {
         let Some(plan) = self.starting.take() else { return };
@@ -261,12 +280,20 @@ impl Bmc {
 
     /// Does what somebody has pressed for. A service that ends meanwhile knows of it when it is there again.
     fn owing<T>(&self, press: Press, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        self.state().owed = Some(press);
-        self.keep();
+        self.owe(press);
         let done = act();
         self.state().owed = None;
         self.keep();
         done
+    }
+
+    fn owe(&self, press: Press) {
+        let now = self.now();
+        {
+            let mut state = self.state();
+            (state.owed, state.owed_at) = (Some(press), Some(now));
+        }
+        self.keep();
     }
 
     /// Does what a service before this one has left undone. What fails is tried again for some time.
@@ -303,7 +330,8 @@ impl Bmc {
                 state.restarts += 1;
             }
             let number = state.restarts;
-            state.restart = Some(Restart { number, by, failing: None, over_boot: false });
+            let asked = Some(self.now());
+            state.restart = Some(Restart { number, by, asked, failing: None, over_boot: false });
         }
         self.keep();
     }
@@ -362,8 +390,7 @@ impl Bmc {
 
     fn start(&self) -> Result<(), Fault> {
         let start = self.take_plan();
-        self.state().owed = Some(Press::On);
-        self.keep();
+        self.owe(Press::On);
         let done = match self.machine.start(start) {
             Err(fault) if self.has_started_all_the_same(&fault) => {
                 // Whether its order was put back nobody knows.

@@ -46,13 +46,19 @@ impl Service {
         for bmc in self.bmcs() {
             let name = bmc.uuid.to_string();
             let read = store.load(&name).map_err(|error| error.to_string());
-            let known = read
-                .and_then(|document| document.map_or(Ok(()), |document| bmc.remember(&document)));
-            if let Err(why) = known {
-                self.say(&format!(
-                    "the BMC of `{}` begins anew: what it kept cannot be read: {why}",
-                    bmc.name
-                ));
+            let known = read.and_then(|document| {
+                document.map_or(Ok(false), |document| bmc.remember(&document))
+            });
+            let node = &bmc.name;
+            match known {
+                Ok(false) => {}
+                Ok(true) => self.say(&format!(
+                    "the BMC of `{node}` does not do what was pressed last: that is more than \
+                    15 minutes ago"
+                )),
+                Err(why) => self.say(&format!(
+                    "the BMC of `{node}` begins anew: what it kept cannot be read: {why}"
+                )),
             }
             bmc.keep_by(self.keeper(store.clone(), name));
         }

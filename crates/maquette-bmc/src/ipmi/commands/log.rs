@@ -114,6 +114,8 @@ fn event(what: What) -> [u8; 4] {
         // A fault of the slot.
         What::MediaUnread => [0x21, 0, 0x6f, 0x00],
         What::WatchdogExpired => [0x23, 4, 0x6f, 0x00],
+        // The unit has not done what it was asked for.
+        What::PressForgotten => [0x09, 3, 0x6f, 0x05],
         What::LogCleared | What::Written(_) => [0x10, 0, 0x6f, 0x02],
     }
 }

@@ -164,7 +164,10 @@ pub enum Fault {
     /// The domain cannot do that.
     #[error("{0}")]
     Unsupported(String),
-    /// libvirt does not answer, or did not do it.
+    /// libvirt answers, and does not do it: there is no such file, or too little memory.
+    #[error("{0}")]
+    Refused(String),
+    /// libvirt does not answer, or nobody knows why it did not do it.
     #[error("{0}")]
     Failed(String),
 }

@@ -73,11 +73,11 @@ impl DomainMachine {
         }
     }
 
-    /// What libvirt says no to while it answers, where somebody has asked for something: there may be no such firmware, or no such
-    /// image. That is no failure of the BMC's, unless the connection has gone that was asked.
+    /// What libvirt says no to while it answers: there may be no such firmware, no such image, or no such disk. That is no failure
+    /// of the BMC's, unless the connection has gone that was asked.
     fn refused(client: &Client, error: LibvirtError) -> Fault {
         match fault(error) {
-            Fault::Failed(words) if client.is_alive() => Fault::Unsupported(words),
+            Fault::Failed(words) if client.is_alive() => Fault::Refused(words),
             fault => fault,
         }
     }
@@ -121,13 +121,15 @@ impl Machine for DomainMachine {
     }
 
     fn start(&self, how: Start) -> Result<Started, Fault> {
-        let domain = self.domain()?;
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
+        let refused = |error| Self::refused(&client, error);
         if client::is_active(&domain).map_err(fault)? {
             return Err(Fault::State("it runs already".into()));
         }
         if client::is_suspended(&domain) {
             if how == Start::PLAIN {
-                return client::wake(&domain).map(|()| Started::WHOLE).map_err(fault);
+                return client::wake(&domain).map(|()| Started::WHOLE).map_err(refused);
             }
             // Another boot is asked for. Left where it is, that memory would meet disks that have changed without it.
             client::forget_memory(&domain).map_err(fault)?;
@@ -138,12 +140,11 @@ impl Machine for DomainMachine {
         if anew {
             let changed = boot::with_firmware(&xml, how.firmware, how.secure_boot);
             xml = changed.ok_or_else(|| Fault::Failed("its definition cannot be read".into()))?;
-            self.connection.client()?.define_domain(&xml).map_err(fault)?;
+            client.define_domain(&xml).map_err(fault)?;
         }
         let defined = anew.then(|| Self::definition(&domain).ok()).flatten();
         // Its definition stays as it is: what it is started with lasts as long as it runs.
         let ordered = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
-        let client = self.connection.client()?;
         let started = start::start_at_all(&client, ordered.as_deref().unwrap_or(&xml), anew);
         let started = started.map_err(|error| {
             // There may be no such firmware here: the next start is to be one as before, unless somebody has defined the domain
@@ -151,8 +152,7 @@ impl Machine for DomainMachine {
             if defined.is_some() && Self::definition(&domain).ok() == defined {
                 let _ = client.define_domain(&own);
             }
-            // A start as always fails for a reason that may pass.
-            if how == Start::PLAIN { fault(error) } else { Self::refused(&client, error) }
+            refused(error)
         })?;
         // It runs. Where the order cannot be put back, it lasts until the domain ends.
         let in_own_order =
@@ -395,6 +395,15 @@ mod tests {
         })
         .unwrap();
         assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
+    }
+
+    /// Its pool is not mounted, for one: whoever has pressed hears why, and not that the BMC is away.
+    #[test]
+    fn a_node_that_libvirt_does_not_start_is_a_refusal() {
+        let (machine, _) = machine("");
+        let gate: Arc<dyn Gate> = Arc::new(Lacks);
+        let failed = gated(Some(&gate), || machine.start(Start::PLAIN));
+        assert!(matches!(failed, Err(Fault::Refused(why)) if why.contains("no such firmware")));
     }
 
     #[test]

@@ -183,6 +183,6 @@ fn a_bmc_on_a_domain() {
     assert_eq!(what, [What::PowerOn, What::PowerOff, What::PowerOn]);
     // The driver changes no devices, and says so.
     let image = Image { url: "http://192.0.2.1/a.iso".into(), verify: true };
-    assert!(matches!(bmc.insert(Some(image)), Err(Fault::Unsupported(_))));
+    assert!(matches!(bmc.insert(Some(image)), Err(Fault::Refused(_))));
     assert!(bmc.state().media.is_none());
 }

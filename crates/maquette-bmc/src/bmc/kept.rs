@@ -286,7 +286,7 @@ mod tests {
         let other = Arc::new(Model::new());
         let bmc = begun(&other, &copy);
         // The pool is not mounted yet, for one.
-        let refusal = Fault::Unsupported("there is no such file".into());
+        let refusal = Fault::Refused("there is no such file".into());
         for fault in [Fault::Failed("libvirt does not answer".into()), refusal] {
             other.fail(Some(fault));
             assert!(bmc.tick().is_err() && bmc.waits());

@@ -306,8 +306,10 @@ impl Bmc {
         };
         let done = self.press_to_stay(press);
         // What its state does not allow, it does not allow later.
-        let failed = matches!(done, Err(Fault::Failed(_) | Fault::Unsupported(_)));
-        if failed && now.saturating_sub(since) < PATIENCE_S {
+        let may_pass = |fault: &Fault| {
+            matches!(fault, Fault::Failed(_) | Fault::Refused(_) | Fault::Unsupported(_))
+        };
+        if done.as_ref().is_err_and(may_pass) && now.saturating_sub(since) < PATIENCE_S {
             let mut state = self.state();
             (state.owed, state.owed_since) = (Some(press), Some(since));
         }

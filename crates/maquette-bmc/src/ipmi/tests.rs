@@ -8,7 +8,7 @@ use super::packet::{request, wrap_guarded, wrap_plain, wrap_plus};
 use super::*;
 use crate::accounts::Change;
 use crate::clock::Clock;
-use crate::machine::{Device, Machine, Power};
+use crate::machine::{Device, Fault, Machine, Power};
 use crate::model::Model;
 use crate::secret::Secret;
 
@@ -250,6 +250,9 @@ fn power_is_cycled_reset_and_asked_for() {
     }
     assert_eq!(bench.ask(&mut client, 0, 2, &[9]).0, 0xcc);
     assert_eq!(bench.ask(&mut client, 0, 2, &[]).0, 0xc7);
+    bench.model.fail(Some(Fault::Refused("there is too little memory".into())));
+    assert_eq!(bench.ask(&mut client, 0, 2, &[1]).0, 0xd5);
+    bench.model.fail(None);
     for control in [1, 2, 3, 4, 5] {
         assert_eq!(bench.ask(&mut client, 0, 2, &[control]).0, 0, "{control}");
     }

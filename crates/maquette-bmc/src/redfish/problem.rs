@@ -145,6 +145,7 @@ impl From<Fault> for Problem {
             Fault::Unsupported(_) => {
                 (400, "ActionNotSupported", &[words.as_str()], "Ask for something else.")
             }
+            Fault::Refused(_) => (400, "GeneralError", &[], "Mend what is said, and ask again."),
             Fault::Failed(_) => {
                 (503, "ServiceTemporarilyUnavailable", &["60"], "Try again in a minute.")
             }

@@ -328,6 +328,9 @@ fn messages_have_the_arguments_of_their_registry() {
     bench.models[0].fail(Some(Fault::Failed("libvirt is away".into())));
     let away = asks(Method::Get, system, Value::Null);
     assert_eq!(away, is("ServiceTemporarilyUnavailable", 1, "Critical"));
+    bench.models[0].fail(Some(Fault::Refused("there is too little memory".into())));
+    assert_eq!(asks(Method::Get, system, Value::Null), is("GeneralError", 0, "Critical"));
+    assert_eq!(bench.asks("admin", Method::Get, system, Value::Null).status, 400);
     bench.models[0].fail(Some(Fault::Gone));
     assert_eq!(asks(Method::Get, system, Value::Null), is("ResourceNotFound", 2, "Critical"));
     let metadata = bench.asks("admin", Method::Post, &format!("{ROOT}/$metadata"), json!({}));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Bmc, Boot, Override, Press, Settings, State, Timeout, What};
-use crate::machine::{Fault, Firmware, Power, Start, Started};
+use crate::machine::{Device, Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
@@ -258,7 +258,9 @@ impl Bmc {
             }
             Press::PowerCycle => self.cycle(What::PowerCycle),
             // A machine that stands still, since its guest has crashed or its pool is full, is not started by a reset.
-            _ if self.has_plan() || power != Power::On => self.cycle(What::Reset),
+            _ if self.has_plan() || power != Power::On || self.has_menu() => {
+                self.cycle(What::Reset)
+            }
             _ => {
                 let is_reset = self.owing(press, || {
                     let is_reset = self.machine.reset()?;
@@ -364,6 +366,11 @@ impl Bmc {
         self.next_start() != Start::PLAIN || !self.state().pending.is_empty()
     }
 
+    /// Whether the machine that runs stops in its firmware's menu at each boot.
+    fn has_menu(&self) -> bool {
+        self.state().first == Some(Device::Setup)
+    }
+
     /// Takes out what a start uses up: what is asked for while it is under way is for the next one.
     fn take_plan(&self) -> Start {
         let start = self.next_start();
@@ -406,8 +413,10 @@ impl Bmc {
             self.keep();
         })?;
         self.used_up();
-        // An order that cannot be put back lasts until the node ends: a reboot or a reset has to start it anew.
-        let lasts = !start.once || !started.in_own_order;
+        // An order that cannot be put back lasts until the node ends, and so does the firmware's menu: a reboot or a reset has to
+        // start it anew.
+        let is_menu = start.first == Some(Device::Setup);
+        let lasts = !start.once || !started.in_own_order || is_menu;
         self.state().first = start.first.filter(|_| lasts);
         self.end_restart(Outcome::Done);
         self.keep();

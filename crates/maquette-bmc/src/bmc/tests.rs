@@ -404,6 +404,22 @@ fn once_is_once_also_where_the_order_lasts_until_the_node_ends() {
     assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
 }
 
+/// QEMU has the menu wait at each boot, as long as it runs.
+#[test]
+fn the_menu_of_one_boot_is_not_there_at_the_next() {
+    for resets in [true, false] {
+        let (bmc, model, _) = bmc();
+        boot(&bmc, Device::Setup, Override::Once);
+        bmc.press(Press::On).unwrap();
+        for _ in 0..2 {
+            if resets { bmc.press(Press::ForceRestart) } else { bmc.rebooted() }.unwrap();
+        }
+        let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+        assert_eq!(first, [Some(Device::Setup), None], "{resets}");
+        assert_eq!(model.presses().0, usize::from(resets), "{resets}");
+    }
+}
+
 /// libvirt's daemon is restarted while it starts a node.
 #[test]
 fn a_start_whose_answer_is_lost_has_used_up_what_is_for_once() {

@@ -152,6 +152,9 @@ pub struct State {
     /// Whether its guest was asked to shut down and to stay off: until it has, the node starts with its hypervisor.
     #[serde(default)]
     leaving: bool,
+    /// Whether the hypervisor has just booted, and nobody has looked yet whether the node runs as it is to.
+    #[serde(default)]
+    after_boot: bool,
     /// A press that is under way: a service that ends meanwhile owes it to whoever has pressed.
     #[serde(default)]
     owed: Option<Press>,
@@ -215,6 +218,7 @@ impl Default for State {
             restarts: 0,
             ended: VecDeque::new(),
             leaving: false,
+            after_boot: false,
             owed: None,
             owed_at: None,
             owed_since: None,

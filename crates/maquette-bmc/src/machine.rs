@@ -209,6 +209,8 @@ pub trait Machine: Send + Sync {
     fn reset(&self) -> Result<bool, Fault>;
     /// Whether it is to run when its hypervisor has started again: whoever pressed a button last decides.
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault>;
+    /// Whether libvirt starts it with its hypervisor.
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault>;
     /// Ends it with its memory kept: when it is started [plainly](Start::PLAIN), it goes on from there.
     fn suspend(&self) -> Result<(), Fault>;
     /// Sends it a non-maskable interrupt.

@@ -18,6 +18,7 @@ struct Inside {
     resets: usize,
     interrupts: usize,
     asleep: bool,
+    autostart: bool,
     woken: usize,
     said: Said,
     image: Option<Image>,
@@ -86,6 +87,7 @@ impl Model {
             resets: 0,
             interrupts: 0,
             asleep: false,
+            autostart: false,
             woken: 0,
             said: Said::default(),
             image: None,
@@ -256,7 +258,13 @@ impl Machine for Model {
 
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
         self.hear(if on { "runs" } else { "stays off" });
-        self.works().map(|_| ())
+        self.works()?.autostart = on;
+        Ok(())
+    }
+
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+        self.hear("starts");
+        Ok(self.works()?.autostart)
     }
 
     fn suspend(&self) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ mod start;
 
 use std::io::{Error, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::machine::{
@@ -182,6 +183,10 @@ impl Machine for DomainMachine {
         client::autostart(&self.domain()?, on).map_err(fault)
     }
 
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+        client::starts_with_hypervisor(&self.domain()?).map_err(fault)
+    }
+
     fn suspend(&self) -> Result<(), Fault> {
         client::suspend(&self.running()?).map_err(fault)
     }
@@ -293,6 +298,25 @@ impl Drop for Input {
     }
 }
 
+/// How long libvirt may take to start what is to run, once it answers.
+const AUTOSTARTS: Duration = Duration::from_secs(10);
+
+/// Has nodes run that libvirt was to start with its hypervisor, and could not.
+fn start_the_others(bmcs: &[Arc<Bmc>]) {
+    let all: Vec<_> = bmcs.iter().filter(|bmc| bmc.is_after_boot()).cloned().collect();
+    if all.is_empty() {
+        return;
+    }
+    let start = move || {
+        std::thread::sleep(AUTOSTARTS);
+        for bmc in &all {
+            // What fails is tried again by whoever looks after it, or when libvirt is back.
+            let _ = bmc.start_with_hypervisor();
+        }
+    };
+    let _ = std::thread::Builder::new().spawn(start);
+}
+
 /// Has BMCs look at their domains whenever libvirt says that something has happened to one, until the connection is gone.
 pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
     let events = client.events()?;
@@ -301,6 +325,7 @@ pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
         // Whatever cannot be asked now is asked by whoever looks next.
         let _ = bmc.power();
     }
+    start_the_others(bmcs);
     for event in events {
         let name = match event {
             DomainEvent::Changed(name) => name,

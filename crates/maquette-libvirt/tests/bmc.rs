@@ -105,9 +105,9 @@ fn what_a_bmc_switches_on_starts_with_the_hypervisor() {
     let starts = || lab.client.domain("node-0").unwrap().unwrap().autostart().unwrap();
     assert!(!starts());
     bmc.press(Press::On).unwrap();
-    assert!(starts());
+    assert!(starts() && bmc.machine().starts_with_hypervisor().unwrap());
     bmc.press(Press::ForceOff).unwrap();
-    assert!(!starts());
+    assert!(!starts() && !bmc.machine().starts_with_hypervisor().unwrap());
 }
 
 #[test]

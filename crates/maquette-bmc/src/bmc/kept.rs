@@ -102,6 +102,7 @@ impl Bmc {
         if over_boot {
             state.over_boot();
         }
+        state.after_boot = (state.after_boot || over_boot) && self.clock.began_with_boot();
         state.unsure = state.starting.take().filter(|_| !over_boot);
         let has_forgotten = state.forget_old(self.now());
         drop(state);
@@ -155,7 +156,8 @@ mod tests {
         // Each service counts its own seconds.
         static SERVICES: AtomicU64 = AtomicU64::new(0);
         let steady = 1_000_000 - 1_000 * SERVICES.fetch_add(1, Ordering::Relaxed);
-        let clock = Clock::of(|| 1_700_000_000, move || steady).in_boot(boot);
+        let age = if boot == "long ago" { 86_400 } else { 30 };
+        let clock = Clock::of(|| 1_700_000_000, move || steady).in_boot(boot, age);
         let bmc = Arc::new(Bmc::new("web-0", Uuid::nil(), model.clone(), clock));
         let document = paper.lock().unwrap().clone();
         if !document.is_empty() {
@@ -362,6 +364,43 @@ mod tests {
             bmc.tick().unwrap();
             assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false), "{runs}");
             assert_eq!((other.starts().len(), other.presses()), (1, (0, 0)), "{runs}");
+        }
+    }
+
+    /// libvirt does not start a node whose disc cannot be read; its BMC does, as the button does.
+    #[test]
+    fn a_node_that_its_hypervisor_could_not_start_is_switched_on() {
+        // How the node was left, in which boot the next service begins, and whether it is switched on.
+        for (press, boot, starts) in [
+            (Press::On, "second", true),
+            (Press::On, "first", false),
+            // Nobody knows what somebody has done with it since.
+            (Press::On, "long ago", false),
+            (Press::ForceOff, "second", false),
+            (Press::GracefulShutdown, "second", false),
+        ] {
+            let (model, paper) = (Arc::new(Model::new()), Paper::default());
+            let bmc = begun(&model, &paper);
+            bmc.press(Press::On).unwrap();
+            bmc.insert(Some(Image { url: "http://h/x.iso".into(), verify: true })).unwrap();
+            bmc.press(press).unwrap();
+            let count = model.starts().len();
+            model.guest_shuts_down();
+            model.lose_image();
+            // A service that ends before it has looked changes nothing.
+            drop(begun_in(boot, &model, &paper));
+            let bmc = begun_in(boot, &model, &paper);
+            assert_eq!(bmc.is_after_boot(), boot == "second");
+            model.fail(Some(Fault::Failed("libvirt does not answer".into())));
+            assert_eq!(bmc.start_with_hypervisor().is_err(), boot == "second");
+            model.fail(None);
+            bmc.start_with_hypervisor().unwrap();
+            bmc.start_with_hypervisor().unwrap();
+            assert_eq!(model.starts().len() - count, usize::from(starts), "{press:?} {boot}");
+            assert!(!bmc.waits() && !bmc.is_after_boot());
+            let state = bmc.state();
+            let mut entries = state.log.entries().iter();
+            assert_eq!(entries.any(|e| e.what == What::MediaUnread), starts);
         }
     }
 

@@ -143,6 +143,35 @@ impl Bmc {
         self.keep();
     }
 
+    /// Whether its hypervisor has just booted, and nobody has looked yet whether the node runs as it is to.
+    pub fn is_after_boot(&self) -> bool {
+        self.state().after_boot
+    }
+
+    /// Switches a node on that libvirt was to start with its hypervisor, and that is off all the same: the image in its drive
+    /// cannot be read, for one. Called when libvirt has had time to start it.
+    pub fn start_with_hypervisor(&self) -> Result<(), Fault> {
+        let _one = self.one_press();
+        if !self.is_after_boot() {
+            return Ok(());
+        }
+        // By this look a node that was asked to shut down has, and stays off.
+        let is_on = self.power()?.is_on();
+        let is_to_run = !is_on && self.machine.starts_with_hypervisor()?;
+        let waits = {
+            let mut state = self.state();
+            state.after_boot = false;
+            state.owed.is_some() || state.restart.is_some()
+        };
+        if waits || !is_to_run {
+            self.keep();
+            return Ok(());
+        }
+        // What fails is tried again.
+        self.owe(Press::On);
+        self.tick_owed()
+    }
+
     /// Asks the guest to shut down, to be started again: the number of this restart.
     pub fn restart(&self) -> Result<u64, Fault> {
         let _one = self.one_press();

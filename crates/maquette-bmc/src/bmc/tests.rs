@@ -489,6 +489,9 @@ fn a_slow_look_from_before_logs_nothing() {
         fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
             self.0.runs_with_hypervisor(on)
         }
+        fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+            self.0.starts_with_hypervisor()
+        }
         fn suspend(&self) -> Result<(), Fault> {
             self.0.suspend()
         }

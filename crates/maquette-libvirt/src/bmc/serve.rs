@@ -182,8 +182,17 @@ fn clock() -> Clock {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     match boot.trim() {
         "" => Clock::system(),
-        boot => Clock::system().in_boot(boot),
+        boot => Clock::system().in_boot(boot, age_of_boot().unwrap_or(u64::MAX)),
     }
+}
+
+/// How many seconds the kernel had run when this process began (proc_pid_stat(5), field 22: in hundredths of a second).
+fn age_of_boot() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, in parentheses, may have blanks in it; it is the second field.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let started: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    Some(started / 100)
 }
 
 /// A directory whose BMCs are served.

@@ -161,6 +161,9 @@ pub enum Fault {
     /// It is not in the state for it.
     #[error("{0}")]
     State(String),
+    /// Somebody else has it.
+    #[error("{0}")]
+    Taken(String),
     /// The domain cannot do that.
     #[error("{0}")]
     Unsupported(String),
@@ -219,7 +222,7 @@ pub trait Machine: Send + Sync {
     fn pause(&self, paused: bool) -> Result<(), Fault>;
     /// Puts something into its CD-ROM drive, or empties it.
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault>;
-    /// Opens its serial console.
+    /// Opens its serial console, if nobody else [has](Fault::Taken) it.
     fn console(&self) -> Result<Box<dyn Console>, Fault>;
     /// The end of what its serial console has said, also while it is off; nothing where that is not kept.
     fn console_log(&self) -> Result<Said, Fault>;

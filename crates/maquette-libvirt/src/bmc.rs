@@ -218,8 +218,12 @@ impl Machine for DomainMachine {
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.running()?;
+        let taken = |error: LibvirtError| match error.is_console_taken() {
+            true => Fault::Taken(error.to_string()),
+            false => fault(error),
+        };
         let (_, pipe) =
-            self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
+            self.connection.client()?.console(&self.name, Others::Stay).map_err(taken)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
 

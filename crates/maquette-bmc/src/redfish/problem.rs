@@ -141,6 +141,7 @@ impl From<Fault> for Problem {
                 let args = &["ComputerSystem", "of the node"];
                 (404, "ResourceNotFound", args, "Look for another resource.")
             }
+            Fault::Taken(_) => (409, "ResourceInUse", &[], "Ask again when it is free."),
             Fault::State(_) => (409, "ResourceInStandby", &[], "Look at its power state."),
             Fault::Unsupported(_) => {
                 (400, "ActionNotSupported", &[words.as_str()], "Ask for something else.")

@@ -218,6 +218,25 @@ fn a_console_is_there_before_its_node_and_after_it() {
     assert_eq!(bench.ask(&mut other, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
 }
 
+/// `maquette console`, or `virsh console`.
+#[test]
+fn a_console_that_another_program_has_is_said_to_be_taken() {
+    let mut bench = bench();
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    let mut client = bench.admin();
+    let shared = Arc::downgrade(&bench.model);
+    bench.model.hook(move |call| {
+        let model = shared.upgrade().filter(|_| call == "console");
+        let taken = Fault::Taken("the console is open elsewhere".into());
+        model.iter().for_each(|model| model.fail(Some(taken.clone())));
+    });
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0x80);
+    assert!(!bench.node.has_console());
+    bench.model.hook(|_| ());
+    bench.model.fail(None);
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+}
+
 #[test]
 fn only_the_session_that_is_closed_ends() {
     let mut bench = bench();

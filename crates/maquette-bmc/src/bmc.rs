@@ -20,7 +20,7 @@ pub use kept::Keeper;
 pub use log::{Entry, Log, What};
 pub use press::Outcome;
 use press::{Plan, Restart};
-pub use watchdog::{NMI, Timeout, Watchdog};
+pub use watchdog::{BY_WATCHDOG, NMI, Timeout, Watchdog};
 
 /// For how long a boot device holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

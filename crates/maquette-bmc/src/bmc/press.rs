@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bmc, Boot, Override, Press, Settings, State, Timeout, What};
+use super::{BY_WATCHDOG, Bmc, Boot, Override, Press, Settings, State, Timeout, What};
 use crate::machine::{Device, Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
@@ -517,7 +517,9 @@ impl Bmc {
         let now = self.steady();
         if self.state().watchdog.warns(now) {
             // It comes once, and what happens at the end does not wait for it.
-            let _ = self.press_now(Press::Nmi);
+            if self.machine.nmi().is_ok() {
+                self.note(What::Nmi, BY_WATCHDOG);
+            }
         }
         if !self.state().watchdog.is_due(now) {
             return Ok(());

@@ -238,6 +238,35 @@ fn a_console_that_another_program_has_is_said_to_be_taken() {
 }
 
 #[test]
+fn a_watchdogs_end_is_logged_with_what_it_did() {
+    use crate::bmc::{NMI, Timeout, What};
+    let actions = [Timeout::Nothing, Timeout::Reset, Timeout::Off, Timeout::Cycle];
+    for (timeout, number) in actions.into_iter().zip(0u8..) {
+        let mut bench = bench();
+        let mut client = bench.admin();
+        bench.bmc.press(crate::bmc::Press::On).unwrap();
+        {
+            let mut state = bench.bmc.state();
+            (state.watchdog.timeout, state.watchdog.countdown) = (timeout, 50);
+            (state.watchdog.before, state.watchdog.before_s) = (NMI, 2);
+            state.watchdog.restart(bench.bmc.steady());
+        }
+        for _ in 0..5 {
+            bench.time.fetch_add(1, Ordering::Relaxed);
+            bench.bmc.tick().unwrap();
+        }
+        for (what, event) in [(What::Nmi, 8), (What::WatchdogExpired, number)] {
+            let entries = bench.bmc.state().log.entries().to_vec();
+            let id = entries.iter().find(|entry| entry.what == what).unwrap().id.to_le_bytes();
+            let (_, entry) = bench.ask(&mut client, 0x0a, 0x43, &[0, 0, id[0], id[1], 0, 0xff]);
+            assert_eq!(entry[12..16], [0x23, 4, 0x6f, event], "{timeout:?}");
+        }
+        let (_, reading) = bench.ask(&mut client, 4, 0x2d, &[4]);
+        assert_eq!(reading[2], 1 << number, "{timeout:?}");
+    }
+}
+
+#[test]
 fn only_the_session_that_is_closed_ends() {
     let mut bench = bench();
     let (mut client, mut other) = (bench.admin(), bench.admin());

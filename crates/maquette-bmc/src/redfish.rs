@@ -315,7 +315,7 @@ fn write(
     // Before the answer: whoever has it can count on it.
     match bmc {
         Some(bmc) => bmc.keep(),
-        None => call.service.keep_accounts(),
+        None => call.service.keep(),
     }
     drop(lock);
     call.forget();

@@ -110,6 +110,8 @@ pub struct Service {
     store: Mutex<Option<(Arc<dyn Store>, String)>>,
     /// The accounts' document that was kept last; none if the last one could not be.
     kept: Mutex<Option<Vec<u8>>>,
+    /// The same of subscriptions.
+    kept_subscriptions: Mutex<Option<Vec<u8>>>,
     journal: Mutex<Option<Arc<Journal>>>,
 }
 
@@ -144,6 +146,7 @@ impl Service {
             changing: Mutex::default(),
             store: Mutex::default(),
             kept: Mutex::new(Some(Vec::new())),
+            kept_subscriptions: Mutex::new(Some(Vec::new())),
             journal: Mutex::default(),
         });
         for bmc in service.bmcs.values() {

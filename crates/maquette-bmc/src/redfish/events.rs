@@ -146,7 +146,8 @@ pub fn wants(service: &Service, subscription: &Subscription, notice: &Notice) ->
     let filter = &subscription.filter;
     let event = &event(notice, "")["Events"][0];
     let kind = event["EventType"].as_str();
-    if !filter.types.is_empty() && !filter.types.iter().any(|wanted| Some(*wanted) == kind) {
+    if !filter.types.is_empty() && !filter.types.iter().any(|wanted| Some(wanted.as_str()) == kind)
+    {
         return false;
     }
     let News::Of(system, _) = &notice.news else { return true };

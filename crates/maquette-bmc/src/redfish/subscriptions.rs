@@ -26,9 +26,10 @@ const CONTEXT: usize = 256;
 /// Most values of one list, and the longest of them.
 const VALUES: usize = 64;
 const VALUE: usize = 256;
-/// Most headers, and the longest value of one.
+/// Most headers, the longest value of one, and how long all may be together: they are kept with their subscription.
 const HEADERS: usize = 16;
 const HEADER: usize = 4096;
+const ALL_HEADERS: usize = 16 << 10;
 /// Headers that say how long a request is, and where it goes: those are HTTP's.
 const OF_HTTP: [&str; 9] = [
     "connection",
@@ -52,7 +53,7 @@ pub fn shown(call: &Call<'_>, subscription: &Subscription) -> Value {
     let path = format!("{BASE}/{}", subscription.id);
     let kind = if subscription.destination.is_some() { "RedfishEvent" } else { "SSE" };
     let filter = &subscription.filter;
-    let types = if filter.types.is_empty() { &TYPES[..] } else { &filter.types };
+    let types = if filter.types.is_empty() { json!(TYPES) } else { json!(filter.types) };
     let policy = if subscription.ends { "TerminateAfterRetries" } else { "RetryForever" };
     let origins: Vec<Value> =
         filter.origins.iter().map(|path| json!({"@odata.id": path})).collect();
@@ -89,7 +90,7 @@ fn bounded<T>(fields: &mut Fields<'_>, name: &str, values: &[T], most: usize) {
 }
 
 fn read_filter(fields: &mut Fields<'_>) -> Filter {
-    let types = fields.choices("EventTypes", &TYPES);
+    let types = fields.choices("EventTypes", &TYPES).into_iter().map(String::from).collect();
     fields.choices("RegistryPrefixes", &REGISTRIES);
     fields.choices("ResourceTypes", &RESOURCES);
     let wrong = |name: &str, value: &Value| Message::bad_format(name, &fields::shown(value));
@@ -140,6 +141,10 @@ fn read_headers(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
         Vec::new()
     });
     bounded(fields, "HttpHeaders", &headers, HEADERS);
+    let length = |(name, value): &(String, Secret)| name.len() + value.reveal().len();
+    if headers.iter().map(length).sum::<usize>() > ALL_HEADERS {
+        fields.wrong(wrong());
+    }
     headers
 }
 

@@ -1,12 +1,13 @@
-//! What a service keeps over a restart of its own: accounts, and a document of each BMC.
+//! What a service keeps over a restart of its own: accounts, subscriptions, and a document of each BMC.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Service, held};
+use super::{Service, Subscription, held};
 use crate::accounts::{Account, Accounts};
 use crate::bmc::Keeper;
 use crate::secret::hex;
@@ -17,6 +18,13 @@ use crate::store::Store;
 struct Kept {
     given: String,
     accounts: Vec<Account>,
+}
+
+/// Subscriptions that have a destination, and the same digest: they are of those who had accounts.
+#[derive(Serialize, Deserialize)]
+struct KeptSubscriptions {
+    given: String,
+    subscriptions: Vec<Subscription>,
 }
 
 fn digest(accounts: &Accounts) -> String {
@@ -37,11 +45,17 @@ impl Service {
         format!("accounts-{}", self.uuid)
     }
 
+    /// The name of the subscriptions' document.
+    fn subscriptions_name(&self) -> String {
+        format!("subscriptions-{}", self.uuid)
+    }
+
     /// Keeps what is known in a store, from now on, after remembering what is kept there. Called before it is served.
     /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins anew.
     pub fn keep_in(self: &Arc<Self>, store: Arc<dyn Store>) {
         let given = digest(&self.accounts());
         self.remember_accounts(store.as_ref(), &given);
+        self.remember_subscriptions(store.as_ref(), &given);
         *held(&self.store) = Some((store.clone(), given));
         for bmc in self.bmcs() {
             let name = bmc.uuid.to_string();
@@ -62,7 +76,7 @@ impl Service {
             }
             bmc.keep_by(self.keeper(store.clone(), name));
         }
-        self.keep_accounts();
+        self.keep();
     }
 
     /// Keeps a BMC's documents in a store. That they cannot be kept is said once, until they are again.
@@ -84,54 +98,108 @@ impl Service {
     }
 
     fn remember_accounts(&self, store: &dyn Store, given: &str) {
-        let kept = match store.load(&self.accounts_name()) {
-            Ok(None) => return,
-            Ok(Some(document)) => {
-                let kept = serde_json::from_slice::<Kept>(&document);
-                *held(&self.kept) = Some(document);
-                kept.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match kept {
-            Ok(kept) if kept.given == given => {
+        match load::<Kept>(store, &self.accounts_name(), &self.kept) {
+            Ok(None) => {}
+            Ok(Some(kept)) if kept.given == given => {
                 if self.accounts().remember(kept.accounts).is_err() {
                     self.say("accounts are as they were given: those that were kept are not whole");
                 }
             }
-            Ok(_) => self.say("accounts are as they are given, which is not as it was before"),
+            Ok(Some(_)) => {
+                self.say("accounts are as they are given, which is not as it was before");
+            }
             Err(why) => self.say(&format!(
                 "accounts are as they were given: what was kept cannot be read: {why}"
             )),
         }
     }
 
-    /// Has accounts kept, if they have changed since they were.
-    pub fn keep_accounts(&self) {
+    fn remember_subscriptions(&self, store: &dyn Store, given: &str) {
+        let name = self.subscriptions_name();
+        match load::<KeptSubscriptions>(store, &name, &self.kept_subscriptions) {
+            Ok(Some(kept)) if kept.given == given => {
+                let all = kept.subscriptions.into_iter().filter(|s| s.destination.is_some());
+                let all: Vec<_> = all.take(self.options.limits.subscriptions).collect();
+                // None of them shares its number with a later one.
+                let last = all.iter().map(|s| u64::from(s.id)).max().unwrap_or_default();
+                {
+                    let mut count = held(&self.count);
+                    *count = last.max(*count);
+                }
+                *self.subscriptions() = all;
+            }
+            // With other accounts those who have made them are out, too.
+            Ok(_) => {}
+            Err(why) => {
+                self.say(&format!("event subscriptions are gone: they cannot be read: {why}"));
+            }
+        }
+    }
+
+    /// Has accounts and subscriptions kept, if they have changed since they were.
+    pub fn keep(&self) {
         let Some((store, given)) = held(&self.store).clone() else { return };
+        let document = || {
+            let accounts: Vec<Account> = self.accounts().iter().cloned().collect();
+            serde_json::to_vec(&Kept { given: given.clone(), accounts })
+        };
+        let name = self.accounts_name();
+        self.put(store.as_ref(), ("accounts", name.as_str()), &self.kept, document);
+        let document = || {
+            let all = self.subscriptions().clone().into_iter();
+            let subscriptions = all.filter(|s| s.destination.is_some()).collect();
+            serde_json::to_vec(&KeptSubscriptions { given: given.clone(), subscriptions })
+        };
+        let name = self.subscriptions_name();
+        let what = ("event subscriptions", name.as_str());
+        self.put(store.as_ref(), what, &self.kept_subscriptions, document);
+    }
+
+    /// Keeps a document that has changed, of what is called so under a name. That it cannot be kept is said once, until it is
+    /// again.
+    fn put(
+        &self,
+        store: &dyn Store,
+        (what, name): (&str, &str),
+        kept: &Mutex<Option<Vec<u8>>>,
+        document: impl FnOnce() -> serde_json::Result<Vec<u8>>,
+    ) {
         // One at a time, so that the last document is the newest.
-        let mut kept = held(&self.kept);
-        let accounts: Vec<Account> = self.accounts().iter().cloned().collect();
-        let Ok(document) = serde_json::to_vec(&Kept { given, accounts }) else { return };
+        let mut kept = held(kept);
+        let Ok(document) = document() else { return };
         if kept.as_ref() == Some(&document) {
             return;
         }
-        match store.save(&self.accounts_name(), &document) {
+        match store.save(name, &document) {
             Ok(()) => *kept = Some(document),
             Err(error) => {
-                // Once, until they are again.
                 if kept.take().is_some() {
-                    self.say(&format!("accounts cannot be kept, which is tried again: {error}"));
+                    self.say(&format!("{what} cannot be kept, which is tried again: {error}"));
                 }
             }
         }
     }
 
-    /// Whether accounts were to be kept, and could not be.
+    /// Whether accounts or subscriptions were to be kept, and could not be.
     pub fn lacks_keeping(&self) -> bool {
-        // Whoever holds it keeps them at this moment, which may take a disk some time.
-        held(&self.store).is_some() && self.kept.try_lock().is_ok_and(|kept| kept.is_none())
+        // Whoever holds one keeps it at this moment, which may take a disk some time.
+        let lacks =
+            |kept: &Mutex<Option<Vec<u8>>>| kept.try_lock().is_ok_and(|kept| kept.is_none());
+        held(&self.store).is_some() && (lacks(&self.kept) || lacks(&self.kept_subscriptions))
     }
+}
+
+/// A document of a store, which is the one that was kept last; none if there is none. An error in words if it cannot be read.
+fn load<T: DeserializeOwned>(
+    store: &dyn Store,
+    name: &str,
+    kept: &Mutex<Option<Vec<u8>>>,
+) -> Result<Option<T>, String> {
+    let loaded = store.load(name).map_err(|error| error.to_string())?;
+    let Some(document) = loaded else { return Ok(None) };
+    let read = serde_json::from_slice(&document).map_err(|error| error.to_string());
+    *held(kept) = Some(document);
+    read.map(Some)
 }
 
 #[cfg(test)]
@@ -176,7 +244,7 @@ mod tests {
         let change = Change { password: Some(Secret::new("changed-1")), ..Change::default() };
         first.change_account(2, change, None).unwrap();
         first.accounts().add("look", Secret::new("password"), Role::ReadOnly).unwrap();
-        first.keep_accounts();
+        first.keep();
         let (second, said) = service(&model, "password-1", &shelf);
         assert!(second.by_password("admin", "changed-1").is_some());
         assert!(second.by_password("admin", "password-1").is_none());
@@ -187,6 +255,39 @@ mod tests {
         assert!(third.by_password("admin", "password-2").is_some());
         assert!(third.by_password("look", "password").is_none());
         assert_eq!(said.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn subscriptions_stay_until_they_end_or_other_accounts_are_given() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
+        let subscription = || Subscription {
+            destination: Some("https://h/hook".into()),
+            context: "mine".into(),
+            verify: true,
+            filter: Filter { types: vec!["Alert".into()], ..Filter::default() },
+            headers: vec![("Authorization".into(), Secret::new("Bearer canary"))],
+            ends: true,
+            ..Subscription::default()
+        };
+        let (first, _) = service(&model, "password-1", &shelf);
+        let id = first.subscribe(subscription()).unwrap();
+        first.keep();
+        let (second, said) = service(&model, "password-1", &shelf);
+        let all = second.subscriptions().clone();
+        assert_eq!((all.len(), all[0].id, all[0].context.as_str()), (1, id, "mine"));
+        assert!(all[0].verify && all[0].ends && all[0].filter.types == ["Alert"]);
+        assert_eq!(all[0].headers[0].1.reveal(), "Bearer canary");
+        let later = second.subscribe(subscription()).unwrap();
+        assert!(later > id && second.unsubscribe(id));
+        second.keep();
+        let (third, _) = service(&model, "password-1", &shelf);
+        assert_eq!(third.subscriptions().iter().map(|s| s.id).collect::<Vec<_>>(), [later]);
+        let (fourth, _) = service(&model, "password-2", &shelf);
+        assert!(fourth.subscriptions().is_empty() && said.lock().unwrap().is_empty());
+        // A stream ends with its connection.
+        fourth.subscribe(Subscription { destination: None, ..subscription() }).unwrap();
+        fourth.keep();
+        assert!(service(&model, "password-2", &shelf).0.subscriptions().is_empty());
     }
 
     #[test]
@@ -233,15 +334,15 @@ mod tests {
         bmc.keep();
         let change = Change { password: Some(Secret::new("changed-1")), ..Change::default() };
         first.change_account(2, change, None).unwrap();
-        first.keep_accounts();
+        first.keep();
         // Somebody looks after both.
         assert!(bmc.waits() && first.lacks_keeping());
         bmc.tick().unwrap();
-        first.keep_accounts();
+        first.keep();
         assert_eq!(said.lock().unwrap().len(), 2, "{said:?}");
         shelf.1.store(false, Ordering::Relaxed);
         bmc.tick().unwrap();
-        first.keep_accounts();
+        first.keep();
         assert!(!bmc.waits() && !first.lacks_keeping());
         let before = shelf.2.load(Ordering::Relaxed);
         // What is known already is not written once more.

@@ -276,7 +276,11 @@ fn service_uuid(node: &Served) -> Uuid {
 fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
     let known: BTreeSet<String> = nodes
         .iter()
-        .flat_map(|node| [node.uuid.to_string(), format!("accounts-{}", service_uuid(node))])
+        .flat_map(|node| {
+            let service = service_uuid(node);
+            let of_service = ["accounts", "subscriptions"].map(|what| format!("{what}-{service}"));
+            of_service.into_iter().chain([node.uuid.to_string()])
+        })
         .collect();
     for entry in std::fs::read_dir(state)? {
         let path = entry?.path();

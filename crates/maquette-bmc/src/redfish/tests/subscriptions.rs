@@ -64,6 +64,7 @@ fn subscriptions_take_what_clients_ask_for() {
         json!({"HttpHeaders": [{"X Y": "canary"}]}),
         json!({"HttpHeaders": [{"X": 1}]}),
         json!({"HttpHeaders": vec![json!({"X": "canary"}); 17]}),
+        json!({"HttpHeaders": vec![json!({"X": "canary".repeat(600)}); 5]}),
         json!({"IncludeOriginOfCondition": true}),
         json!({"Oem": {}}),
         json!({"MessageIds": ["ResourceEvent.1.3.ResourceCreated"]}),
@@ -125,7 +126,10 @@ fn who_asks_for_some_events_gets_those() {
         let subscription = Subscription { filter, ..Subscription::default() };
         wants(&bench.service, &subscription, notice)
     };
-    let of_types = |types: &[&'static str]| Filter { types: types.into(), ..Filter::default() };
+    let of_types = |types: &[&str]| {
+        let types = types.iter().map(ToString::to_string).collect();
+        Filter { types, ..Filter::default() }
+    };
     assert!(gets(Filter::default(), &on) && gets(of_types(&["Alert", "StatusChange"]), &on));
     assert!(!gets(of_types(&["Alert"]), &on));
     let from = |origin: &str, subordinate| {

@@ -239,6 +239,8 @@ fn stream(request: &Request, who: &Identity) -> Result<Response, Problem> {
     let takes = request.header("accept").is_none_or(|accept| {
         ["text/event-stream", "*/*", "text/*"].iter().any(|kind| accept.contains(kind))
     });
+    // Who asks for some events and gets all of them is to know so.
+    query::refuse(&request.query)?;
     if !takes {
         let value = Value::from(request.header("accept").unwrap_or_default());
         return Err(Problem::query_value("Accept", &fields::shown(&value)));

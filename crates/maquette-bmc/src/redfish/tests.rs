@@ -452,6 +452,21 @@ fn queries_expand_select_and_filter() {
         let path = format!("{systems}?{query}");
         assert_eq!(bench.asks("admin", Method::Get, &path, Value::Null).status, status, "{query}");
     }
+    for query in ["only", "$top=1", "$skip=0", "$filter=Name%20eq%20'node-0'"] {
+        let path = format!("{}?{query}", bench.systems[0]);
+        let refused = bench.asks("admin", Method::Get, &path, Value::Null);
+        let words = refused.json().unwrap().to_string();
+        assert!(words.contains("QueryNotSupportedOnResource"), "{query}: {words}");
+        assert_eq!(refused.status, 400, "{query}");
+    }
+    let events = |query: &str| {
+        let path = format!("{ROOT}/EventService/SSE{query}");
+        bench.asks("admin", Method::Get, &path, Value::Null).status
+    };
+    assert_eq!(
+        (events(""), events("?x=1"), events("?%24filter=EventType%20eq%20'Alert'")),
+        (200, 200, 501)
+    );
 }
 
 #[test]

@@ -248,6 +248,14 @@ impl Sessions {
         self.all.iter().filter(|session| session.is_active()).count()
     }
 
+    /// Those that are active: our number, the account, its level, and where it is.
+    pub fn listed(&self) -> impl Iterator<Item = (u32, u8, u8, SocketAddr)> {
+        self.all.iter().filter_map(|session| match &session.stage {
+            Stage::Active(active) => Some((session.id, active.account, active.level, session.peer)),
+            Stage::Asked | Stage::Exchanging(_) => None,
+        })
+    }
+
     /// Whether one is active.
     pub fn is_active(&self, id: u32) -> bool {
         let mut all = self.all.iter();

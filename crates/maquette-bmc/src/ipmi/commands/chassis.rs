@@ -11,10 +11,10 @@ pub const ROWS: &[Row] = &[
     (0x00, 0x02, level::OPERATOR, control),
     (0x00, 0x04, level::OPERATOR, identify),
     (0x00, 0x06, level::OPERATOR, policy),
-    (0x00, 0x07, level::USER, |_| Ok(vec![0x01, 0])),
+    // Whoever has started it last, nobody remembers.
+    (0x00, 0x07, level::USER, |_| Ok(vec![0, 0])),
     (0x00, 0x08, level::OPERATOR, set_boot),
     (0x00, 0x09, level::USER, get_boot),
-    (0x00, 0x0f, level::USER, |_| Ok(vec![60, 0, 0, 0, 0])),
 ];
 
 fn status(call: &mut Call<'_>) -> Answer {

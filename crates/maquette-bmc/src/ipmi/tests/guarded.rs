@@ -266,6 +266,38 @@ fn a_watchdogs_end_is_logged_with_what_it_did() {
     }
 }
 
+/// `session info all`, and `session info active`.
+#[test]
+fn sessions_are_listed_one_after_the_other() {
+    let mut bench = bench();
+    let (mut look, mut client) =
+        (bench.login([1, 1, 1], "look", PASSWORD, 2).unwrap(), bench.admin());
+    let mut info = |index: u8| bench.ask(&mut client, 6, 0x3d, &[index]).1;
+    let (first, second) = (info(1), info(2));
+    assert_eq!((first.len(), &first[..5]), (18, &[1, 63, 2, 4, 2][..]));
+    assert_eq!(second[..5], [2, 63, 2, 2, 4]);
+    assert_eq!((info(0), info(3)), (second, vec![0, 63, 2]));
+    assert_eq!(bench.ask(&mut look, 6, 0x3d, &[0]).1, first);
+}
+
+#[test]
+fn a_break_is_refused_and_what_nobody_counts_is_not_told() {
+    let mut bench = bench();
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+    let pressed = client.seal(payload::SOL, &[5, 0, 0, 0x10]);
+    let effects = bench.node.receive(PEER.into(), &pressed);
+    let shown = effects.iter().find_map(|effect| match effect {
+        Effect::Show(_, bytes) => Some(client.open(bytes)),
+        _ => None,
+    });
+    assert_eq!(shown, Some(vec![0, 5, 0, 0x40]));
+    // Who has restarted it, and for how long it has run.
+    assert_eq!(bench.ask(&mut client, 0, 7, &[]), (0, vec![0, 0]));
+    assert_eq!(bench.ask(&mut client, 0, 0x0f, &[]).0, 0xc1);
+}
+
 #[test]
 fn only_the_session_that_is_closed_ends() {
     let mut bench = bench();

@@ -98,8 +98,6 @@ pub struct Disk {
     pub name: String,
     /// Its bus, as in `virtio`.
     pub bus: String,
-    /// Its size.
-    pub bytes: Option<u64>,
     /// Its serial number.
     pub serial: Option<String>,
 }
@@ -200,6 +198,9 @@ pub const SAID: u64 = 64 << 10;
 pub trait Machine: Send + Sync {
     /// What it is made of.
     fn hardware(&self) -> Result<Hardware, Fault>;
+    /// The sizes of its disks in bytes, in the order of [`Hardware::disks`]; none of those that cannot be asked. Takes longer:
+    /// some disks QEMU has to be asked for.
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault>;
     /// What it does now.
     fn power(&self) -> Result<Power, Fault>;
     /// Starts it, without the image in its drive if that cannot be read. An error if it runs.

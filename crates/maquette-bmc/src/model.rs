@@ -57,10 +57,9 @@ impl Model {
     /// The same, with addresses of its own.
     pub fn numbered(number: u16) -> Self {
         let [high, low] = number.to_be_bytes();
-        let disk = |name: &str, bytes| Disk {
+        let disk = |name: &str| Disk {
             name: name.into(),
             bus: "virtio".into(),
-            bytes: Some(bytes),
             serial: Some(format!("{number:04x}-{name}")),
         };
         let nic = |last: u8| Nic {
@@ -75,7 +74,7 @@ impl Model {
             memory_mib: 2048,
             firmware: Firmware::Uefi,
             secure_boot: Some(false),
-            disks: vec![disk("vda", 20 << 30), disk("vdb", 10 << 30)],
+            disks: vec![disk("vda"), disk("vdb")],
             nics: vec![nic(1), nic(2)],
             cdrom: true,
             console: true,
@@ -205,6 +204,12 @@ impl Machine for Model {
     fn hardware(&self) -> Result<Hardware, Fault> {
         self.hear("hardware");
         Ok(self.works()?.hardware.clone())
+    }
+
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+        self.hear("sizes");
+        drop(self.works()?);
+        Ok(vec![Some(20 << 30), Some(10 << 30)])
     }
 
     fn power(&self) -> Result<Power, Fault> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::machine::{
-    Console, Fault, Hardware, Image, Machine, Power, SAID, Said, Start, Started,
+    Console, Disk, Fault, Hardware, Image, Machine, Power, SAID, Said, Start, Started,
 };
 use maquette_core::doctor::Power as State;
 use uuid::Uuid;
@@ -83,6 +83,16 @@ impl DomainMachine {
         }
     }
 
+    /// What libvirt says that it is now, without secrets.
+    fn described(domain: &Domain) -> Result<String, Fault> {
+        client::domain_xml(domain).map_err(fault)?.ok_or(Fault::Gone)
+    }
+
+    fn hardware_of(xml: &str) -> Result<Hardware, Fault> {
+        let unreadable = || Fault::Failed("its definition cannot be read".into());
+        boot::hardware(xml).ok_or_else(unreadable)
+    }
+
     /// The definition that stays, with its secrets.
     fn definition(domain: &Domain) -> Result<String, Fault> {
         client::secret_xml(domain).map_err(fault)?.ok_or(Fault::Gone)
@@ -100,16 +110,19 @@ impl DomainMachine {
 
 impl Machine for DomainMachine {
     fn hardware(&self) -> Result<Hardware, Fault> {
-        let domain = self.domain()?;
-        let xml = client::domain_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
-        let unreadable = || Fault::Failed("its definition cannot be read".into());
-        let mut hardware = boot::hardware(&xml).ok_or_else(unreadable)?;
-        let (client, files) = (self.connection.client()?, boot::disk_files(&xml));
-        for disk in &mut hardware.disks {
+        Self::hardware_of(&Self::described(&self.domain()?)?)
+    }
+
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
+        let xml = Self::described(&domain)?;
+        let files = boot::disk_files(&xml);
+        let size = |disk: &Disk| {
             let file = files.get(&disk.name).map(String::as_str);
-            disk.bytes = client::disk_capacity(&client, &domain, &disk.name, file);
-        }
-        Ok(hardware)
+            client::disk_capacity(&client, &domain, &disk.name, file)
+        };
+        Ok(Self::hardware_of(&xml)?.disks.iter().map(size).collect())
     }
 
     fn power(&self) -> Result<Power, Fault> {

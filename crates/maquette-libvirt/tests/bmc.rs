@@ -132,7 +132,7 @@ fn firmware_stays_as_it_was_asked_for() {
     );
     assert_eq!((hardware.vcpus, hardware.memory_mib, hardware.nics.len()), (2, 2048, 1));
     // The volume says so: there is no QEMU that could.
-    assert_eq!(hardware.disks[0].bytes, Some(5 << 30));
+    assert_eq!(machine.sizes().unwrap()[0], Some(5 << 30));
     machine.start(Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN }).unwrap();
     machine.destroy().unwrap();
     assert_eq!(machine.hardware().unwrap().firmware, Firmware::Uefi);

@@ -474,6 +474,9 @@ fn a_slow_look_from_before_logs_nothing() {
         fn hardware(&self) -> Result<Hardware, Fault> {
             self.0.hardware()
         }
+        fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+            self.0.sizes()
+        }
         fn start(&self, how: Start) -> Result<Started, Fault> {
             self.0.start(how)
         }

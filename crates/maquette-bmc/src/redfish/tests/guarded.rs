@@ -304,6 +304,28 @@ fn secrets_are_not_printed() {
     assert!(!shown.contains(PASSWORD) && !shown.contains("Basic"), "{shown}");
 }
 
+/// QEMU may have to say how large its disks are, and may not answer.
+#[test]
+fn sizes_of_disks_are_asked_for_where_they_are_shown() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let bench = bench();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    bench.models[0].hook(move |call| {
+        count.fetch_add(usize::from(call == "sizes"), Ordering::Relaxed);
+    });
+    let system = &bench.systems[0];
+    for below in ["", "/Storage/1", "/Storage/1/Volumes", "/SimpleStorage"] {
+        bench.get(&format!("{system}{below}"));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let simple = bench.get(&format!("{system}/SimpleStorage/1"));
+    assert_eq!(simple["Devices"][1]["CapacityBytes"], 10_u64 << 30);
+    let volumes = bench.get(&format!("{system}/Storage/1/Volumes?$expand=."));
+    assert_eq!(volumes["Members"][0]["CapacityBytes"], 20_u64 << 30);
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
 #[test]
 fn messages_have_the_arguments_of_their_registry() {
     let bench = bench();

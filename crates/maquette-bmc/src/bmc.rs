@@ -147,7 +147,7 @@ pub struct State {
     restart: Option<Restart>,
     /// How many restarts were asked for, and how the last of them ended.
     restarts: u64,
-    #[serde(skip)]
+    #[serde(default)]
     ended: VecDeque<(u64, Outcome)>,
     /// Whether its guest was asked to shut down and to stay off: until it has, the node starts with its hypervisor.
     #[serde(default)]

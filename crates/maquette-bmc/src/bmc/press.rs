@@ -43,7 +43,7 @@ impl Restart {
 }
 
 /// What became of a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It waits for the guest.
     Waits,
@@ -65,6 +65,13 @@ pub struct Plan {
 }
 
 impl State {
+    fn ends(&mut self, restart: Restart, outcome: Outcome) {
+        if self.ended.len() >= ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((restart.number, outcome));
+    }
+
     /// Forgets what was pressed too long ago; whether there was something. What has no time is of an earlier version.
     pub(super) fn forget_old(&mut self, now: u64) -> bool {
         let is_old = |at: Option<u64>| at.is_some_and(|at| now.saturating_sub(at) > TOO_OLD_S);
@@ -72,11 +79,11 @@ impl State {
         if owed {
             self.owed = None;
         }
-        let restart = self.restart.is_some_and(|restart| is_old(restart.asked));
-        if restart {
-            self.restart = None;
+        let old = self.restart.take_if(|restart| is_old(restart.asked));
+        if let Some(restart) = old {
+            self.ends(restart, Outcome::Failed("it was not done in time".into()));
         }
-        owed || restart
+        owed || old.is_some()
     }
 
     /// Puts back what a start has not used, but for what was changed since.
@@ -373,10 +380,7 @@ impl Bmc {
         {
             let mut state = self.state();
             let Some(restart) = state.restart.take() else { return };
-            if state.ended.len() >= ENDED {
-                state.ended.pop_front();
-            }
-            state.ended.push_back((restart.number, outcome));
+            state.ends(restart, outcome);
         }
         self.keep();
     }

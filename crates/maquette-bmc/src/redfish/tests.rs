@@ -22,6 +22,10 @@ struct Bench {
 const PASSWORD: &str = "Only-4-trials";
 
 fn bench() -> Bench {
+    bench_with(Options::default())
+}
+
+fn bench_with(options: Options) -> Bench {
     let clock = Clock::from(|| 1_700_000_000);
     let models: Vec<Arc<Model>> = (0..2).map(|n| Arc::new(Model::numbered(n))).collect();
     let uuid = |n: usize| Uuid::from_u128(n as u128 + 1);
@@ -35,7 +39,6 @@ fn bench() -> Bench {
         accounts.add(name, Secret::new(PASSWORD), role).unwrap();
     }
     let bmcs: Vec<_> = bmcs.collect();
-    let options = Options::default();
     let service = Service::new(Uuid::nil(), clock, bmcs, accounts, options);
     // Nobody is asked: `own` is the hypervisor, `nowhere` is not known, and all others are somewhere else.
     service.resolve_with(Arc::new(|host, port| match host {

@@ -1,4 +1,4 @@
-//! What a service keeps over a restart of its own: accounts, subscriptions, and a document of each BMC.
+//! What a service keeps over a restart of its own: accounts, subscriptions, tasks, and a document of each BMC.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Service, Subscription, held};
+use super::{Service, Subscription, TASKS, Task, held};
 use crate::accounts::{Account, Accounts};
 use crate::bmc::Keeper;
 use crate::secret::hex;
@@ -50,12 +50,18 @@ impl Service {
         format!("subscriptions-{}", self.uuid)
     }
 
+    /// The name of the tasks' document.
+    fn tasks_name(&self) -> String {
+        format!("tasks-{}", self.uuid)
+    }
+
     /// Keeps what is known in a store, from now on, after remembering what is kept there. Called before it is served.
     /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins anew.
     pub fn keep_in(self: &Arc<Self>, store: Arc<dyn Store>) {
         let given = digest(&self.accounts());
         self.remember_accounts(store.as_ref(), &given);
         self.remember_subscriptions(store.as_ref(), &given);
+        self.remember_tasks(store.as_ref());
         *held(&self.store) = Some((store.clone(), given));
         for bmc in self.bmcs() {
             let name = bmc.uuid.to_string();
@@ -120,12 +126,7 @@ impl Service {
             Ok(Some(kept)) if kept.given == given => {
                 let all = kept.subscriptions.into_iter().filter(|s| s.destination.is_some());
                 let all: Vec<_> = all.take(self.options.limits.subscriptions).collect();
-                // None of them shares its number with a later one.
-                let last = all.iter().map(|s| u64::from(s.id)).max().unwrap_or_default();
-                {
-                    let mut count = held(&self.count);
-                    *count = last.max(*count);
-                }
+                self.count_on(all.iter().map(|s| s.id));
                 *self.subscriptions() = all;
             }
             // With other accounts those who have made them are out, too.
@@ -136,7 +137,26 @@ impl Service {
         }
     }
 
-    /// Has accounts and subscriptions kept, if they have changed since they were.
+    fn remember_tasks(&self, store: &dyn Store) {
+        match load::<Vec<Task>>(store, &self.tasks_name(), &self.kept_tasks) {
+            Ok(None) => {}
+            Ok(Some(mut all)) => {
+                all.truncate(TASKS);
+                self.count_on(all.iter().map(|task| task.id));
+                *held(&self.tasks) = all;
+            }
+            Err(why) => self.say(&format!("tasks are gone: they cannot be read: {why}")),
+        }
+    }
+
+    /// Has no later number be one of these.
+    fn count_on(&self, known: impl Iterator<Item = u32>) {
+        let last = known.max().map_or(0, u64::from);
+        let mut count = held(&self.count);
+        *count = last.max(*count);
+    }
+
+    /// Has accounts, subscriptions and tasks kept, if they have changed since they were.
     pub fn keep(&self) {
         let Some((store, given)) = held(&self.store).clone() else { return };
         let document = || {
@@ -153,6 +173,9 @@ impl Service {
         let name = self.subscriptions_name();
         let what = ("event subscriptions", name.as_str());
         self.put(store.as_ref(), what, &self.kept_subscriptions, document);
+        let name = self.tasks_name();
+        let document = || serde_json::to_vec(&*held(&self.tasks));
+        self.put(store.as_ref(), ("tasks", name.as_str()), &self.kept_tasks, document);
     }
 
     /// Keeps a document that has changed, of what is called so under a name. That it cannot be kept is said once, until it is
@@ -180,12 +203,29 @@ impl Service {
         }
     }
 
-    /// Whether accounts or subscriptions were to be kept, and could not be.
+    /// Whether something was to be kept, and could not be.
     pub fn lacks_keeping(&self) -> bool {
         // Whoever holds one keeps it at this moment, which may take a disk some time.
         let lacks =
             |kept: &Mutex<Option<Vec<u8>>>| kept.try_lock().is_ok_and(|kept| kept.is_none());
-        held(&self.store).is_some() && (lacks(&self.kept) || lacks(&self.kept_subscriptions))
+        let all = [&self.kept, &self.kept_subscriptions, &self.kept_tasks];
+        held(&self.store).is_some() && all.into_iter().any(lacks)
+    }
+}
+
+/// A UUID in a document, as it is written elsewhere.
+pub(super) mod uuid_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    pub fn serialize<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(uuid)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Uuid::parse_str(&text).map_err(D::Error::custom)
     }
 }
 
@@ -288,6 +328,30 @@ mod tests {
         fourth.subscribe(Subscription { destination: None, ..subscription() }).unwrap();
         fourth.keep();
         assert!(service(&model, "password-2", &shelf).0.subscriptions().is_empty());
+    }
+
+    /// A client that has a 202 asks for its task until that has ended.
+    #[test]
+    fn tasks_are_there_until_they_are_asked_for() {
+        let (model, shelf) = (Arc::new(Model::new()), Arc::new(Shelf::default()));
+        let (first, _) = service(&model, "password-1", &shelf);
+        let bmc = first.bmc("node-0").unwrap();
+        bmc.press(Press::On).unwrap();
+        let id = first.task("Graceful restart", bmc.uuid, bmc.restart().unwrap());
+        let (second, _) = service(&model, "password-1", &shelf);
+        let outcome = |service: &Service| {
+            let tasks = service.tasks();
+            tasks.iter().find(|task| task.id == id).map(|task| task.outcome.clone())
+        };
+        assert_eq!(outcome(&second), Some(Outcome::Waits));
+        model.guest_shuts_down();
+        second.bmc("node-0").unwrap().tick().unwrap();
+        // It ends before anybody has asked.
+        let (third, said) = service(&model, "password-1", &shelf);
+        assert_eq!(outcome(&third), Some(Outcome::Done));
+        let bmc = third.bmc("node-0").unwrap();
+        assert!(third.task("Graceful restart", bmc.uuid, bmc.restart().unwrap()) > id);
+        assert!(said.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -278,8 +278,8 @@ fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
         .iter()
         .flat_map(|node| {
             let service = service_uuid(node);
-            let of_service = ["accounts", "subscriptions"].map(|what| format!("{what}-{service}"));
-            of_service.into_iter().chain([node.uuid.to_string()])
+            let kinds = ["accounts", "subscriptions", "tasks"];
+            kinds.map(|kind| format!("{kind}-{service}")).into_iter().chain([node.uuid.to_string()])
         })
         .collect();
     for entry in std::fs::read_dir(state)? {

@@ -304,6 +304,15 @@ fn secrets_are_not_printed() {
     assert!(!shown.contains(PASSWORD) && !shown.contains("Basic"), "{shown}");
 }
 
+#[test]
+fn accounts_are_for_ipmi_where_there_is_ipmi() {
+    let bench = bench_with(Options { ipmi_port: None, ..Options::default() });
+    let types = || bench.get(&format!("{ROOT}/AccountService/Accounts/2"))["AccountTypes"].clone();
+    assert_eq!(types(), json!(["Redfish"]));
+    bench.service.bmcs().next().unwrap().state().ipmi_port = Some(623);
+    assert_eq!(types(), json!(["Redfish", "IPMI"]));
+}
+
 /// QEMU may have to say how large its disks are, and may not answer.
 #[test]
 fn sizes_of_disks_are_asked_for_where_they_are_shown() {

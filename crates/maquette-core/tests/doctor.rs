@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use maquette_core::blueprint::Bmc;
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
     Finding, Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns,
@@ -11,7 +12,7 @@ use maquette_core::doctor::{
 };
 use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
-use maquette_core::topology::VirtType;
+use maquette_core::topology::{BmcProtocol, VirtType};
 use maquette_core::units::MacAddr;
 use maquette_testkit::{apply, input, plan_of};
 
@@ -457,6 +458,44 @@ fn what_is_wrong_with_a_network_is_said_of_it() {
     assert_eq!(codes(&bridged), ["forward-filtered", "bridge-filtered"]);
     let stopped = |s: &mut Scene| s.observed.networks.values_mut().for_each(|n| n.active = false);
     assert_eq!(codes(&stopped), ["network-stopped"]);
+}
+
+#[test]
+fn a_firewall_that_keeps_nodes_from_bmcs_is_named() {
+    let found = |rules: &Ruleset| {
+        let mut scene = Scene::well();
+        let (_, name) = scene.nic();
+        let network = scene.observed.networks.values().find(|n| n.name.as_str() == name).unwrap();
+        let (network, address) = (network.name.clone(), network.recorded.ipv4.unwrap().addr());
+        scene.domain().recorded.bmc = Some(Bmc {
+            protocol: BmcProtocol::Both,
+            network,
+            address: address.into(),
+            own_address: false,
+            redfish_port: 8443.try_into().unwrap(),
+            ipmi_port: 6230.try_into().unwrap(),
+            provisioning: None,
+        });
+        scene.host.firewall = rules.clone();
+        let all = scene.all().into_iter().filter(|finding| finding.code == "bmc-filtered");
+        all.flat_map(|finding| finding.advice).collect::<Vec<_>>().join("; ")
+    };
+    let iptables =
+        |rules: &str| Ruleset::read(&format!("*filter\n:INPUT DROP [0:0]\n{rules}\nCOMMIT\n"), "");
+    let closed = found(&iptables("-A INPUT -p udp -m udp --dport 67 -j ACCEPT"));
+    assert!(closed.contains(" to 8443/tcp and 6230/udp pass"), "{closed}");
+    let one = found(&iptables("-A INPUT -p tcp -m tcp --dport 8443 -j ACCEPT"));
+    assert!(one.contains(" to 6230/udp pass"), "{one}");
+    let both = "-A INPUT -p tcp -m tcp --dport 8443 -j ACCEPT\n\
+                -A INPUT -p udp -m udp --dport 6230 -j ACCEPT";
+    assert_eq!(found(&iptables(both)), "");
+    // As firewalld has it, with libvirt's zone.
+    let own = "\"family\": \"inet\", \"table\": \"firewalld\"";
+    let chain = format!(
+        "{{\"chain\": {{{own}, \"name\": \"in\", \"type\": \"filter\", \"hook\": \"input\", \"policy\": \"drop\"}}}}"
+    );
+    let firewalld = found(&Ruleset::read("", &format!("{{\"nftables\": [{chain}]}}")));
+    assert!(firewalld.contains("--add-port=8443/tcp --add-port=6230/udp"), "{firewalld}");
 }
 
 /// What a firewall says of what leaves the hypervisor, in the words of iptables and of nft.

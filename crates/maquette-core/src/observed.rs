@@ -425,13 +425,22 @@ impl Observed {
     pub fn taken_v4(&self, network: &str) -> BTreeSet<Ipv4Addr> {
         let held = self.held(network).filter_map(|i| i.ipv4.address().map(|n| n.addr()));
         let nodes = held.chain(self.reserved(network).filter_map(|r| r.ipv4));
-        nodes.chain(self.bmc_addresses(network)).collect()
+        let bmcs = self.bmc_addresses(network).filter_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        nodes.chain(bmcs).collect()
     }
 
-    /// IPv6 addresses that nodes of this environment hold on a network.
+    /// IPv6 addresses that nodes of this environment, and their BMCs, hold on a network.
     pub fn taken_v6(&self, network: &str) -> BTreeSet<Ipv6Addr> {
         let held = self.held(network).filter_map(|i| i.ipv6.map(|n| n.addr()));
-        held.chain(self.reserved(network).filter_map(|r| r.ipv6)).collect()
+        let nodes = held.chain(self.reserved(network).filter_map(|r| r.ipv6));
+        let bmcs = self.bmc_addresses(network).filter_map(|address| match address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        nodes.chain(bmcs).collect()
     }
 
     /// Forgets what nodes say of where they answer, if that is the hypervisor, or what another node was given: whatever is

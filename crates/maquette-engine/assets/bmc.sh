@@ -66,7 +66,7 @@ After=network.target libvirtd.service virtqemud.service virtnetworkd.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=+/bin/sh -ec 'n=0; [ \$\$(cut -d . -f 1 /proc/uptime) -lt 300 ] || n=30; while read -r address bridge _; do until ip address replace "\$\$address" dev "\$\$bridge" 2>/dev/null || [ \$\$n -ge 30 ]; do n=\$\$((n + 1)); sleep 1; done; done <"$dir/addresses"'
+ExecStartPre=+/bin/sh -ec 'n=0; [ \$\$(cut -d . -f 1 /proc/uptime) -lt 300 ] || n=30; while read -r address bridge _; do case \$\$address in *:*) set -- nodad ;; *) set -- ;; esac; until ip address replace "\$\$address" dev "\$\$bridge" "\$\$@" 2>/dev/null || [ \$\$n -ge 30 ]; do n=\$\$((n + 1)); sleep 1; done; done <"$dir/addresses"'
 ExecStart=$bin/maquette bmc serve $dir
 Restart=always
 RestartSec=2
@@ -114,7 +114,9 @@ begin() {
     fi
     # A bridge may be away; BMCs on others are served all the same, and what is not reached is told.
     while read -r address bridge _; do
-        ip address replace "$address" dev "$bridge" || :
+        # Nobody else has it. IPv6 would look for a second or two, in which nothing can be bound to it.
+        case $address in *:*) set -- nodad ;; *) set -- ;; esac
+        ip address replace "$address" dev "$bridge" "$@" || :
     done <"$dir/addresses"
     # What is said of this beginning is its own; what was before is kept once.
     [ ! -f "$dir/log" ] || mv -f -- "$dir/log" "$dir/log.old"

@@ -20,7 +20,7 @@ pub use kept::Keeper;
 pub use log::{Entry, Log, What};
 pub use press::Outcome;
 use press::{Plan, Restart};
-pub use watchdog::{NMI, Timeout, Watchdog};
+pub use watchdog::{BY_WATCHDOG, NMI, Timeout, Watchdog};
 
 /// For how long a boot device holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,14 +147,20 @@ pub struct State {
     restart: Option<Restart>,
     /// How many restarts were asked for, and how the last of them ended.
     restarts: u64,
-    #[serde(skip)]
+    #[serde(default)]
     ended: VecDeque<(u64, Outcome)>,
     /// Whether its guest was asked to shut down and to stay off: until it has, the node starts with its hypervisor.
     #[serde(default)]
     leaving: bool,
+    /// Whether the hypervisor has just booted, and nobody has looked yet whether the node runs as it is to.
+    #[serde(default)]
+    after_boot: bool,
     /// A press that is under way: a service that ends meanwhile owes it to whoever has pressed.
     #[serde(default)]
     owed: Option<Press>,
+    /// When it was pressed, in seconds since 1970.
+    #[serde(default)]
+    owed_at: Option<u64>,
     /// Since when that is tried again.
     #[serde(skip)]
     owed_since: Option<u64>,
@@ -212,7 +218,9 @@ impl Default for State {
             restarts: 0,
             ended: VecDeque::new(),
             leaving: false,
+            after_boot: false,
             owed: None,
+            owed_at: None,
             owed_since: None,
             first: None,
             reset: None,

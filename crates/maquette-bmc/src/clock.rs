@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How long a hypervisor may take until its services have begun.
+const BOOTING_S: u64 = 15 * 60;
+
 type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Tells seconds since 1970, and seconds that go on whatever becomes of the time.
@@ -11,6 +14,8 @@ type Seconds = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct Clock {
     now: Seconds,
     steady: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// Which boot of the hypervisor this is, and how old it was in seconds, if that is known.
+    boot: Option<(Arc<str>, u64)>,
 }
 
 impl fmt::Debug for Clock {
@@ -25,14 +30,14 @@ impl Clock {
         static STARTED: OnceLock<Instant> = OnceLock::new();
         let started = STARTED.get_or_init(Instant::now);
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        Self { now: Arc::new(now), steady: Arc::new(|| started.elapsed()) }
+        Self { now: Arc::new(now), steady: Arc::new(|| started.elapsed()), boot: None }
     }
 
     /// A clock of the caller's, whose time nobody sets.
     pub fn from(now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         let now: Seconds = Arc::new(now);
         let steady = now.clone();
-        Self { now, steady: Arc::new(move || Duration::from_secs(steady())) }
+        Self { now, steady: Arc::new(move || Duration::from_secs(steady())), boot: None }
     }
 
     /// Two clocks of the caller's: the time, and seconds that pass.
@@ -40,7 +45,24 @@ impl Clock {
         now: impl Fn() -> u64 + Send + Sync + 'static,
         steady: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Self { now: Arc::new(now), steady: Arc::new(move || Duration::from_secs(steady())) }
+        let steady = Arc::new(move || Duration::from_secs(steady()));
+        Self { now: Arc::new(now), steady, boot: None }
+    }
+
+    /// The same in a boot of the hypervisor that is known by some words of its own, as the kernel's `boot_id`, and was so many
+    /// seconds old when this began.
+    pub fn in_boot(self, boot: &str, age: u64) -> Self {
+        Self { boot: Some((boot.into(), age)), ..self }
+    }
+
+    /// Which boot of the hypervisor this is, if that is known.
+    pub fn boot(&self) -> Option<&str> {
+        self.boot.as_ref().map(|(boot, _)| boot.as_ref())
+    }
+
+    /// Whether this began with the hypervisor, and not some day later.
+    pub fn began_with_boot(&self) -> bool {
+        self.boot.as_ref().is_some_and(|(_, age)| *age < BOOTING_S)
     }
 
     /// Seconds since 1970. For stamps: it may jump when somebody sets it.

@@ -15,6 +15,7 @@ mod packet;
 mod session;
 mod sol;
 mod strangers;
+mod window;
 
 use commands::level;
 use packet::{Message, Packet, payload};

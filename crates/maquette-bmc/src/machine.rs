@@ -53,7 +53,8 @@ pub enum Device {
 pub struct Start {
     /// What is tried first; the domain's own order if none.
     pub first: Option<Device>,
-    /// Whether that holds for one boot only: when the guest reboots by itself, the domain's own order is back.
+    /// Whether that holds for one boot only: when the guest reboots by itself, the domain's own order is back, if it
+    /// [can be](Started::in_own_order).
     pub once: bool,
     /// The firmware, if it is to be another one than before. It stays.
     pub firmware: Option<Firmware>,
@@ -68,11 +69,17 @@ impl Start {
 
 /// What a machine runs with, once it has been started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Started {
-    /// What it has.
-    Whole,
-    /// All but the image in its drive, which cannot be read: a firmware goes on without a medium.
-    WithoutImage,
+pub struct Started {
+    /// Whether the image in its drive was left out, since it cannot be read: a firmware goes on without a medium.
+    pub without_image: bool,
+    /// Whether the next boot of its guest's own is in the domain's order. One that was started with a device for one boot may
+    /// keep that until it ends.
+    pub in_own_order: bool,
+}
+
+impl Started {
+    /// With all that it has, and in its own order from the next boot on.
+    pub const WHOLE: Self = Self { without_image: false, in_own_order: true };
 }
 
 /// What is put into the CD-ROM drive.
@@ -91,8 +98,6 @@ pub struct Disk {
     pub name: String,
     /// Its bus, as in `virtio`.
     pub bus: String,
-    /// Its size.
-    pub bytes: Option<u64>,
     /// Its serial number.
     pub serial: Option<String>,
 }
@@ -154,10 +159,16 @@ pub enum Fault {
     /// It is not in the state for it.
     #[error("{0}")]
     State(String),
+    /// Somebody else has it.
+    #[error("{0}")]
+    Taken(String),
     /// The domain cannot do that.
     #[error("{0}")]
     Unsupported(String),
-    /// libvirt does not answer, or did not do it.
+    /// libvirt answers, and does not do it: there is no such file, or too little memory.
+    #[error("{0}")]
+    Refused(String),
+    /// libvirt does not answer, or nobody knows why it did not do it.
     #[error("{0}")]
     Failed(String),
 }
@@ -187,6 +198,9 @@ pub const SAID: u64 = 64 << 10;
 pub trait Machine: Send + Sync {
     /// What it is made of.
     fn hardware(&self) -> Result<Hardware, Fault>;
+    /// The sizes of its disks in bytes, in the order of [`Hardware::disks`]; none of those that cannot be asked. Takes longer:
+    /// some disks QEMU has to be asked for.
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault>;
     /// What it does now.
     fn power(&self) -> Result<Power, Fault>;
     /// Starts it, without the image in its drive if that cannot be read. An error if it runs.
@@ -199,6 +213,8 @@ pub trait Machine: Send + Sync {
     fn reset(&self) -> Result<bool, Fault>;
     /// Whether it is to run when its hypervisor has started again: whoever pressed a button last decides.
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault>;
+    /// Whether libvirt starts it with its hypervisor.
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault>;
     /// Ends it with its memory kept: when it is started [plainly](Start::PLAIN), it goes on from there.
     fn suspend(&self) -> Result<(), Fault>;
     /// Sends it a non-maskable interrupt.
@@ -207,7 +223,7 @@ pub trait Machine: Send + Sync {
     fn pause(&self, paused: bool) -> Result<(), Fault>;
     /// Puts something into its CD-ROM drive, or empties it.
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault>;
-    /// Opens its serial console.
+    /// Opens its serial console, if nobody else [has](Fault::Taken) it.
     fn console(&self) -> Result<Box<dyn Console>, Fault>;
     /// The end of what its serial console has said, also while it is off; nothing where that is not kept.
     fn console_log(&self) -> Result<Said, Fault>;

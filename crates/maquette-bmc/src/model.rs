@@ -18,6 +18,7 @@ struct Inside {
     resets: usize,
     interrupts: usize,
     asleep: bool,
+    autostart: bool,
     woken: usize,
     said: Said,
     image: Option<Image>,
@@ -37,6 +38,8 @@ pub struct Model {
     rigid: AtomicBool,
     /// Whether the image in its drive cannot be read.
     unread: AtomicBool,
+    /// Whether nobody hears that the next start has worked.
+    unheard: AtomicBool,
 }
 
 impl Default for Model {
@@ -54,10 +57,9 @@ impl Model {
     /// The same, with addresses of its own.
     pub fn numbered(number: u16) -> Self {
         let [high, low] = number.to_be_bytes();
-        let disk = |name: &str, bytes| Disk {
+        let disk = |name: &str| Disk {
             name: name.into(),
             bus: "virtio".into(),
-            bytes: Some(bytes),
             serial: Some(format!("{number:04x}-{name}")),
         };
         let nic = |last: u8| Nic {
@@ -72,7 +74,7 @@ impl Model {
             memory_mib: 2048,
             firmware: Firmware::Uefi,
             secure_boot: Some(false),
-            disks: vec![disk("vda", 20 << 30), disk("vdb", 10 << 30)],
+            disks: vec![disk("vda"), disk("vdb")],
             nics: vec![nic(1), nic(2)],
             cdrom: true,
             console: true,
@@ -84,6 +86,7 @@ impl Model {
             resets: 0,
             interrupts: 0,
             asleep: false,
+            autostart: false,
             woken: 0,
             said: Said::default(),
             image: None,
@@ -96,6 +99,7 @@ impl Model {
             mutes: AtomicBool::default(),
             rigid: AtomicBool::default(),
             unread: AtomicBool::default(),
+            unheard: AtomicBool::default(),
         }
     }
 
@@ -107,6 +111,11 @@ impl Model {
     /// From now on the image in its drive cannot be read.
     pub fn lose_image(&self) {
         self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// The next start works, and whoever asks for it does not hear so: libvirt's daemon goes meanwhile.
+    pub fn lose_answer(&self) {
+        self.unheard.store(true, Ordering::Relaxed);
     }
 
     /// Has somebody hear of each call, by its name, before it is done; the call waits for it.
@@ -197,6 +206,12 @@ impl Machine for Model {
         Ok(self.works()?.hardware.clone())
     }
 
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+        self.hear("sizes");
+        drop(self.works()?);
+        Ok(vec![Some(20 << 30), Some(10 << 30)])
+    }
+
     fn power(&self) -> Result<Power, Fault> {
         self.hear("power");
         Ok(self.works()?.power)
@@ -218,7 +233,11 @@ impl Machine for Model {
         }
         inside.starts.push(how);
         let unread = inside.image.is_some() && self.unread.load(Ordering::Relaxed);
-        Ok(if unread { Started::WithoutImage } else { Started::Whole })
+        if self.unheard.swap(false, Ordering::Relaxed) {
+            return Err(Fault::Failed("the connection was lost".into()));
+        }
+        let in_own_order = !how.once || !self.rigid.load(Ordering::Relaxed);
+        Ok(Started { without_image: unread, in_own_order })
     }
 
     fn destroy(&self) -> Result<(), Fault> {
@@ -244,7 +263,13 @@ impl Machine for Model {
 
     fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
         self.hear(if on { "runs" } else { "stays off" });
-        self.works().map(|_| ())
+        self.works()?.autostart = on;
+        Ok(())
+    }
+
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+        self.hear("starts");
+        Ok(self.works()?.autostart)
     }
 
     fn suspend(&self) -> Result<(), Fault> {

@@ -239,6 +239,8 @@ fn stream(request: &Request, who: &Identity) -> Result<Response, Problem> {
     let takes = request.header("accept").is_none_or(|accept| {
         ["text/event-stream", "*/*", "text/*"].iter().any(|kind| accept.contains(kind))
     });
+    // Who asks for some events and gets all of them is to know so.
+    query::refuse(&request.query)?;
     if !takes {
         let value = Value::from(request.header("accept").unwrap_or_default());
         return Err(Problem::query_value("Accept", &fields::shown(&value)));
@@ -315,7 +317,7 @@ fn write(
     // Before the answer: whoever has it can count on it.
     match bmc {
         Some(bmc) => bmc.keep(),
-        None => call.service.keep_accounts(),
+        None => call.service.keep(),
     }
     drop(lock);
     call.forget();

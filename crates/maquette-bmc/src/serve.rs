@@ -79,7 +79,7 @@ async fn look_after(service: Arc<Service>) {
     tokio::join!(tick(service.clone()), deliver::deliver(service));
 }
 
-/// Once a second, accounts that could not be kept, and those BMCs that wait for something, all at once: none of them waits for
+/// Once a second, accounts and subscriptions that could not be kept, and those BMCs that wait for something, all at once: none of them waits for
 /// another one. A BMC that is not done with the round before leaves this one out.
 async fn tick(service: Arc<Service>) {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -89,7 +89,7 @@ async fn tick(service: Arc<Service>) {
         seconds.tick().await;
         if service.lacks_keeping() {
             let service = service.clone();
-            tokio::task::spawn_blocking(move || service.keep_accounts());
+            tokio::task::spawn_blocking(move || service.keep());
         }
         for round in rounds.iter().filter(|round| round.bmc.waits()) {
             if !round.works.swap(true, Ordering::Relaxed) {

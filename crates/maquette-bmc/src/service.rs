@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -40,13 +41,14 @@ pub struct Identity {
 }
 
 /// Something that takes longer than an answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     /// Its number.
     pub id: u32,
     /// What it does.
     pub name: String,
     /// The system that it is about.
+    #[serde(with = "kept::uuid_text")]
     pub system: Uuid,
     /// When it began.
     pub started: u64,
@@ -110,6 +112,9 @@ pub struct Service {
     store: Mutex<Option<(Arc<dyn Store>, String)>>,
     /// The accounts' document that was kept last; none if the last one could not be.
     kept: Mutex<Option<Vec<u8>>>,
+    /// The same of subscriptions, and of tasks.
+    kept_subscriptions: Mutex<Option<Vec<u8>>>,
+    kept_tasks: Mutex<Option<Vec<u8>>>,
     journal: Mutex<Option<Arc<Journal>>>,
 }
 
@@ -144,6 +149,8 @@ impl Service {
             changing: Mutex::default(),
             store: Mutex::default(),
             kept: Mutex::new(Some(Vec::new())),
+            kept_subscriptions: Mutex::new(Some(Vec::new())),
+            kept_tasks: Mutex::new(Some(Vec::new())),
             journal: Mutex::default(),
         });
         for bmc in service.bmcs.values() {
@@ -294,13 +301,17 @@ impl Service {
     /// Remembers a restart that takes its time; the number of its task.
     pub fn task(&self, name: &str, system: Uuid, restart: u64) -> u32 {
         let id = u32::try_from(self.next()).unwrap_or(u32::MAX);
-        let mut tasks = self.tasks();
-        if tasks.len() >= TASKS {
-            tasks.remove(0);
+        {
+            let mut tasks = self.tasks();
+            if tasks.len() >= TASKS {
+                tasks.remove(0);
+            }
+            let (name, started) = (name.to_string(), self.now());
+            let (ended, outcome) = (None, Outcome::Waits);
+            tasks.push(Task { id, name, system, started, ended, outcome, restart });
         }
-        let (name, started) = (name.to_string(), self.now());
-        let (ended, outcome) = (None, Outcome::Waits);
-        tasks.push(Task { id, name, system, started, ended, outcome, restart });
+        // Before the answer: whoever has it waits for this one. How it ends its BMC knows.
+        self.keep();
         id
     }
 

@@ -293,6 +293,26 @@ impl Network {
     }
 }
 
+/// Whether a network whose record cannot be used may be one of an environment's; `bridge` is what is recorded of it, if that
+/// is called otherwise. Renaming it in its definition renames what is in its record as well, and only its identifier tells that
+/// where no name does.
+pub fn may_be_under_its_name(
+    environment: &EnvName,
+    name: &str,
+    uuid: Uuid,
+    bridge: Option<&str>,
+) -> bool {
+    let is_known = uuid == identifier("network", environment, name);
+    let own_bridge = interface_name(name);
+    match environment.prefix() {
+        Some(_) => {
+            name.starts_with(&environment.qualify(""))
+                && (is_known || bridge.is_none_or(|bridge| bridge == own_bridge))
+        }
+        None => is_known,
+    }
+}
+
 /// A node on a network, and what it has in a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeVolumes {

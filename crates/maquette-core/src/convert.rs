@@ -1,13 +1,16 @@
 //! What is asked for, or what there is, as files of our own: a project file, and a network file beside it.
 
+use std::collections::BTreeMap;
+
 use crate::blueprint::{self, Attachment};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::hardware::{BmcChoice, BmcProtocol, BootMode};
+use crate::hardware::{BmcChoice, BmcProtocol, BootMode, CacheMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
-use crate::settings::Settings;
-use crate::syntax::{Entry, Span, Style, Tree, Value};
-use crate::topology::{Bootp, Request};
+use crate::scrub::is_secret_name;
+use crate::settings::{SETTINGS, Setting, Settings};
+use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
+use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 
 /// Files, as trees.
 #[derive(Debug)]
@@ -31,6 +34,18 @@ impl Map {
         self.put(key, Tree { value, span: self.1 });
     }
 
+    /// Puts a value at a key, which may be one of a mapping below: `hypervisor.address`.
+    fn put_at(&mut self, path: &str, value: Tree) {
+        let Some((first, rest)) = path.split_once('.') else { return self.put(path, value) };
+        if !self.0.iter().any(|entry| entry.key == first) {
+            self.put(first, Tree::empty_map(self.1));
+        }
+        let found = self.0.iter_mut().find(|entry| entry.key == first);
+        if let Some(Value::Map(entries)) = found.map(|entry| &mut entry.value.value) {
+            entries.push(Entry { key: rest.into(), key_span: self.1, value });
+        }
+    }
+
     fn node(self) -> Tree {
         Tree { value: Value::Map(self.0), span: self.1 }
     }
@@ -40,11 +55,16 @@ fn list(items: Vec<Tree>, span: Span) -> Tree {
     Tree { value: Value::List(items), span }
 }
 
-/// What was asked for, whatever it was read from.
-pub fn of_request(request: &Request) -> Files {
+/// What was asked for, whatever it was read from. `given` are the settings that somebody gave, by their names, as they were
+/// written. What cannot be told in these files is said.
+pub fn of_request(
+    request: &Request,
+    given: &BTreeMap<&'static str, Plain>,
+    diags: &mut Diagnostics,
+) -> Files {
     let span = request.network.span;
     let mut project = Map(Vec::new(), span);
-    of_settings(&request.settings, &mut project);
+    of_settings(&request.settings, given, &mut project, diags);
     let mut nodes = Map(Vec::new(), span);
     for node in &request.nodes {
         let mut map = Map(Vec::new(), span);
@@ -63,28 +83,92 @@ pub fn of_request(request: &Request) -> Files {
     if let Some(overrides) = request.extra.get("override").filter(|o| !o.is_empty()) {
         project.put("overrides", overrides.clone());
     }
-    let network = file.then(|| (request.network_name.clone(), request.network.clone()));
+    let mut network = request.network.clone();
+    keep_extras(request, &mut network, diags);
+    let network = file.then(|| (request.network_name.clone(), network));
     Files { project: project.node(), network }
 }
 
-/// Settings of nodes that are not the defaults.
-fn of_settings(settings: &Settings, project: &mut Map) {
+/// Extra variables that expressions name become keys of the network file, which expressions see, too.
+fn keep_extras(request: &Request, network: &mut Tree, diags: &mut Diagnostics) {
+    let is_file = !network.is_empty();
+    for entry in named_extras(request) {
+        let is_row = NETWORK_FILE.iter().any(|row| row.name == entry.key);
+        match &mut network.value {
+            Value::Map(entries) if is_file && !is_row && !is_secret_name(&entry.key) => {
+                entries.retain(|known| known.key != entry.key);
+                entries.insert(0, entry.clone());
+            }
+            _ => {
+                let what = format!("expressions name the extra variable `{}`", entry.key);
+                lost(format!("{what}, and it is left out: give it with `-e`"), diags);
+            }
+        }
+    }
+    for name in playbooks(request) {
+        lost(format!("the playbook of `{name}` is left out: give it with `-e`"), diags);
+    }
+}
+
+/// Settings that these files are, or that are about one run.
+const NOT_KEPT: [&str; 8] = [
+    "topology-nodes",
+    "topology-network",
+    "layout",
+    "networks",
+    "extra-vars",
+    "checksum",
+    "topology-extend",
+    "force-image-download",
+];
+
+/// Settings that are not the defaults.
+fn of_settings(
+    settings: &Settings,
+    given: &BTreeMap<&'static str, Plain>,
+    project: &mut Map,
+    diags: &mut Diagnostics,
+) {
     let usual = Settings::default();
-    if let Some(image) = &settings.image {
-        project.text("image", image);
+    for row in SETTINGS.iter().filter(|row| !NOT_KEPT.contains(&row.name)) {
+        // A layout says some of these, and what an image is has been worked out.
+        let own = match row.name {
+            "image-url" => settings.image.clone(),
+            "topology-username" => {
+                (settings.username != usual.username).then(|| settings.username.to_string())
+            }
+            "bootmode" => (settings.boot_mode == BootMode::Uefi).then(|| "uefi".to_string()),
+            "bmc" => settings.bmc.map(|bmc| bmc.as_str().to_string()),
+            "bmc-network" => settings.bmc_network.as_ref().map(ToString::to_string),
+            _ => None,
+        };
+        let value = own.map(Plain::Text).or_else(|| given.get(row.name).cloned());
+        let Some(value) = value.filter(|value| !is_usual(row, value)) else { continue };
+        let span = project.1;
+        let tree = match value {
+            // As it was written, whatever the key takes.
+            Plain::Text(text) => Tree { value: Value::Scalar(text, Style::Bare), span },
+            other => other.located(span),
+        };
+        match row.key {
+            Some(key) => project.put_at(key, tree),
+            None => {
+                let what = format!("`--{}` has no key in maquette.yaml", row.name);
+                lost(format!("{what}, and is left out: give it as a flag"), diags);
+            }
+        }
     }
-    if settings.username != usual.username {
-        project.text("username", &settings.username);
-    }
-    if settings.boot_mode == BootMode::Uefi {
-        project.text("bootmode", "uefi");
-    }
-    if let Some(bmc) = settings.bmc {
-        project.text("bmc", bmc.as_str());
-    }
-    if let Some(network) = &settings.bmc_network {
-        project.text("bmc_network", network);
-    }
+}
+
+/// Whether a value is what holds without it.
+fn is_usual(row: &Setting, value: &Plain) -> bool {
+    let text = match value {
+        Plain::Text(text) => text.as_str(),
+        Plain::Bool(true) => "yes",
+        Plain::Bool(false) => "no",
+        _ => return false,
+    };
+    text.is_empty() || row.default == Some(text)
 }
 
 /// What there is, as it was asked for last: node types of the nodes, and networks. `span` stands for all of it.
@@ -127,7 +211,14 @@ pub fn of_environment(
     if let Some(guest) = guest {
         project.text("username", &guest.user);
     }
-    let bmcs = types.iter().flat_map(|(_, all)| all).filter_map(|node| node.bmc.as_ref());
+    let all = || types.iter().flat_map(|(_, all)| all.iter().copied());
+    if all().any(|node| node.firmware == BootMode::Uefi) {
+        project.text("bootmode", "uefi");
+    }
+    if let Some(zone) = guest.and_then(|guest| guest.timezone.as_ref()) {
+        project.text("timezone", zone);
+    }
+    let bmcs = all().filter_map(|node| node.bmc.as_ref());
     if let Some(own) = bmcs.into_iter().find(|bmc| bmc.own_address) {
         project.text("bmc_network", bare(&own.network));
     }
@@ -185,7 +276,12 @@ fn node_type(
     if let Some(image) = first.disks.first().and_then(|disk| disk.backing.as_ref()) {
         map.text("import_url", &image.source);
     }
-    map.put("disks", list(first.disks.iter().map(|d| disk(d, span)).collect(), span));
+    if !first.boot.is_empty() {
+        let boot = first.boot.iter().map(|device| Tree::scalar(device.to_string(), span));
+        map.put("boot", list(boot.collect(), span));
+    }
+    let disks = first.disks.iter().enumerate().map(|(number, own)| disk(own, number, span));
+    map.put("disks", list(disks.collect(), span));
     let interfaces = (0..first.interfaces.len()).filter_map(|n| interface(all, n, what, span));
     map.put("interfaces", list(interfaces.collect(), span));
     if let Some(routed) = first.interfaces.iter().find(|i| i.default_route) {
@@ -201,7 +297,7 @@ fn usual_bmc(node: &blueprint::Node) -> Option<BmcProtocol> {
     (!node.deploy_os).then_some(BmcProtocol::Both)
 }
 
-fn disk(disk: &blueprint::Disk, span: Span) -> Tree {
+fn disk(disk: &blueprint::Disk, number: usize, span: Span) -> Tree {
     const GIB: u64 = 1 << 30;
     let mut map = Map(Vec::new(), span);
     match disk.size {
@@ -210,6 +306,17 @@ fn disk(disk: &blueprint::Disk, span: Span) -> Tree {
         None => {}
     }
     map.text("bus", disk.bus.as_str());
+    if disk.cache != CacheMode::default() {
+        map.text("cache", disk.cache.as_str());
+    }
+    // That of the first one is the node type's.
+    if let Some(image) = disk.backing.as_ref().filter(|_| number > 0) {
+        map.text("import_url", &image.source);
+    }
+    let serial = disk.serial.as_ref().map(ToString::to_string);
+    if let Some(serial) = serial.filter(|serial| *serial != format!("disk{}", number + 1)) {
+        map.text("serial", serial);
+    }
     if let Some(own) = &disk.pool {
         map.text("path", &own.pool.path);
     }
@@ -229,6 +336,9 @@ fn interface(
     map.text("network", if bridge { own.network.to_string() } else { bare(&own.network) });
     if bridge || is_own(&own.network) {
         map.text("bridged", "yes");
+    }
+    if own.model.as_str() != "virtio" {
+        map.text("model", &own.model);
     }
     let ips = all.iter().map(|node| node.interfaces.get(number)?.ipv4.address());
     if let Some(ips) = ips.collect::<Option<Vec<_>>>() {
@@ -261,6 +371,15 @@ fn differences(
             ),
             diags,
         );
+    }
+    let without_key = [
+        ("options of `--virtopts`", !first.virtopts.is_empty()),
+        ("the VNC server's address and password", first.vnc.external),
+        ("`--serial-files`", first.serial_file),
+        ("`ansible_connection`", first.access.connection.as_str() != "ssh"),
+    ];
+    for (what, _) in without_key.iter().filter(|(_, is)| *is) {
+        lost(format!("{what} of node type `{name}` are left out"), diags);
     }
     if all.iter().zip(0u32..).any(|(node, number)| node.index != number) {
         lost(format!("the nodes of type `{name}` are numbered from 0 without gaps anew"), diags);

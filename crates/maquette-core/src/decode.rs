@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::diagnostic::{Diagnostic, Diagnostics, UNKNOWN_KEY, closest};
 use crate::file_keys::{Form, Key, peers};
 use crate::scrub::scrub;
-use crate::syntax::{Entry, Span, Spanned, Tree, Value, parse_bool};
+use crate::syntax::{Entry, Span, Spanned, Style, Tree, Value, parse_bool};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Line, Name, ValueError};
 
@@ -158,10 +158,11 @@ impl<'a> Fields<'a> {
     {
         let node = self.get(key, diags)?;
         let expected = match self.form(key) {
-            Form::Parsed(expected, _) => expected,
-            _ => "a single value",
+            Form::Parsed(expected, _) => expected.to_string(),
+            Form::Words(words) => format!("one of {}", quoted_list(words)),
+            _ => "a single value".into(),
         };
-        parsed(node, key, expected, diags)
+        parsed(node, key, &expected, diags)
     }
 
     /// The same as [`Self::finish`]; whether a key that was reported as an error means one that the mapping knows.
@@ -250,6 +251,15 @@ pub fn as_mapping(node: &Tree, key: &str) -> String {
     format!("write `{key}: {{{all}}}`; `maquette explain {key}.NAME` lists what belongs into one")
 }
 
+/// What a mapping names where a single value belongs, as `{name: debian-12}` of other tools.
+pub fn named_inside(node: &Tree) -> Option<&str> {
+    let inner = ["name", "url", "path", "file"].iter().find_map(|key| node.get(key))?;
+    match &inner.value {
+        Value::Scalar(text, _) if !node.span.secret && !inner.span.secret => Some(text.trim()),
+        _ => None,
+    }
+}
+
 /// A scalar's text: one line without anything that a terminal or a template engine would obey, whatever
 /// the key. Keys with a narrower meaning take [`checked`].
 pub fn text(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<String>> {
@@ -315,7 +325,7 @@ pub fn number(
     diags: &mut Diagnostics,
 ) -> Option<u64> {
     let value = match &node.value {
-        Value::Scalar(text, _) => text.trim().parse::<u64>().ok().filter(|n| *n >= min),
+        Value::Scalar(text, style) => whole(text.trim(), *style).filter(|n| *n >= min),
         _ => None,
     };
     if value.is_none() {
@@ -328,6 +338,22 @@ pub fn number(
         });
     }
     value
+}
+
+/// A whole number, in any form that YAML 1.1 has for one where it is not quoted: `0x4`, `0b100`, `8_192`.
+/// <https://yaml.org/type/int.html>
+fn whole(text: &str, style: Style) -> Option<u64> {
+    let plain = || {
+        let digits = text.replace('_', "");
+        let is_number = style == Style::Bare && text.starts_with(|c: char| c.is_ascii_digit());
+        let number = match (digits.strip_prefix("0x"), digits.strip_prefix("0b")) {
+            (Some(digits), _) => u64::from_str_radix(digits, 16),
+            (_, Some(digits)) => u64::from_str_radix(digits, 2),
+            _ => digits.parse(),
+        };
+        number.ok().filter(|_| is_number)
+    };
+    text.parse().ok().or_else(plain)
 }
 
 /// How many MiB a size is that was written with its unit.
@@ -400,6 +426,55 @@ pub fn size(node: &Tree, what: &str, diags: &mut Diagnostics) -> Option<Spanned<
     parsed(node, what, "a size such as `40G`", diags)
 }
 
+/// The items of a list that are single values, `expected` in words; others are reported by their numbers, with `write`.
+pub fn singles<'a>(
+    items: &'a [Tree],
+    (what, expected): (&str, &str),
+    write: &str,
+    diags: &mut Diagnostics,
+) -> Vec<&'a Tree> {
+    let mut found = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if matches!(item.value, Value::Scalar(..)) {
+            found.push(item);
+            continue;
+        }
+        let error = wrong_type(item, &format!("item {} of `{what}`", index + 1), expected);
+        let name = item.get("name").filter(|_| !item.span.secret).map(|name| &name.value);
+        diags.push(match name {
+            Some(Value::Scalar(name, _)) => error.help(format!("write `{}`", name.trim())),
+            _ => error.help(write),
+        });
+    }
+    found
+}
+
+/// What stands in a text that is written where a list belongs: parts with commas or blanks between them.
+pub fn pieces(text: &str) -> Vec<&str> {
+    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty()).collect()
+}
+
+/// The items of a list of texts of a kind, `of` in words; anything else is reported, with how it is written if it is such
+/// items.
+pub fn list_of<'a, T: FromStr>(
+    node: &'a Tree,
+    (what, of): (&str, &str),
+    diags: &mut Diagnostics,
+) -> &'a [Tree] {
+    let text = match &node.value {
+        Value::Scalar(text, _) if !node.span.secret && !text.trim_start().starts_with('[') => text,
+        _ => return list(node, what, diags),
+    };
+    let items = pieces(text);
+    let are_items = !items.is_empty() && items.iter().all(|item| item.parse::<T>().is_ok());
+    let help = match are_items {
+        true => format!("write `{what}: [{}]`", items.join(", ")),
+        false => format!("it lists {of}"),
+    };
+    diags.push(wrong_type(node, &format!("`{what}`"), "a list").help(help));
+    &[]
+}
+
 /// The items of a list; anything else is reported.
 pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tree] {
     match &node.value {
@@ -411,13 +486,33 @@ pub fn list<'a>(node: &'a Tree, what: &str, diags: &mut Diagnostics) -> &'a [Tre
             diags.push(match &node.value {
                 Value::Scalar(text, _) if bracket(text) => diagnostic
                     .help("a flag takes single values; a list is written in a file: `overrides` of the project file, or `-e @FILE`"),
-                Value::Scalar(text, _) if !node.span.secret && !text.contains('\n') => {
-                    diagnostic.help(format!("write `{what}: [{}]`", text.trim()))
-                }
                 Value::Scalar(..) => diagnostic.help(format!("write `{what}: […]`")),
                 _ => diagnostic,
             });
             &[]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_those_of_yaml_1_1() {
+        for (text, number) in [
+            ("8192", Some(8192)),
+            ("8_192", Some(8192)),
+            ("0x1F", Some(31)),
+            ("0b11", Some(3)),
+            ("010", Some(10)),
+            ("_8", None),
+            ("x4", None),
+            ("1.5", None),
+            ("-1", None),
+        ] {
+            assert_eq!(whole(text, Style::Bare), number, "{text}");
+        }
+        assert_eq!(whole("0x4", Style::Text), None);
     }
 }

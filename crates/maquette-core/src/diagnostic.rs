@@ -149,6 +149,9 @@ pub const UNKNOWN_KEY: &str = "topology::unknown-key";
 /// Code of a key that does nothing where it is.
 pub const WITHOUT_EFFECT: &str = "topology::without-effect";
 
+/// Code of a key that is there twice, of which the last one counts.
+pub const DUPLICATE_KEY: &str = "yaml::duplicate";
+
 /// Code of an extra variable that does nothing.
 pub const UNUSED_EXTRA: &str = "extra::unused";
 
@@ -198,7 +201,7 @@ impl Diagnostics {
 
     /// How bad it is here.
     fn severity(&self, diagnostic: &Diagnostic) -> Severity {
-        let of_key = [UNKNOWN_KEY, WITHOUT_EFFECT].contains(&diagnostic.code);
+        let of_key = [UNKNOWN_KEY, WITHOUT_EFFECT, DUPLICATE_KEY].contains(&diagnostic.code);
         let source = diagnostic.labels.first().map(|label| label.span.source);
         match &*self.idle {
             Idle::Warnings if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Warning,
@@ -350,7 +353,7 @@ mod tests {
             diags.push(Diagnostic::error(code, "").at(sources.whole(source), ""));
             diags.errors()
         };
-        for code in [UNKNOWN_KEY, WITHOUT_EFFECT] {
+        for code in [UNKNOWN_KEY, WITHOUT_EFFECT, DUPLICATE_KEY] {
             assert_eq!(errors(Diagnostics::lenient_in_files(), code, project), 1);
             assert_eq!(errors(Diagnostics::lenient_in_files(), code, nodes), 0);
             assert_eq!(errors(Diagnostics::strict(), code, nodes), 1);

@@ -1,6 +1,7 @@
 //! What is wrong with nodes, and why: from what was found out about every layer below a login, the lowest one that is at
 //! fault is named, with what shows it and what to do.
 
+mod bmcs;
 pub mod firewall;
 mod host;
 mod node;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 pub use node::first_boot_again;
 pub use signs::{
     Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Power, Space,
+    Started,
 };
 
 use crate::node_state::{Halt, last_halt};
@@ -173,6 +175,7 @@ pub fn diagnose(
     let mut found = host::hypervisor(host);
     for network in observed.networks.values().filter(|n| nodes.is_empty() || on(&n.name)) {
         found.extend(host::network(host, network));
+        found.extend(bmcs::filtered(host, observed, network));
     }
     for (domain, signs) in domains() {
         let mut of_node = node::node(host, observed, domain, signs);

@@ -93,7 +93,7 @@ pub fn find(word: &str) -> Result<Vec<Topic>, Option<String>> {
     // A name that a user gives may be any, but who writes that of a key means the key.
     let is_key = names.iter().any(|name| name == last);
     let ranked = all.into_iter().filter(|t| !is_key || t.name() == last);
-    let ranked = ranked.filter_map(|t| Some((query.distance(&t.path)?, t)));
+    let ranked = ranked.filter_map(|t| Some((query.distance(&t.path, &names)?, t)));
     let mut ranked: Vec<(usize, Topic)> = ranked.collect();
     // Whoever says more than a name means what is nearest to that.
     let nearest = ranked.iter().map(|(distance, _)| *distance).min().unwrap_or(0);
@@ -103,6 +103,11 @@ pub fn find(word: &str) -> Result<Vec<Topic>, Option<String>> {
     }
     if !ranked.is_empty() {
         return Ok(ranked.into_iter().map(|(_, topic)| topic).collect());
+    }
+    let below: Vec<Topic> =
+        SETTINGS.iter().filter(|row| is_below(row, word)).map(setting).collect();
+    if !below.is_empty() {
+        return Ok(below);
     }
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != NAME).collect();
     // What another tool calls it is further from it than many a word that means something else.
@@ -114,6 +119,14 @@ pub fn find(word: &str) -> Result<Vec<Topic>, Option<String>> {
 /// Whether a setting is given by this flag, with its dashes, or by this environment variable.
 fn is_told(row: &Setting, word: &str) -> bool {
     [row.flag(), row.variable()].iter().flatten().any(|name| name == word)
+}
+
+/// Whether a word is the first of those that a setting's key or flag is made of, as `hypervisor` and `topology` are.
+fn is_below(row: &Setting, word: &str) -> bool {
+    let word = word.trim().trim_start_matches('-');
+    let begins =
+        |name: &str| name.strip_prefix(word).is_some_and(|rest| rest.starts_with(['.', '-']));
+    !word.is_empty() && (row.key.is_some_and(begins) || begins(row.name))
 }
 
 /// What is searched for: parts of a path.
@@ -143,8 +156,9 @@ impl Query {
         Self(parts)
     }
 
-    /// How many parts of a path are left out in the query; none if the path is not meant.
-    fn distance(&self, path: &str) -> Option<usize> {
+    /// How many parts of a path are left out in the query; none if the path is not meant. What `keys` are called is no name
+    /// that a user gives.
+    fn distance(&self, path: &str, keys: &[String]) -> Option<usize> {
         let path: Vec<&str> = path.split('.').collect();
         let (last, above) = self.0.split_last()?;
         let (own, higher) = path.split_last()?;
@@ -158,7 +172,8 @@ impl Query {
         let mut skipped = 0;
         for part in above.iter().rev() {
             let top = ["nodes", "networks", "hypervisor"].contains(&part.as_str());
-            let is = |other: &&&str| **other == part || (is_name(other) && !top);
+            let is_key = top || keys.contains(part);
+            let is = |other: &&&str| **other == part || (is_name(other) && !is_key);
             loop {
                 match rest.next() {
                     Some(other) if is(&other) => break,
@@ -429,13 +444,28 @@ fn kind(form: &Form) -> String {
         }
         Form::Words(words) => format!("one of {}", crate::decode::quoted_list(words)),
         Form::Map(_) | Form::Part(_) => "a mapping".into(),
-        Form::Entries(..) => "a mapping of names to mappings".into(),
+        Form::Entries(names, form) => {
+            let names = if *names == "^/" { "paths" } else { "names" };
+            format!("a mapping of {names} to {}", kinds(form))
+        }
         Form::List(form) => {
             format!("a list, of which each item is {}", kind(form).replace("; or ", " or "))
         }
         Form::Either(forms) => forms.iter().map(kind).collect::<Vec<_>>().join("; or "),
         Form::Nothing => "nothing".into(),
         Form::Anything => "anything".into(),
+    }
+}
+
+/// The same of several values.
+fn kinds(form: &Form) -> String {
+    match form {
+        Form::Text => "texts".into(),
+        Form::Map(_) | Form::Part(_) => "mappings".into(),
+        // A scalar, where mappings are something else.
+        Form::Either([Form::Anything, form]) => format!("texts or {}", kinds(form)),
+        Form::Either(forms) => forms.iter().map(kinds).collect::<Vec<_>>().join(" or "),
+        form => kind(form),
     }
 }
 
@@ -458,6 +488,12 @@ mod tests {
         assert_eq!(paths("networks.forward"), ["networks.NAME.forward"]);
         assert_eq!(paths("networks.front.dhcp"), ["networks.NAME.dhcp"]);
         assert_eq!(paths("interfaces.ip"), ["nodes.NAME.networks.ip"]);
+        // What is called as a key is not taken for a name.
+        assert_eq!(paths("ipv6.ip_address"), ["networks.NAME.ipv6.ip_address"]);
+        assert_eq!(paths("ipv6.dhcp"), ["networks.NAME.ipv6.dhcp"]);
+        assert_eq!(paths("networks.ipv6.dhcp"), ["networks.NAME.ipv6.dhcp"]);
+        assert_eq!(paths("static.subnet"), ["networks.NAME.static.subnet"]);
+        assert_eq!(paths("networks.static.subnet"), ["networks.NAME.static.subnet"]);
         assert_eq!(paths("nodes.web"), ["nodes.NAME"]);
         assert_eq!(paths("nodes"), ["nodes"]);
         assert_eq!(paths("override.web.memory"), ["nodes.NAME.memory"]);
@@ -466,9 +502,23 @@ mod tests {
             assert_eq!(paths(word), ["prefix"]);
         }
         assert_eq!(paths("topology-extend"), ["--topology-extend"]);
+        // The first word of several settings is about all of them.
+        let hypervisor = paths("hypervisor");
+        assert!(hypervisor.contains(&"hypervisor.address".to_string()), "{hypervisor:?}");
+        assert!(hypervisor.iter().all(|path| path.starts_with("hypervisor.")), "{hypervisor:?}");
+        assert!(paths("host").contains(&"hypervisor.address".to_string()));
+        assert!(paths("topology").contains(&"--topology-extend".to_string()));
         assert_eq!(find("memroy"), Err(Some("did you mean `memory`?".into())));
         assert_eq!(find("nodes.forward"), Err(Some("did you mean `forward`?".into())));
         assert_eq!(find(""), Err(None));
+    }
+
+    #[test]
+    fn a_type_says_what_mappings_are_of() {
+        let kind = |path: &str| find(path).unwrap_or_default()[0].kind.clone();
+        assert_eq!(kind("files"), "a mapping of paths to texts or mappings");
+        assert_eq!(kind("user_data"), "a mapping of names to anything; or a file of cloud-config");
+        assert!(kind("disks").starts_with("a mapping of names to mappings; or a list"));
     }
 
     /// Keys that are read in a form, with their paths.

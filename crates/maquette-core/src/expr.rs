@@ -69,16 +69,7 @@ struct Context {
 impl Scope {
     /// One with these variables.
     pub fn new(variables: Variables) -> Self {
-        let mut env = Environment::new();
-        env.set_undefined_behavior(UndefinedBehavior::Strict);
-        env.set_fuel(Some(FUEL));
-        filters::add(&mut env);
-        let mut chaining = env.clone();
-        chaining.set_undefined_behavior(UndefinedBehavior::Chainable);
-        chaining.set_formatter(|out, state, value| match value.is_undefined() {
-            true => Err(ErrorKind::UndefinedError.into()),
-            false => minijinja::escape_formatter(out, state, value),
-        });
+        let (env, chaining) = environments();
         Self { env, chaining, variables, context: OnceCell::new() }
     }
 
@@ -111,7 +102,8 @@ impl Scope {
             false => Err(error),
         });
         let value = value.ok()?;
-        let is_tree = matches!(value.kind(), ValueKind::Seq | ValueKind::Map);
+        // A sum of lists, and what filters make of one, is gone through as it is asked for.
+        let is_tree = matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable);
         is_tree.then(|| plain(&value))
     }
 
@@ -203,6 +195,21 @@ impl Scope {
     }
 }
 
+/// What evaluates expressions, with Ansible's filters; and the same, in which what has no parent is undefined as well.
+fn environments() -> (Environment<'static>, Environment<'static>) {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_fuel(Some(FUEL));
+    filters::add(&mut env);
+    let mut chaining = env.clone();
+    chaining.set_undefined_behavior(UndefinedBehavior::Chainable);
+    chaining.set_formatter(|out, state, value| match value.is_undefined() {
+        true => Err(ErrorKind::UndefinedError.into()),
+        false => minijinja::escape_formatter(out, state, value),
+    });
+    (env, chaining)
+}
+
 /// Whether what is undefined in a template is asked for there.
 fn asks_for(error: &minijinja::Error, text: &str) -> bool {
     let asks = || ["default", "defined", "d"].iter().any(|word| has_word(text, word));
@@ -271,6 +278,20 @@ pub fn names(node: &Tree, variable: &str) -> bool {
         Value::Scalar(text, _) => is_expression(text) && has_word(text, variable),
         Value::List(list) => list.iter().any(|item| names(item, variable)),
         Value::Map(map) => map.iter().any(|entry| names(&entry.value, variable)),
+    }
+}
+
+/// The words in all expressions below a tree, names of variables among them.
+pub fn words<'a>(node: &'a Tree, into: &mut BTreeSet<&'a str>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(text, _) => {
+            if is_expression(text) {
+                into.extend(text.split(|c: char| !c.is_alphanumeric() && c != '_'));
+            }
+        }
+        Value::List(list) => list.iter().for_each(|item| words(item, into)),
+        Value::Map(map) => map.iter().for_each(|entry| words(&entry.value, into)),
     }
 }
 
@@ -347,13 +368,25 @@ fn describe(error: &minijinja::Error, text: &str, span: Span, scope: &Scope) -> 
     }
     let own = ["net", "net6", "net6_next", "data_net", "vswitch_type", "provision"];
     let known = own.into_iter().chain(keys(&variables.file)).chain(keys(&variables.extra));
-    match word.and_then(|word| closest(word, known)) {
-        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
-        None => diagnostic.help(
-            "expressions can use `net`, `data_net`, `vswitch_type`, `provision`, keys of the network file, and extra \
-             variables: `-e name=value`",
-        ),
+    match (error.kind(), error.detail().filter(|_| !span.secret)) {
+        (ErrorKind::UnknownFilter, detail) => diagnostic.help(filters::instead_of(detail)),
+        (ErrorKind::InvalidOperation, Some(_)) if adds_up(text) => {
+            diagnostic.help("variables are text: `int` makes a number of one, as in `{{ net | int + 1 }}`")
+        }
+        (ErrorKind::UndefinedError, _) => match word.and_then(|word| closest(word, known)) {
+            Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
+            None => diagnostic.help(
+                "expressions can use `net`, `data_net`, `vswitch_type`, `provision`, keys of the network file, and extra \
+                 variables: `-e name=value`",
+            ),
+        },
+        _ => diagnostic,
     }
+}
+
+/// Whether a text has an operation of numbers in it: variables are text, and `+` and its like take none.
+fn adds_up(text: &str) -> bool {
+    text.contains(" + ") || text.contains(" - ") || text.contains(" * ")
 }
 
 fn keys(plain: &Plain) -> impl Iterator<Item = &str> {
@@ -425,6 +458,8 @@ mod tests {
             ("a: '{{ all | first }}'", "a"),
             ("a: '{{ all | length }}'", "'2'"),
             ("a: '{{ unknown | default([]) }}'", "[]"),
+            ("a: \"{{ ['a'] + ['b'] }}\"", "[a, b]"),
+            ("a: \"{{ all | map('upper') }}\"", "[A, B]"),
             ("a: '{{ unknown.part | default([1]) }}'", "[1]"),
             ("a: '{{ provision.none.part | default([]) }}'", "[]"),
         ] {
@@ -453,6 +488,24 @@ mod tests {
     fn what_has_no_parent_is_an_error_unless_somebody_asks_for_it() {
         for text in ["a: '{{ no.such }}'", "a: \"{{ no.such }}{{ x | default('y') }}\""] {
             assert!(resolved(text).1.has_errors(), "{text}");
+        }
+    }
+
+    /// `{{ net + 1 }}` got "did you mean `net`?", and an unknown filter the names of variables.
+    #[test]
+    fn what_is_advised_can_help() {
+        for (text, help) in [
+            ("a: '{{ net + 1 }}'", Some("`{{ net | int + 1 }}`")),
+            ("a: '{{ net | ipadr }}'", Some("did you mean the filter `ipaddr`?")),
+            ("a: \"{{ net | regex_replace('a', 'b') }}\"", Some("`replace` and `split`")),
+            ("a: '{{ 1 + }}'", None),
+        ] {
+            let (_, diags) = resolved(text);
+            let first = diags.iter().next().unwrap();
+            match help {
+                Some(help) => assert!(first.help[0].contains(help), "{text}: {first:?}"),
+                None => assert!(first.help.is_empty(), "{text}: {first:?}"),
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-pub use cifmw::{CONFIGURATION, PARENT, SCENARIO};
+pub use cifmw::{CONFIGURATION, PARENT, SCENARIO, tells_of};
 
 use self::idle::Idle;
 use crate::diagnostic::Diagnostics;
@@ -48,6 +48,12 @@ pub struct NetworkXml {
     pub dhcp: Option<(String, String)>,
     /// The hypervisor's IPv6 address with its subnet.
     pub ipv6: Option<Ipv6Net>,
+    /// What DHCPv6 gives out, from the first to the last.
+    pub dhcp6: Option<(String, String)>,
+    /// Name servers that are asked what libvirt's does not know.
+    pub forwarders: Vec<String>,
+    /// Service records: keys of `dns.srvs` with their values.
+    pub srvs: Vec<Vec<(&'static str, String)>>,
     /// Directory that is served over TFTP.
     pub tftp_root: Option<String>,
     /// What DHCP tells machines that boot from it: keys of `bootp` with their values.
@@ -56,7 +62,7 @@ pub struct NetworkXml {
     pub mtu: Option<String>,
     /// DNS domain.
     pub domain: Option<String>,
-    /// Elements that nothing is made of.
+    /// Elements and their attributes that nothing is made of: `dhcp/host`, `forward dev`.
     pub unread: Vec<String>,
 }
 

@@ -129,6 +129,8 @@ pub(crate) enum Halt {
     Panic,
     /// The firmware found nothing to boot.
     NothingToBoot,
+    /// Secure Boot refused what it was to boot.
+    NotSigned,
     /// GRUB did not find its files.
     Grub,
     /// systemd is in emergency mode.
@@ -144,6 +146,7 @@ impl Halt {
         match self {
             Self::Panic => "the guest's kernel panicked",
             Self::NothingToBoot => "the firmware found nothing to boot",
+            Self::NotSigned => "Secure Boot does not trust who signed what its disk boots",
             Self::Grub => "GRUB did not find its files",
             Self::Emergency => "the guest is in emergency mode",
             Self::NoRoot => "the guest's kernel did not find its root file system",
@@ -152,32 +155,47 @@ impl Halt {
     }
 }
 
-/// Last words of a guest that has come no further, and what they mean.
-const LAST_WORDS: [(&str, Halt); 10] = [
-    ("Kernel panic - not syncing", Halt::Panic),
-    ("No bootable device", Halt::NothingToBoot),
-    ("Boot failed: not a bootable disk", Halt::NothingToBoot),
-    ("UEFI Interactive Shell", Halt::NothingToBoot),
-    ("grub rescue>", Halt::Grub),
-    ("Entering emergency mode", Halt::Emergency),
-    ("You are in emergency mode", Halt::Emergency),
-    ("(initramfs)", Halt::NoRoot),
-    ("dracut:/#", Halt::NoRoot),
-    ("Datasource DataSourceNone", Halt::NoSeed),
+/// Last words of a guest that has come no further, all in one line, and what they mean; `BdsDxe` is UEFI's boot device selection.
+const LAST_WORDS: [(&[&str], Halt); 14] = [
+    (&["Kernel panic - not syncing"], Halt::Panic),
+    (&["No bootable device"], Halt::NothingToBoot),
+    (&["Boot failed: not a bootable disk"], Halt::NothingToBoot),
+    (&["BdsDxe: failed to", "Access Denied"], Halt::NotSigned),
+    (&["No bootable option or device was found"], Halt::NothingToBoot),
+    (&["BdsDxe: Press any key to enter the Boot Manager"], Halt::NothingToBoot),
+    (&["UEFI Interactive Shell"], Halt::NothingToBoot),
+    (&["Shell>"], Halt::NothingToBoot),
+    (&["grub rescue>"], Halt::Grub),
+    (&["Entering emergency mode"], Halt::Emergency),
+    (&["You are in emergency mode"], Halt::Emergency),
+    (&["(initramfs)"], Halt::NoRoot),
+    (&["dracut:/#"], Halt::NoRoot),
+    (&["Datasource DataSourceNone"], Halt::NoSeed),
 ];
+
+/// Whether a line has all of some words.
+fn says(line: &str, words: &[&str]) -> bool {
+    words.iter().all(|word| line.contains(word))
+}
+
+/// What UEFI says before it loads something.
+const LOADS: &str = "BdsDxe: loading Boot";
 
 /// What a console says since the last start: the log goes on over starts.
 fn since_start(text: &str) -> &str {
-    let begun = ["Linux version ", "SeaBIOS (version"].iter().filter_map(|m| text.rfind(m)).max();
-    &text[begun.unwrap_or(0)..]
+    let marks = ["Linux version ", "SeaBIOS (version", "BdsDxe: starting Boot"];
+    let begun = marks.iter().filter_map(|mark| text.rfind(mark)).max();
+    let rest = &text[begun.unwrap_or(0)..];
+    // Firmware that speaks after what it has started begins anew.
+    rest.find(LOADS).map_or(rest, |at| &rest[at..])
 }
 
 /// What the end of a console says of a guest that came no further, and the line that says it, from where it matters.
 pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
     let text = since_start(text);
     LAST_WORDS.iter().find_map(|(words, halt)| {
-        let line = text.lines().rfind(|line| line.contains(words))?;
-        let from = line.find(words).unwrap_or(0);
+        let line = text.lines().rfind(|line| says(line, words))?;
+        let from = words.first().and_then(|first| line.find(first)).unwrap_or(0);
         Some((*halt, short(&line[from..])))
     })
 }
@@ -185,8 +203,7 @@ pub(crate) fn last_words(text: &str) -> Option<(Halt, String)> {
 /// What a console says of a guest of which nothing came after that: it ends with it.
 pub(crate) fn last_halt(text: &str) -> Option<Halt> {
     let last = since_start(text).lines().rfind(|line| !line.trim().is_empty())?;
-    let is_it = |(words, _): &&(&str, Halt)| last.contains(*words);
-    LAST_WORDS.iter().find(is_it).map(|(_, halt)| *halt)
+    LAST_WORDS.iter().find(|(words, _)| says(last, words)).map(|(_, halt)| *halt)
 }
 
 /// As many of systemd's complaints are quoted.
@@ -344,6 +361,36 @@ mod tests {
         assert_eq!(last_halt(&format!("{panic}\nStarting systemd\n")), None);
         assert_eq!(last_halt("(initramfs) \n\n"), Some(Halt::NoRoot));
         assert_eq!(last_halt(""), None);
+    }
+
+    #[test]
+    fn what_uefi_says_is_understood() {
+        let failed = "BdsDxe: loading Boot0001 \"UEFI Misc Device\" from PciRoot(0x0)/Pci(0x3,0x0)\n\
+            BdsDxe: failed to load Boot0001 \"UEFI Misc Device\" from PciRoot(0x0)/Pci(0x3,0x0): ";
+        let nothing = "BdsDxe: No bootable option or device was found.\n\
+            BdsDxe: Press any key to enter the Boot Manager Menu.\n";
+        let halt = |text: &str| last_words(text).map(|(halt, _)| halt);
+        let (lost, refused) =
+            (format!("{failed}Not Found\n{nothing}"), format!("{failed}Access Denied\n{nothing}"));
+        assert_eq!(halt(&lost), Some(Halt::NothingToBoot));
+        assert_eq!(last_halt(&lost), Some(Halt::NothingToBoot));
+        assert_eq!(halt(&refused), Some(Halt::NotSigned));
+        assert_eq!(
+            last_halt("UEFI Interactive Shell v2.2\nPress ESC\nShell> "),
+            Some(Halt::NothingToBoot)
+        );
+        // What comes after a start is of that start, though a kernel may say nothing.
+        let starts = "BdsDxe: loading Boot0002 \"debian\" from HD(1)\nBdsDxe: starting Boot0002 \"debian\" from HD(1)\n";
+        let panic = "[ 1.2] Kernel panic - not syncing: x\n";
+        assert_eq!(halt(&format!("{refused}{starts}")), None);
+        assert_eq!(halt(&format!("{starts}{panic}{starts}")), None);
+        assert_eq!(halt(&format!("{starts}{panic}")), Some(Halt::Panic));
+        assert_eq!(halt(&format!("{starts}{panic}{lost}")), Some(Halt::NothingToBoot));
+        // One that the firmware does not trust, and then another.
+        let both = format!(
+            "{failed}Access Denied\nBdsDxe: loading Boot0002 x\nBdsDxe: failed to load Boot0002 x: Not Found\n{nothing}"
+        );
+        assert_eq!(halt(&both), Some(Halt::NotSigned));
     }
 
     #[test]

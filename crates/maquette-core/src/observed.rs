@@ -227,6 +227,8 @@ pub struct Edited {
     pub active: bool,
     /// Files of its disks as libvirt has them; a network has none.
     pub files: Vec<String>,
+    /// Bridge of a network as libvirt has it, by whose name domains may be on it as well.
+    pub bridge: Option<String>,
     /// What is the matter with its record.
     pub why: String,
 }
@@ -247,6 +249,8 @@ pub enum LinkKind {
     Bridge,
     /// A wireless NIC, which no bridge takes.
     Wireless,
+    /// Something without Ethernet, as loopback, tunnels and WireGuard are, which no bridge takes.
+    Foreign,
     /// Anything else.
     #[default]
     Other,
@@ -356,6 +360,12 @@ impl Observed {
         self.networks.values().map(|n| n.allocation).next()
     }
 
+    /// Which making of a node there is: with another one it is another node under the same name. None of nodes without a
+    /// system, and of those of version 0.1.
+    pub fn generation(&self, node: &str) -> Option<u64> {
+        self.domains.get(node)?.recorded.guest.as_ref()?.generation
+    }
+
     /// What carries the mark of this environment, and a record that is not believed.
     pub fn edited(&self, kind: ObjectKind, name: &str) -> Option<&Edited> {
         self.edited.iter().find(|e| e.kind == kind && e.name == name)
@@ -425,13 +435,22 @@ impl Observed {
     pub fn taken_v4(&self, network: &str) -> BTreeSet<Ipv4Addr> {
         let held = self.held(network).filter_map(|i| i.ipv4.address().map(|n| n.addr()));
         let nodes = held.chain(self.reserved(network).filter_map(|r| r.ipv4));
-        nodes.chain(self.bmc_addresses(network)).collect()
+        let bmcs = self.bmc_addresses(network).filter_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        nodes.chain(bmcs).collect()
     }
 
-    /// IPv6 addresses that nodes of this environment hold on a network.
+    /// IPv6 addresses that nodes of this environment, and their BMCs, hold on a network.
     pub fn taken_v6(&self, network: &str) -> BTreeSet<Ipv6Addr> {
         let held = self.held(network).filter_map(|i| i.ipv6.map(|n| n.addr()));
-        held.chain(self.reserved(network).filter_map(|r| r.ipv6)).collect()
+        let nodes = held.chain(self.reserved(network).filter_map(|r| r.ipv6));
+        let bmcs = self.bmc_addresses(network).filter_map(|address| match address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        nodes.chain(bmcs).collect()
     }
 
     /// Forgets what nodes say of where they answer, if that is the hypervisor, or what another node was given: whatever is

@@ -5,6 +5,7 @@
 
 mod access;
 mod bgp;
+mod built_in;
 mod compile;
 mod described;
 mod disk;
@@ -29,8 +30,9 @@ pub use crate::hardware::{
 pub use crate::settings::Settings;
 pub use crate::virtopts;
 pub use bgp::Cidr;
+pub use built_in::{BuiltInNetworks, BuiltInType, built_in_networks, built_in_types};
 pub(crate) use compile::NETWORK_FILE;
-pub use compile::{Allocation, NodeRequest, Request, compile, is_read};
+pub use compile::{Allocation, NodeRequest, Request, compile, is_read, named_extras, playbooks};
 pub use described::only_network;
 pub(crate) use described::{NETWORK_DEFAULTS, NODE_DEFAULTS};
 pub use disk::{Disk, Preallocation};

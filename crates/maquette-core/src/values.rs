@@ -17,6 +17,7 @@ mod names;
 mod netboot;
 mod secret;
 mod ssh;
+pub mod system;
 
 use thiserror::Error;
 

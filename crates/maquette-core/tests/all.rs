@@ -9,6 +9,7 @@ mod bmc;
 mod borders;
 mod capacity;
 mod cases;
+mod convert;
 mod customize;
 mod defaults;
 mod described;

@@ -76,6 +76,44 @@ fn addresses_of_their_own_are_at_the_end_of_the_subnet_and_not_where_dhcp_gives_
     assert!(plan_of(&asked, &seen).is_empty());
 }
 
+/// What a network of IPv6 has besides: DHCP's range at its end.
+const SIX: &str = "
+networks:
+  net1: {name: lan, forward: nat, ip_address: 10.1.0.1, netmask: 255.255.255.0, dhcp: {range: {start: 10.1.0.2, end: 10.1.0.9}}}
+  net2: {name: oob, ipv6: {ip_address: 'fd00:2::1', prefix: 64, dhcp: {range: {start: 'fd00:2::2', end: 'fd00:2::9'}}}}
+  net3: {name: end, ipv6: {ip_address: 'fd00:3::1', prefix: 120, dhcp: {range: {start: 'fd00:3::2', end: 'fd00:3::fd'}}}}
+";
+
+#[test]
+fn a_network_of_ipv6_alone_has_addresses_for_bmcs() {
+    let asked = |count, network: &str| {
+        let mut input = input(&[(BLANK, count)], SIX, &[]);
+        input.request.settings.bmc = Some(BmcChoice::On(BmcProtocol::Both));
+        input.request.settings.bmc_network = Some(network.parse().unwrap());
+        input
+    };
+    let two = asked(2, "oob");
+    let seen = built(&two);
+    let own = |end: &str| {
+        let address = format!("fd00:2::ffff:ffff:ffff:{end}");
+        format!("https://[{address}], IPMI [{address}]:623")
+    };
+    assert_eq!(places(&two, &seen), [own("ff7f"), own("ff7e")]);
+    assert!(plan_of(&two, &seen).is_empty());
+    // Nodes are given others.
+    for bmc in seen.domains.values().filter_map(|domain| domain.recorded.bmc.as_ref()) {
+        let taken: Vec<IpAddr> = seen.taken_v6(&bmc.network).into_iter().map(IpAddr::V6).collect();
+        assert!(taken.contains(&bmc.address), "{taken:?}");
+    }
+    let end = asked(1, "end");
+    let address = "fd00:3::fe";
+    let one = [format!("https://[{address}], IPMI [{address}]:623")];
+    assert_eq!(places(&end, &built(&end)), one);
+    let seen = machine(&["eth0"]);
+    let (_, diags) = expand(&topology(&asked(2, "end"), &seen), &seen);
+    assert_eq!(diags.iter().map(|d| d.code).collect::<Vec<_>>(), ["bmc::network"]);
+}
+
 #[test]
 fn a_network_without_room_or_address_is_an_error() {
     let seen = machine(&["eth0"]);

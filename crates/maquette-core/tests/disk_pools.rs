@@ -385,6 +385,9 @@ fn paths_are_checked_before_anything_is_looked_at() {
         "/var/lib/libvirt/qemu/x",
         "/./root",
         "/proc/1",
+        "/root/.ssh",
+        "/home/bob/.ssh",
+        "/var/spool/cron/crontabs",
     ] {
         assert!(
             said(system).contains("is the system's own directory"),

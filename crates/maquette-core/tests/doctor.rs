@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
+mod hypervisor;
+
 use std::collections::BTreeMap;
 
+use maquette_core::blueprint::Bmc;
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
     Finding, Frames, HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns,
@@ -11,7 +14,7 @@ use maquette_core::doctor::{
 };
 use maquette_core::node_state::{ConsoleEnd, Evidence, SshAnswer};
 use maquette_core::observed::{Domain, Observed};
-use maquette_core::topology::VirtType;
+use maquette_core::topology::{BmcProtocol, VirtType};
 use maquette_core::units::MacAddr;
 use maquette_testkit::{apply, input, plan_of};
 
@@ -71,6 +74,11 @@ impl Scene {
         self.observed.domains.get_mut(NODE).unwrap()
     }
 
+    /// AppArmor's profile of its QEMU.
+    fn profile(&mut self) -> String {
+        format!("libvirt-{}", self.domain().recorded.uuid)
+    }
+
     /// The NIC through which the node is reached.
     fn nic(&self) -> (MacAddr, String) {
         let node = &self.observed.domains[NODE].recorded;
@@ -108,8 +116,13 @@ impl Scene {
     }
 }
 
+/// AppArmor's line for a file.
+fn denial(profile: &str, file: &str) -> String {
+    format!("[ 900.5] audit: apparmor=\"DENIED\" profile=\"{profile}\" name=\"{file}\"")
+}
+
 /// Each cause, lowest first: what makes it, and what it is called.
-const CAUSES: [(&str, Change); 24] = [
+const CAUSES: [(&str, Change); 26] = [
     ("pool-full", |s| {
         s.signs.power = Some(Power::IoError);
         s.host.pool.as_mut().unwrap().free = 0;
@@ -122,10 +135,9 @@ const CAUSES: [(&str, Change); 24] = [
     }),
     ("apparmor-denied", |s| {
         s.signs.power = Some(Power::StartFailed);
-        let uuid = s.domain().recorded.uuid;
-        s.host
-            .kernel_log
-            .push(format!("apparmor=\"DENIED\" profile=\"libvirt-{uuid}\" name=\"/x\""));
+        let file = s.domain().defined.disks[0].file.clone();
+        let profile = s.profile();
+        s.host.kernel_log.push(denial(&profile, &file));
     }),
     ("selinux-denied", |s| {
         s.signs.power = Some(Power::StartFailed);
@@ -157,6 +169,15 @@ const CAUSES: [(&str, Change); 24] = [
     ("boot-loader", |s| {
         s.answers(SshAnswer::NoRoute);
         s.says("error: no such partition.\ngrub rescue> ", 900);
+    }),
+    ("boot-refused", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.says("BdsDxe: failed to load Boot0001 x: Access Denied\nBdsDxe: No bootable option", 900);
+    }),
+    ("nothing-to-boot", |s| {
+        s.answers(SshAnswer::NoRoute);
+        s.mute();
+        s.says("BdsDxe: No bootable option or device was found.\n", 900);
     }),
     ("kernel-panic", |s| {
         s.answers(SshAnswer::NoRoute);
@@ -419,21 +440,6 @@ fn logins_and_first_boots_are_told_apart() {
 }
 
 #[test]
-fn what_the_kernel_says_of_others_is_not_said_of_a_node() {
-    let mut scene = Scene::well();
-    scene.signs.power = Some(Power::EmulatorDied);
-    let other =
-        r"oom-kill:x,task_memcg=/machine.slice/machine-qemu\x2d1\x2dlab\x2dcontroller\x2d00.scope";
-    scene.host.kernel_log = vec![other.into(), "Killed process 7 (qemu-system-x86)".into()];
-    assert_eq!(scene.codes(), ["emulator-died"]);
-    // Where it says of no QEMU which it was, it most likely was this one.
-    scene.host.kernel_log = vec!["Out of memory: Killed process 7 (qemu-system-x86)".into()];
-    assert_eq!(scene.codes(), ["out-of-memory"]);
-    scene.host.kernel_log = vec!["apparmor=\"DENIED\" profile=\"libvirt-y\" name=\"/else\"".into()];
-    assert_eq!(scene.codes(), ["emulator-died"]);
-}
-
-#[test]
 fn what_is_wrong_with_a_network_is_said_of_it() {
     let codes = |change: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::well();
@@ -457,6 +463,44 @@ fn what_is_wrong_with_a_network_is_said_of_it() {
     assert_eq!(codes(&bridged), ["forward-filtered", "bridge-filtered"]);
     let stopped = |s: &mut Scene| s.observed.networks.values_mut().for_each(|n| n.active = false);
     assert_eq!(codes(&stopped), ["network-stopped"]);
+}
+
+#[test]
+fn a_firewall_that_keeps_nodes_from_bmcs_is_named() {
+    let found = |rules: &Ruleset| {
+        let mut scene = Scene::well();
+        let (_, name) = scene.nic();
+        let network = scene.observed.networks.values().find(|n| n.name.as_str() == name).unwrap();
+        let (network, address) = (network.name.clone(), network.recorded.ipv4.unwrap().addr());
+        scene.domain().recorded.bmc = Some(Bmc {
+            protocol: BmcProtocol::Both,
+            network,
+            address: address.into(),
+            own_address: false,
+            redfish_port: 8443.try_into().unwrap(),
+            ipmi_port: 6230.try_into().unwrap(),
+            provisioning: None,
+        });
+        scene.host.firewall = rules.clone();
+        let all = scene.all().into_iter().filter(|finding| finding.code == "bmc-filtered");
+        all.flat_map(|finding| finding.advice).collect::<Vec<_>>().join("; ")
+    };
+    let iptables =
+        |rules: &str| Ruleset::read(&format!("*filter\n:INPUT DROP [0:0]\n{rules}\nCOMMIT\n"), "");
+    let closed = found(&iptables("-A INPUT -p udp -m udp --dport 67 -j ACCEPT"));
+    assert!(closed.contains(" to 8443/tcp and 6230/udp pass"), "{closed}");
+    let one = found(&iptables("-A INPUT -p tcp -m tcp --dport 8443 -j ACCEPT"));
+    assert!(one.contains(" to 6230/udp pass"), "{one}");
+    let both = "-A INPUT -p tcp -m tcp --dport 8443 -j ACCEPT\n\
+                -A INPUT -p udp -m udp --dport 6230 -j ACCEPT";
+    assert_eq!(found(&iptables(both)), "");
+    // As firewalld has it, with libvirt's zone.
+    let own = "\"family\": \"inet\", \"table\": \"firewalld\"";
+    let chain = format!(
+        "{{\"chain\": {{{own}, \"name\": \"in\", \"type\": \"filter\", \"hook\": \"input\", \"policy\": \"drop\"}}}}"
+    );
+    let firewalld = found(&Ruleset::read("", &format!("{{\"nftables\": [{chain}]}}")));
+    assert!(firewalld.contains("--add-port=8443/tcp --add-port=6230/udp"), "{firewalld}");
 }
 
 /// What a firewall says of what leaves the hypervisor, in the words of iptables and of nft.
@@ -530,17 +574,4 @@ fn what_the_hypervisor_itself_keeps_from_a_node_is_not_the_nodes_fault() {
     for rules in [first, second] {
         assert_eq!(code(&rules, SshAnswer::Refused), "port-closed");
     }
-}
-
-#[test]
-fn the_hypervisors_own_room_and_memory_are_looked_at() {
-    let mut scene = Scene::well();
-    scene.host.memory_mib = Some((8000, 100));
-    scene.host.logs = Some(Space { path: "/var/log".into(), free: 0, size: 1 << 30 });
-    let codes: Vec<&str> = scene.all().iter().map(|f| f.code).collect();
-    assert_eq!(codes, ["log-full", "memory-low"]);
-    // A small file system is not full only because it is small.
-    let mut scene = Scene::well();
-    scene.host.pool = Some(Space { path: "/pool".into(), free: 30 << 20, size: 64 << 20 });
-    assert!(scene.all().is_empty());
 }

@@ -48,6 +48,18 @@ fn a_nic_that_nobody_knows_is_not_shared() {
     assert!(found.iter().any(|said| said.contains("share the NIC eno2")), "{found:#?}");
 }
 
+/// That it has no image followed from it, and stood first.
+#[test]
+fn whether_a_node_has_an_operating_system_is_one_mistake() {
+    let networks = "  net1: {name: lan, forward: nat, ip_address: 10.1.0.1, dhcp: yes}\n";
+    let over = "override.controller.deploy_os=n";
+    let mut wanted = input(&[("controller", 1)], &file(networks), &[over]);
+    wanted.request.settings.image = None;
+    let found = errors(wanted);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("`deploy_os` must be yes or no"), "{found:#?}");
+}
+
 /// Seven errors were told of one.
 #[test]
 fn a_variable_that_is_not_there_is_one_mistake() {

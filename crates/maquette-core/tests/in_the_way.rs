@@ -10,7 +10,9 @@ use maquette_core::object::ObjectKind;
 use maquette_core::observed::{HostLink, LeftOver, LinkKind, Observed};
 use maquette_core::plan::{self, Op, Plan};
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
-use maquette_testkit::{Input, apply, expand, input, node_volumes, plan_of, titles, topology};
+use maquette_testkit::{
+    Input, apply, edit, expand, input, node_volumes, plan_of, titles, topology,
+};
 
 /// What stands in the way of making it.
 fn refused(wanted: &Input, seen: &Observed) -> Vec<String> {
@@ -120,6 +122,28 @@ fn a_network_that_others_are_on_is_neither_removed_nor_made_again() {
         let again = plan_of(&fewer, &seen);
         assert!(again.is_empty() && stays(&again) == Some(Op::Keep), "{:#?}", again.changes);
     }
+}
+
+/// What its record says of its bridge is not believed, but libvirt has it.
+#[test]
+fn a_network_whose_record_is_not_believed_stays_for_others_on_its_bridge() {
+    let mut seen = built(&[("controller", 1)], &[]);
+    let wanted = asked(&[("controller", 1)], &[]);
+    let mut stranger = seen.domains["controller-0"].defined.clone();
+    stranger.disks.clear();
+    stranger.nics.truncate(1);
+    stranger.nics[0].mac = "52:54:00:00:00:99".parse().unwrap();
+    let bridge = seen.networks["data"].defined.bridge.clone();
+    stranger.nics[0].network = format!("bridge/{bridge}");
+    edit(&mut seen, ObjectKind::Network, "data");
+    let gone = "undefine network data".to_string();
+    let destroy = |seen: &Observed| titles(&plan::destroy(seen, &EnvName::default()));
+    assert!(destroy(&seen).contains(&gone), "{:?}", destroy(&seen));
+    seen.claims.domain("win11", &stranger, None, true);
+    assert!(!destroy(&seen).contains(&gone), "{:?}", destroy(&seen));
+    let said =
+        "network `data` has to be made again, and running domains of others are on it: win11";
+    assert!(refused(&wanted, &seen).contains(&said.to_string()), "{:?}", refused(&wanted, &seen));
 }
 
 /// Nothing named them any more, so that nothing ever removed them.

@@ -16,7 +16,9 @@ fn xml(text: &str) -> Result<NetworkXml, String> {
         name: (*name).into(),
         forward: said(mode),
         bridge: said(bridge),
-        ipv4: said(address).map(|a| a.parse().unwrap()),
+        ipv4: said(address).and_then(|a| a.parse().ok()),
+        ipv6: said(address).and_then(|a| a.parse().ok()),
+        dhcp6: address.contains(':').then(|| ("fd00::9".into(), "fd00::20".into())),
         ..NetworkXml::default()
     })
 }
@@ -88,6 +90,8 @@ fn each_key_of_a_node_type_has_its_effect() {
         ("{disk_file_name: blank, admin_user: core}", &["image"], "{ssh_user: core}"),
         ("{}", &["groups"], "[webs]"),
         ("{parent_ansible_group: edge}", &["groups"], "[webs, edge]"),
+        ("{boot_order: [network, disk]}", &["boot"], "[network, hd]"),
+        ("{boot_order: [hd, network], disk_file_name: blank}", &["boot"], "[hd, network]"),
         ("{nets: [trunk, trunk]}", &["interfaces"], "[{network: trunk}, {network: trunk}]"),
         ("{nets: [pr]}", &["interfaces"], "[{network: cifmw-pr, bridged: yes}]"),
     ] {
@@ -180,7 +184,6 @@ fn what_has_no_effect_is_said() {
         ("{uefi: true}", "uefi"),
         ("{numa: 2}", "numa"),
         ("{bootmenu_enable: 'yes'}", "bootmenu_enable"),
-        ("{boot_order: [hd]}", "boot_order"),
         ("{networkconfig: {version: 2}}", "networkconfig"),
         ("{dhcp_options: ['3,x']}", "dhcp_options"),
         ("{fstrim_enabled: true}", "fstrim_enabled"),
@@ -197,10 +200,85 @@ fn what_has_no_effect_is_said() {
         assert!(!diags.has_errors(), "{keys}: {}", messages(&diags));
         assert!(messages(&diags).contains(&format!("`{key}`")), "{keys}: {}", messages(&diags));
     }
-    let nothing =
-        "{uefi: false, numa: 1, bootmenu_enable: 'no', start: yes, manage: true, devices: {}}";
+    let nothing = "{uefi: false, numa: 1, boot_order: [hd], bootmenu_enable: 'no', start: yes, manage: true, devices: {}}";
     let (_, diags) = with(nothing, "");
     assert!(diags.is_empty(), "{}", messages(&diags));
+}
+
+/// `open` was built as `route`, whose firewall rules refuse what comes in, and an IPv6 network gave nobody an address.
+#[test]
+fn a_network_has_the_mode_and_the_addresses_of_its_xml() {
+    let (layout, diags) = read(
+        "cifmw_libvirt_manager_configuration: {vms: {}, networks: {a: a open a 10.1.0.1/24, b: 'b - b fd00::1/64'}}\n",
+    );
+    assert!(diags.is_empty(), "{}", messages(&diags));
+    let network = Plain::of(&layout.unwrap().network);
+    let of = |path: &[&str]| network.at(&[&["networks"][..], path].concat()).cloned();
+    assert_eq!(of(&["a", "forward"]), Some(Plain::text("open")));
+    let ipv6 =
+        "{ip_address: 'fd00::1', prefix: 64, dhcp: {range: {start: 'fd00::9', end: 'fd00::20'}}}";
+    assert_eq!(of(&["b", "ipv6"]), Some(Plain::read(ipv6).unwrap()));
+}
+
+#[test]
+fn what_has_no_effect_of_a_networking_definition_is_said() {
+    let definition = |networks: &str, group: &str, instance: &str| {
+        format!(
+            "cifmw_networking_definition: {{networks: {{trunk: {networks}}}, group-templates: {{webs: {group}}}, \
+             instances: {{web-0: {instance}}}}}"
+        )
+    };
+    let v4 = "{network: 10.2.0.0/24}";
+    for (networks, group, instance, key) in [
+        ("{network: 'fd00:aaaa::/64'}", "{}", "{}", "network"),
+        (v4, "{networks: {trunk: {range: 'fd00::40-fd00::50'}}}", "{}", "range"),
+        (v4, "{networks: {trunk: {range-v6: {start: 4}}}}", "{}", "range-v6"),
+        (v4, "{network-template: {range-v6: {start: 4}}}", "{}", "range-v6"),
+        (v4, "{networks: {trunk: {trunk-parent: a}}}", "{}", "trunk-parent"),
+        (v4, "{networks: {trunk: {is-trunk-parent: true}}}", "{}", "is-trunk-parent"),
+        (v4, "{skip-nm-configuration: true}", "{}", "skip-nm-configuration"),
+        (v4, "{}", "{networks: {trunk: {ip: 'fd00::77'}}}", "ip"),
+        (v4, "{}", "{networks: {trunk: {ip-v6: 'fd00::77'}}}", "ip-v6"),
+        (v4, "{}", "{skip-nm-configuration: true}", "skip-nm-configuration"),
+    ] {
+        let (_, diags) = with("{nets: [trunk]}", &definition(networks, group, instance));
+        assert!(!diags.has_errors(), "{key}: {}", messages(&diags));
+        assert!(messages(&diags).contains(&format!("`{key}`")), "{key}: {}", messages(&diags));
+    }
+}
+
+/// They vanished: nothing was patched, and no node came.
+#[test]
+fn variables_that_are_nearly_called_as_one_are_told() {
+    for (variable, help) in [
+        (
+            "cifmw_libvrt_manager_compute_amount: 5",
+            "did you mean `cifmw_libvirt_manager_compute_amount`?",
+        ),
+        ("cifmw_networking_definition_patch_01: {}", "`cifmw_networking_mapper_definition_patch`"),
+        (
+            "cifmw_networking_mapper_defintion_patch_01: {}",
+            "`cifmw_networking_mapper_definition_patch`",
+        ),
+        (
+            "cifmw_libvirt_manager_configuraton_patch_1: {}",
+            "`cifmw_libvirt_manager_configuration_patch`",
+        ),
+    ] {
+        let (_, diags) = with("{}", variable);
+        let name = variable.split(':').next().unwrap();
+        assert!(messages(&diags).contains(&format!("`{name}`")), "{}", messages(&diags));
+        assert!(messages(&diags).contains(help), "{}", messages(&diags));
+    }
+    for variable in [
+        "cifmw_use_crc: true",
+        "cifmw_use_uefi: false",
+        "cifmw_networking_definition_gen: {networks: {}}",
+        "cifmw_libvrt_manager_compute_amount: 5\nmine: '{{ cifmw_libvrt_manager_compute_amount }}'",
+    ] {
+        let (_, diags) = with("{}", variable);
+        assert!(diags.is_empty(), "{variable}: {}", messages(&diags));
+    }
 }
 
 #[test]
@@ -275,7 +353,7 @@ fn firmware_is_that_of_nodes_with_empty_disks() {
 #[test]
 fn tenks_configuration_is_read() {
     let (layout, diags) = read(
-        "node_types:\n  big: {memory_mb: 4096, vcpus: 2, volumes: [{capacity: 10GiB}, {capacity: 2GB}], \
+        "node_types:\n  big: {memory_mb: 4096, vcpus: 2, volumes: [{capacity: 10GiB}, {capacity: 1.5GB}], \
          physical_networks: [one, two, three], console_log_enabled: true}\nspecs:\n- {type: big, count: 2}\n\
          - {type: big, count: \"{{ more }}\", node_name_prefix: ctl, ironic_config: {resource_class: x}}\n\
          - {type: big, count: 1}\nmore: 1\nphysnet_mappings: {one: br-ex, two: eth1}\nnova_flavors: []\n\
@@ -283,6 +361,26 @@ fn tenks_configuration_is_read() {
     );
     let layout = layout.unwrap();
     assert!(!diags.has_errors(), "{}", messages(&diags));
+    // Of what a spec says of Ironic the firmware counts.
+    let modes = |first: &str, second: &str| {
+        let text = format!(
+            "node_types: {{a: {{memory_mb: 64, vcpus: 1}}}}\nspecs: [{{type: a, count: 1, {first}}}, {{type: a, count: 1, \
+             node_name_prefix: b, {second}}}, {{type: a, count: 0, node_name_prefix: c}}]\n"
+        );
+        let (layout, diags) = read(&text);
+        (layout.unwrap().settings[0].1.value.clone(), messages(&diags))
+    };
+    let of = |mode: &str| {
+        format!("ironic_config: {{properties: {{capabilities: 'a:b,boot_mode:{mode}'}}}}")
+    };
+    assert_eq!(modes("", "").0, "uefi");
+    assert_eq!(modes(&of("bios"), &of("bios")).0, "bios");
+    let (mode, said) = modes(&of("bios"), &of("uefi"));
+    assert!(mode == "uefi" && said.contains("`boot_mode`"), "{said}");
+    let (mode, said) = modes(&of("bios"), "");
+    assert!(mode == "uefi" && said.contains("`boot_mode`"), "{said}");
+    let only = "ironic_config: {properties: {capabilities: 'boot_mode:bios'}}";
+    assert_eq!(modes(only, only), ("bios".into(), String::new()));
     for word in
         ["`console_log_enabled`", "`ironic_config`", "`nova_flavors`", "did you mean `bridge_type`"]
     {
@@ -294,7 +392,7 @@ fn tenks_configuration_is_read() {
     let node = |name: &str, count: u32| {
         format!(
             "{name}: {{name: {name}, count: {count}, memory: 4096, cpu: 2, deploy_os: no, groups: [big], \
-             disks: [{{size: 10GiB}}, {{size: 2000000000}}], interfaces: [{{network: br-ex, bridged: yes}}, \
+             disks: [{{size: 10GiB}}, {{size: 1500000000}}], interfaces: [{{network: br-ex, bridged: yes}}, \
              {{network: two}}, {{network: three}}]}}"
         )
     };

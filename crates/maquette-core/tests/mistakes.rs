@@ -131,6 +131,8 @@ networks:
   net5: {name: none, subnet: 10.2.0.0/24, dhcp: yes, bootp: {server: 10.2.0.9}}
   net6: {name: odd, subnet: 10.3.0.0/24, dhcp: yes, tftp_root: '/srv,eth0', bootp: {file: 'a,b', http: 'tftp://a/b', server: boot}}
   net7: {name: good, subnet: 10.4.0.0/24, dhcp: yes, tftp_root: /srv/tftp, bootp: {file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe, http: 'http://10.4.0.1/ipxe.efi'}}
+  net8: {name: told, subnet: 10.5.0.0/24, dhcp: yes, tftp_root: /etc/, bootp: {file: passwd}}
+  net9: {name: keys, subnet: 10.6.0.0/24, dhcp: yes, tftp_root: /home/ann/.ssh, bootp: {file: id_rsa}}
 ";
     let found = mistakes(&mut input(&[], networks, &[]));
     let expected = [
@@ -143,6 +145,8 @@ networks:
         ("", "`a,b` is not a valid boot file"),
         ("", "`tftp://a/b` is not an address that begins with http:// or https://"),
         ("", "`server` must be"),
+        ("topology::bootp", "`tftp_root` of network `told`: `/etc/` is not for guests"),
+        ("topology::bootp", "`tftp_root` of network `keys`: `/home/ann/.ssh` is not for guests"),
     ];
     for (code, words) in expected {
         let about = |f: &&String| f.contains(code) && f.contains(words);

@@ -165,6 +165,42 @@ fn a_nic_that_must_not_be_bridged_is_refused() {
     );
 }
 
+/// The kernel refused them, after networks were defined.
+#[test]
+fn what_has_no_ethernet_is_not_put_into_a_bridge() {
+    let wanted = |nic: &str| {
+        let nic = format!("override.networks.net1.nic={nic}");
+        input(&[("undercloud", 1)], "2_nets_1_bridge", &[&nic])
+    };
+    let mut seen = machine(&["eno1", "lo", "wg0"]);
+    seen.host.links.get_mut("wg0").unwrap().kind = LinkKind::Foreign;
+    for nic in ["lo", "wg0"] {
+        let found = conflicts(&wanted(nic), &seen).join("\n");
+        assert!(found.contains(&format!("`{nic}` has no Ethernet")), "{found}");
+        assert!(found.contains("which has `eno1`]"), "{found}");
+    }
+}
+
+/// InfraRed's templates ask whether a key says something.
+#[test]
+fn what_says_nothing_of_a_network_is_as_if_it_were_not_there() {
+    for empty in ["portgroups: []", "virtualport_type: ''", "forward: ''", "domain: ''"] {
+        let forward = if empty.starts_with("forward") { "" } else { "forward: nat, " };
+        let network =
+            format!("networks: {{net1: {{name: a, {forward}ip_address: 10.1.0.1, {empty}}}}}");
+        let found = mistakes(&mut input(&[], &network, &[]));
+        assert!(found.is_empty(), "{empty}: {found:#?}");
+    }
+}
+
+/// libvirt refused it when the network was defined.
+#[test]
+fn a_service_record_has_no_port_0() {
+    let network = "networks: {net1: {name: a, forward: nat, ip_address: 10.1.0.1, dns: {srvs: [{name: ldap, protocol: tcp, port: 0}]}}}";
+    let found = mistakes(&mut input(&[], network, &[]));
+    assert!(found.iter().any(|said| said.contains("`port` must be a port number")), "{found:#?}");
+}
+
 #[test]
 fn a_subnet_that_would_have_been_free_is_not_the_reason() {
     let mut wanted = input(&[("ironic", 1)], "3_nets_ipv4", &[]);

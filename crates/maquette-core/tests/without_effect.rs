@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails")]
 
 use maquette_core::observed::{HostLink, LinkKind, Observed};
+use maquette_core::topology::is_read;
 use maquette_testkit::{expand, input, mistakes, topology};
 
 const NETWORK: &str = "\
@@ -88,4 +89,17 @@ fn a_bridge_that_is_there_does_not_become_a_hub() {
             "`hub` of node type `web` has no effect: bridge `br0` is there already, and stays as it is"
         ]
     );
+}
+
+/// They were said to have no effect, and settings behind them were not there.
+#[test]
+fn an_extra_variable_that_another_one_names_has_an_effect() {
+    let node = node("").replace("memory: 1024", "memory: \"{{ b }}\"");
+    let extra = ["a=512", "b={{ c }}", "c={{ a }}", "d={{ provision.disk.bus }}"];
+    let mut given = input(&[(&node, 1)], NETWORK, &extra);
+    let found = mistakes(&mut given);
+    assert!(matches!(&found[..], [one] if one.contains("`d` has no effect")), "{found:?}");
+    assert!(!is_read(&given.request, "provision") && is_read(&given.request, "a"));
+    let given = input(&[(&node, 1)], NETWORK, &["b={{ d }}", extra[3]]);
+    assert!(is_read(&given.request, "provision"));
 }

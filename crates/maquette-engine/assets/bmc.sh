@@ -54,24 +54,30 @@ drop_addresses() {
 }
 
 # What the process may do: serve below port 1024, and nothing else that only root may. It gives the rest away itself, too,
-# for where there is no systemd.
+# for where there is no systemd. Sockets by which others start programs for root, and root's secrets, it does not see here.
+#
+# While the hypervisor boots, libvirtd is ready before its networks are: bridges are waited for, half a minute together. Later
+# one that is away stays away.
 write_unit() {
     cat >"$units/$unit.new" <<UNIT
 [Unit]
 Description=BMCs of Maquette's $(basename -- "$dir")
-After=network.target libvirtd.service virtqemud.service
+After=network.target libvirtd.service virtqemud.service virtnetworkd.service
 StartLimitIntervalSec=0
 
 [Service]
-ExecStartPre=+/bin/sh -ec 'while read -r address bridge _; do ip address replace "\$\$address" dev "\$\$bridge" || :; done <"$dir/addresses"'
+ExecStartPre=+/bin/sh -ec 'n=0; [ \$\$(cut -d . -f 1 /proc/uptime) -lt 300 ] || n=30; while read -r address bridge _; do case \$\$address in *:*) set -- nodad ;; *) set -- ;; esac; until ip address replace "\$\$address" dev "\$\$bridge" "\$\$@" 2>/dev/null || [ \$\$n -ge 30 ]; do n=\$\$((n + 1)); sleep 1; done; done <"$dir/addresses"'
 ExecStart=$bin/maquette bmc serve $dir
 Restart=always
 RestartSec=2
+TimeoutStartSec=120
 UMask=0077
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths=$dir
+InaccessiblePaths=-/run/systemd/private -/run/dbus -/run/docker.sock -/run/containerd -/run/podman
+InaccessiblePaths=-/etc/shadow -/etc/gshadow -/etc/ssh -/etc/libvirt/secrets -/etc/libvirt/qemu
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
@@ -108,7 +114,9 @@ begin() {
     fi
     # A bridge may be away; BMCs on others are served all the same, and what is not reached is told.
     while read -r address bridge _; do
-        ip address replace "$address" dev "$bridge" || :
+        # Nobody else has it. IPv6 would look for a second or two, in which nothing can be bound to it.
+        case $address in *:*) set -- nodad ;; *) set -- ;; esac
+        ip address replace "$address" dev "$bridge" "$@" || :
     done <"$dir/addresses"
     # What is said of this beginning is its own; what was before is kept once.
     [ ! -f "$dir/log" ] || mv -f -- "$dir/log" "$dir/log.old"

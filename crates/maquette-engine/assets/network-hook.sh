@@ -12,6 +12,10 @@ tuning=$(printf '%s\n' "$elements" | grep '<maquette:tuning ') || exit 0
 value() { printf '%s\n' "$1" | sed -n "s/.* $2=[\"']\([^\"']*\)[\"'].*/\1/p"; }
 each() { printf '%s\n' "$elements" | grep "<maquette:$1 " || :; }
 bridge=$(value "$tuning" bridge)
+# A copy of a network has the record of that, and may share its bridge; earlier releases have not recorded a name.
+network=$(value "$tuning" network)
+[ -z "$network" ] || [ "$network" = "$1" ] || exit 0
+case $bridge in '' | .* | *[!A-Za-z0-9_.-]*) exit 0 ;; esac
 guard=$(value "$tuning" guard)
 table="maquette-$bridge"
 

@@ -28,6 +28,9 @@ ip -o link show 2>/dev/null | sed -n 's/^[0-9]*: \([^:@]*\)[:@].* master \([^ ]*
 for device in /sys/class/net/*; do
     [ ! -d "$device/bridge" ] || echo "bridge ${device##*/}"
     if [ -d "$device/wireless" ] || [ -e "$device/phy80211" ]; then echo "wireless ${device##*/}"; fi
+    # ARPHRD_ETHER of linux/if_arp.h is 1.
+    { read -r kind <"$device/type"; } 2>/dev/null || kind=1
+    [ "$kind" = 1 ] || echo "foreign ${device##*/}"
 done
 say guards; nft list tables bridge 2>/dev/null | sed -n 's/^table bridge maquette-//p' || :
 say storage

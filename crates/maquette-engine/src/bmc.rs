@@ -158,11 +158,7 @@ pub fn serve(
         return not_served(nodes, error, context);
     }
     let directory = directory(environment);
-    let own = |node: &BmcNode| {
-        let bridge = node.bridge.as_ref()?;
-        Some(format!("{}/32 {bridge} {}\n", node.bmc.address, node.name))
-    };
-    let addresses: String = nodes.iter().filter_map(own).collect();
+    let addresses: String = nodes.iter().filter_map(own_address).collect();
     let texts = [("bmc.sh", SCRIPT), ("addresses.new", &addresses), ("bmcs.new", &lines)];
     for (name, text) in texts {
         host.write(&format!("{directory}/{name}"), text.as_bytes(), 0o600)
@@ -172,6 +168,13 @@ pub fn serve(
         Ok(_) => Ok(()),
         Err(error) => not_served(nodes, error, context),
     }
+}
+
+/// The line of a BMC's own address, if it has one: the address alone, whatever subnet it is of.
+fn own_address(node: &BmcNode) -> Option<String> {
+    let (bridge, address) = (node.bridge.as_ref()?, node.bmc.address);
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    Some(format!("{address}/{bits} {bridge} {}\n", node.name))
 }
 
 /// Says why BMCs are not served, or not as they were to be. An error, unless the program does not run there and nobody has

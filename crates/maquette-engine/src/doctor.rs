@@ -1,14 +1,14 @@
 //! What can be found out about why nodes are not ready: on the hypervisor's own side, for all nodes in one round trip,
 //! and in guests that can be logged in to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
 use maquette_core::doctor::firewall::Ruleset;
 use maquette_core::doctor::{
-    HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space,
+    HostSigns, Inside, Load, LoginTried, Neighbour, NetworkSigns, NodeSigns, Space, Started,
 };
 use maquette_core::units::MacAddr;
 use maquette_core::values::console_text;
@@ -43,6 +43,8 @@ pub struct Node {
     pub address: Option<IpAddr>,
     /// File of its first disk, where it shall be looked whether it can be booted.
     pub disk: Option<String>,
+    /// Directories of its disks that are in another pool.
+    pub pools: Vec<String>,
     /// Its interfaces.
     pub macs: Vec<MacAddr>,
 }
@@ -67,8 +69,11 @@ pub fn look(
         let disk = n.disk.clone().unwrap_or_else(dash);
         ["node".into(), n.name.clone(), address, disk, macs.join(",")]
     };
-    let args =
-        std::iter::once(pool.to_string()).chain(networks).chain(nodes.iter().flat_map(words));
+    let pools: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.pools).collect();
+    let pools =
+        pools.into_iter().flat_map(|path| ["pool".into(), path.clone(), dash(), dash(), dash()]);
+    let objects = networks.chain(pools).chain(nodes.iter().flat_map(words));
+    let args = std::iter::once(pool.to_string()).chain(objects);
     let said = check(host, &Command::script(SCRIPT, args))?;
     let seen = Sections::parse(&said);
     for node in nodes {
@@ -95,8 +100,11 @@ fn read_host(seen: &Sections) -> HostSigns {
     let network = |(name, text): (&str, &str)| {
         Some((name.strip_prefix("network ")?.to_string(), read_network(text)))
     };
+    let disk_pool =
+        |(name, text): (&str, &str)| Some((name.strip_prefix("pool ")?.to_string(), space(text)?));
     HostSigns {
         pool: space(seen.text("pool")),
+        disk_pools: seen.all().filter_map(disk_pool).collect(),
         logs: space(seen.text("logs")),
         memory_mib: memory("MemTotal:").zip(memory("MemAvailable:")),
         load: load(seen.text("load")),
@@ -134,6 +142,13 @@ fn read_network(text: &str) -> NetworkSigns {
     NetworkSigns { dnsmasq, leases }
 }
 
+/// When a domain was started last, and when the hypervisor was: two times in seconds since 1970.
+fn started(line: &str) -> Option<Started> {
+    let (domain, hypervisor) = line.split_once(' ')?;
+    let (epoch_s, boot_s): (u64, u64) = (domain.parse().ok()?, hypervisor.parse().ok()?);
+    Some(Started { uptime_s: epoch_s.checked_sub(boot_s)?, epoch_s })
+}
+
 fn read_node<'a>(lines: impl Iterator<Item = &'a str>, signs: &mut NodeSigns) {
     for line in lines {
         let Some((kind, rest)) = line.split_once(' ') else { continue };
@@ -142,6 +157,7 @@ fn read_node<'a>(lines: impl Iterator<Item = &'a str>, signs: &mut NodeSigns) {
                 let known = signs.evidence.uptime_s;
                 signs.evidence.uptime_s = known.or_else(|| rest.parse().ok());
             }
+            "started" => signs.started = started(rest),
             "neighbour" => signs.neighbour = Some(neighbour(rest)),
             "sector" => signs.boot_sector = Some(rest == "55aa"),
             "dhcp" => signs.dhcp_log.extend(rest.strip_prefix('|').map(clean)),
@@ -280,6 +296,7 @@ mod tests {
             "neighbour 10.1.0.2 dev lan lladdr 52:54:00:00:00:09 STALE",
             "sector 0000",
             "uptime 7",
+            "started 1700000500 1700000000",
             "log |-device virtio \\",
             "log |2026-01-01: shutting down, reason=crashed",
             "dhcp |DHCPDISCOVER(lan) 52:54:00:00:00:01",
@@ -293,6 +310,9 @@ mod tests {
         assert_eq!(signs.emulator_log, ["2026-01-01: shutting down, reason=crashed"]);
         assert_eq!((signs.dhcp_log.len(), signs.evidence.uptime_s), (1, Some(7)));
         assert_eq!(neighbour("10.1.0.2 dev lan FAILED"), Neighbour::Nobody);
+        assert_eq!(signs.started, Some(Started { uptime_s: 500, epoch_s: 1_700_000_500 }));
+        // Started before the hypervisor was: what its kernel says is younger.
+        assert_eq!(started("1699999999 1700000000"), None);
     }
 
     /// The script on this machine, which need not be a hypervisor.
@@ -302,10 +322,17 @@ mod tests {
         let pool = directory.path().to_str().unwrap();
         let network = Network { name: "nowhere".into(), bridge: "nowhere0".parse().unwrap() };
         let disk = directory.path().join("a.qcow2").to_str().map(String::from);
-        let node = Node { name: "nobody".into(), address: None, disk, macs: Vec::new() };
+        let node = Node {
+            name: "nobody".into(),
+            address: None,
+            disk,
+            pools: vec![pool.into()],
+            macs: Vec::new(),
+        };
         let mut signs = BTreeMap::new();
         let seen = look(&Local, pool, &[network], &[node], &mut signs).unwrap();
-        assert!(seen.pool.unwrap().size > 0);
+        assert!(seen.pool.as_ref().unwrap().size > 0);
+        assert_eq!(seen.disk_pools[pool].size, seen.pool.unwrap().size);
         assert!(seen.memory_mib.unwrap().0 > 0);
         assert_eq!(seen.networks["nowhere"], NetworkSigns::default());
         assert_eq!(signs["nobody"], NodeSigns::default());

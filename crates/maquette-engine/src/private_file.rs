@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// Most bytes that are read of one file.
 pub const MOST: u64 = 16 << 20;
@@ -16,7 +18,7 @@ pub const MOST: u64 = 16 << 20;
 /// It cannot be read, is a pipe or a device, or is larger than any that we write.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     // A pipe would have us wait for somebody to write.
-    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let no_wait = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = fs::OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -69,15 +71,39 @@ pub fn relink(target: &str, link: &Path) -> io::Result<()> {
     fs::rename(&temporary, link)
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file that only its owner can read, whole or not at all. Who writes it at the same time comes after that.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let _ = fs::remove_file(&temporary);
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = held(&temporary)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.set_len(0)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
+}
+
+/// Opens the file that another one is written as, with a lock: what somebody else was writing has its name by then, and what a
+/// killed run has left is written over.
+fn held(temporary: &Path) -> io::Result<fs::File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    loop {
+        let file = options.open(temporary);
+        let there = temporary.symlink_metadata();
+        // A link, a pipe, or a file that has other names, too: it is not one that was begun here.
+        if there.is_ok_and(|there| !there.is_file() || there.nlink() > 1) {
+            fs::remove_file(temporary)?;
+            continue;
+        }
+        let file = file?;
+        // There are file systems without locks, on which it is as if nobody else wrote.
+        let _ = flock(&file, FlockOperation::LockExclusive);
+        let (own, there) = (file.metadata()?, temporary.symlink_metadata());
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+            return Ok(file);
+        }
+    }
 }
 
 /// Writes a file that only its owner can read, whole or not at all, unless there is one: who is first is not written over. It is on
@@ -105,7 +131,7 @@ pub fn write_first(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -145,6 +171,31 @@ mod tests {
         write_private(&path, b"new").unwrap();
         assert_eq!(io::read_to_string(old).unwrap(), "old");
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    /// Two commands of different environments have one workspace: each took the other's half-written file.
+    #[test]
+    fn who_writes_a_file_at_the_same_time_writes_a_whole_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        // What a killed run has left.
+        fs::write(path.with_extension("new"), "x".repeat(1 << 20)).unwrap();
+        let texts = [1usize, 2, 3, 4].map(|n| n.to_string().repeat(n << 12));
+        let (path, whole) = (&path, &texts);
+        std::thread::scope(|scope| {
+            for text in whole {
+                scope.spawn(move || {
+                    (0..50).for_each(|_| write_private(path, text.as_bytes()).unwrap())
+                });
+            }
+            for _ in 0..200 {
+                if let Ok(found) = fs::read_to_string(path) {
+                    assert!(texts.contains(&found), "{} bytes", found.len());
+                }
+            }
+        });
+        assert!(texts.contains(&fs::read_to_string(path).unwrap()));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

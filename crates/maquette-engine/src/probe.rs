@@ -4,6 +4,7 @@ mod daemons;
 mod directories;
 mod facts;
 pub mod family;
+mod images;
 mod leases;
 mod sections;
 mod workers;

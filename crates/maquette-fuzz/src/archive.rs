@@ -218,6 +218,7 @@ const OWN_GROUPS: [&str; 4] = ["all", "hypervisor", "local", "ungrouped"];
 fn runs_nothing(text: &str) {
     let (mut group, mut kind) = ("ungrouped", "");
     let (mut local, mut members) = (BTreeSet::from(["localhost".to_string()]), BTreeSet::new());
+    let (mut is_named, mut is_local) = (false, false);
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(head) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             (group, kind) = head.split_once(':').unwrap_or((head, ""));
@@ -227,7 +228,9 @@ fn runs_nothing(text: &str) {
             "vars" => {
                 let (name, value) = line.split_once('=').expect("a variable has a value");
                 variable(name.trim(), literal(value));
-                assert!(name.trim() != "ansible_connection" || value.trim() != "local", "{text}");
+                assert!(name.trim() != "ansible_connection" || literal(value) != "local", "{text}");
+                let is_address = ["ansible_host", "ansible_ssh_host"].contains(&name.trim());
+                assert!(!is_address || !is_here(&literal(value)), "whoever is here: {text}");
             }
             "children" => assert!(!OWN_GROUPS.contains(&line), "{line} is in {group}: {text}"),
             "" => {
@@ -241,11 +244,16 @@ fn runs_nothing(text: &str) {
                     _ => word,
                 };
                 assert!(
-                    !["127.0.0.1", "::1"].contains(&host),
+                    host == "localhost" || !is_here(host),
                     "another name of this machine: {text}"
                 );
+                is_named |= host == "localhost";
                 for (name, value) in vars.iter().filter_map(|var| var.split_once('=')) {
                     variable(name, value.to_string());
+                    if of_address(host, (name, value), text) {
+                        local.insert(host.to_string());
+                    }
+                    is_local |= host == "localhost" && name == "ansible_connection";
                     if name == "ansible_connection" && value == "local" {
                         local.insert(host.to_string());
                     }
@@ -255,12 +263,36 @@ fn runs_nothing(text: &str) {
             other => panic!("Ansible knows no section of the kind {other}: {text}"),
         }
     }
+    assert!(is_local || !is_named, "localhost may be elsewhere: {text}");
     for host in &local {
         assert!(["localhost", "hypervisor"].contains(&host.as_str()), "{host} is here: {text}");
     }
     for (host, group) in members.iter().filter(|(host, _)| local.contains(host)) {
         assert!(OWN_GROUPS.contains(group), "{host} is in {group}: {text}");
     }
+}
+
+/// Whether a variable says that a host is this machine; only that of the hypervisor may, and `localhost` is nowhere else.
+fn of_address(host: &str, (name, value): (&str, &str), text: &str) -> bool {
+    if host == "localhost" && name.starts_with("ansible") {
+        let is_python = name == "ansible_python_interpreter";
+        assert!(is_python || value == "local", "localhost is elsewhere: {text}");
+    }
+    let says_here = ["ansible_host", "ansible_ssh_host"].contains(&name) && is_here(value);
+    assert!(host == "hypervisor" || !says_here, "{host} is here: {text}");
+    says_here
+}
+
+/// Whether `ssh` comes to this machine by a name or an address, as far as the system's resolver says so without asking anybody.
+fn is_here(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+    let own = |ip: std::net::IpAddr| match ip.to_canonical() {
+        std::net::IpAddr::V4(ip) => ip.is_loopback() || ip.is_unspecified(),
+        std::net::IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified(),
+    };
+    let words =
+        ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback", "0", "127.1"];
+    words.contains(&host.as_str()) || host.parse().is_ok_and(own)
 }
 
 /// What Python makes of a value in quotes, as far as that is a text.
@@ -308,8 +340,9 @@ mod tests {
         let passes = |text: &str| std::panic::catch_unwind(|| runs_nothing(text)).is_ok();
         for text in [
             "localhost ansible_connection=local\n[local]\nlocalhost\n[web]\na ansible_host=fd00::1 x=[1]\n",
-            "localhost ansible_python_interpreter='{{ ansible_playbook_python }}'\n[web:vars]\nx='a b'\n",
+            "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n[web:vars]\nx='a b'\n",
             "[web]\nfd00::22\n[all:children]\nweb\n",
+            "localhost ansible_connection=local\nhypervisor ansible_host=127.0.0.1\n",
         ] {
             assert!(passes(text), "{text}");
         }
@@ -320,6 +353,12 @@ mod tests {
             "a ansible_connection=ssh ansible_connection=local\n",
             "[tester]\n127.0.0.1\n",
             "[tester:children]\nlocal\n",
+            "a ansible_host=127.0.0.1\n",
+            "a ansible_ssh_host=[::1]\n",
+            "[all:vars]\nansible_host=localhost\n",
+            "[tester]\nhypervisor ansible_host=127.0.0.1\n",
+            "localhost ansible_host=192.0.2.9\n",
+            "[local]\nlocalhost\n",
             "[tester:]\nlocalhost\n",
             "a ansible_ssh_executable=/tmp/x\n",
             "a x='\"{\" \"{ y }\" \"}\"'\n",

@@ -8,10 +8,11 @@ mod start;
 
 use std::io::{Error, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::machine::{
-    Console, Fault, Hardware, Image, Machine, Power, SAID, Said, Start, Started,
+    Console, Disk, Fault, Hardware, Image, Machine, Power, SAID, Said, Start, Started,
 };
 use maquette_core::doctor::Power as State;
 use uuid::Uuid;
@@ -54,8 +55,13 @@ impl DomainMachine {
     }
 
     fn domain(&self) -> Result<Domain, Fault> {
-        let domain =
-            self.connection.client()?.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
+        let client = self.connection.client()?;
+        self.domain_of(&client)
+    }
+
+    /// The domain as one connection has it.
+    fn domain_of(&self, client: &Client) -> Result<Domain, Fault> {
+        let domain = client.domain(&self.name).map_err(fault)?.ok_or(Fault::Gone)?;
         let uuid = client::domain_uuid(&domain).map_err(fault)?;
         if uuid == self.uuid { Ok(domain) } else { Err(Fault::Gone) }
     }
@@ -69,13 +75,23 @@ impl DomainMachine {
         }
     }
 
-    /// What libvirt says no to while it answers, where somebody has asked for something: there may be no such firmware, or no such
-    /// image. That is no failure of the BMC's.
-    fn refused(&self, error: LibvirtError) -> Fault {
-        match (fault(error), self.connection.client()) {
-            (Fault::Failed(words), Ok(client)) if client.is_alive() => Fault::Unsupported(words),
-            (fault, _) => fault,
+    /// What libvirt says no to while it answers: there may be no such firmware, no such image, or no such disk. That is no failure
+    /// of the BMC's, unless the connection has gone that was asked.
+    fn refused(client: &Client, error: LibvirtError) -> Fault {
+        match fault(error) {
+            Fault::Failed(words) if client.is_alive() => Fault::Refused(words),
+            fault => fault,
         }
+    }
+
+    /// What libvirt says that it is now, without secrets.
+    fn described(domain: &Domain) -> Result<String, Fault> {
+        client::domain_xml(domain).map_err(fault)?.ok_or(Fault::Gone)
+    }
+
+    fn hardware_of(xml: &str) -> Result<Hardware, Fault> {
+        let unreadable = || Fault::Failed("its definition cannot be read".into());
+        boot::hardware(xml).ok_or_else(unreadable)
     }
 
     /// The definition that stays, with its secrets.
@@ -95,16 +111,19 @@ impl DomainMachine {
 
 impl Machine for DomainMachine {
     fn hardware(&self) -> Result<Hardware, Fault> {
-        let domain = self.domain()?;
-        let xml = client::domain_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
-        let unreadable = || Fault::Failed("its definition cannot be read".into());
-        let mut hardware = boot::hardware(&xml).ok_or_else(unreadable)?;
-        let (client, files) = (self.connection.client()?, boot::disk_files(&xml));
-        for disk in &mut hardware.disks {
+        Self::hardware_of(&Self::described(&self.domain()?)?)
+    }
+
+    fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
+        let xml = Self::described(&domain)?;
+        let files = boot::disk_files(&xml);
+        let size = |disk: &Disk| {
             let file = files.get(&disk.name).map(String::as_str);
-            disk.bytes = client::disk_capacity(&client, &domain, &disk.name, file);
-        }
-        Ok(hardware)
+            client::disk_capacity(&client, &domain, &disk.name, file)
+        };
+        Ok(Self::hardware_of(&xml)?.disks.iter().map(size).collect())
     }
 
     fn power(&self) -> Result<Power, Fault> {
@@ -117,13 +136,15 @@ impl Machine for DomainMachine {
     }
 
     fn start(&self, how: Start) -> Result<Started, Fault> {
-        let domain = self.domain()?;
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
+        let refused = |error| Self::refused(&client, error);
         if client::is_active(&domain).map_err(fault)? {
             return Err(Fault::State("it runs already".into()));
         }
         if client::is_suspended(&domain) {
             if how == Start::PLAIN {
-                return client::wake(&domain).map(|()| Started::Whole).map_err(fault);
+                return client::wake(&domain).map(|()| Started::WHOLE).map_err(refused);
             }
             // Another boot is asked for. Left where it is, that memory would meet disks that have changed without it.
             client::forget_memory(&domain).map_err(fault)?;
@@ -134,12 +155,11 @@ impl Machine for DomainMachine {
         if anew {
             let changed = boot::with_firmware(&xml, how.firmware, how.secure_boot);
             xml = changed.ok_or_else(|| Fault::Failed("its definition cannot be read".into()))?;
-            self.connection.client()?.define_domain(&xml).map_err(fault)?;
+            client.define_domain(&xml).map_err(fault)?;
         }
         let defined = anew.then(|| Self::definition(&domain).ok()).flatten();
         // Its definition stays as it is: what it is started with lasts as long as it runs.
         let ordered = how.first.and_then(|first| boot::ordered(&xml, Some(first)));
-        let client = self.connection.client()?;
         let started = start::start_at_all(&client, ordered.as_deref().unwrap_or(&xml), anew);
         let started = started.map_err(|error| {
             // There may be no such firmware here: the next start is to be one as before, unless somebody has defined the domain
@@ -147,14 +167,12 @@ impl Machine for DomainMachine {
             if defined.is_some() && Self::definition(&domain).ok() == defined {
                 let _ = client.define_domain(&own);
             }
-            // A start as always fails for a reason that may pass.
-            if how == Start::PLAIN { fault(error) } else { self.refused(error) }
+            refused(error)
         })?;
-        if how.once && ordered.is_some() {
-            // It runs. Where the order cannot be put back, it lasts until the domain ends.
-            let _ = Self::once(&domain, &xml);
-        }
-        Ok(started)
+        // It runs. Where the order cannot be put back, it lasts until the domain ends.
+        let in_own_order =
+            !how.once || ordered.is_none() || Self::once(&domain, &xml).unwrap_or(false);
+        Ok(Started { in_own_order, ..started })
     }
 
     fn destroy(&self) -> Result<(), Fault> {
@@ -179,6 +197,10 @@ impl Machine for DomainMachine {
         client::autostart(&self.domain()?, on).map_err(fault)
     }
 
+    fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+        client::starts_with_hypervisor(&self.domain()?).map_err(fault)
+    }
+
     fn suspend(&self) -> Result<(), Fault> {
         client::suspend(&self.running()?).map_err(fault)
     }
@@ -193,7 +215,8 @@ impl Machine for DomainMachine {
     }
 
     fn insert(&self, image: Option<&Image>) -> Result<(), Fault> {
-        let domain = self.domain()?;
+        let client = self.connection.client()?;
+        let domain = self.domain_of(&client)?;
         let xml = Self::definition(&domain)?;
         let drive = boot::with_image(&xml, image);
         let none = || Fault::Unsupported("it has no CD-ROM drive for this".into());
@@ -202,15 +225,19 @@ impl Machine for DomainMachine {
         if client::is_active(&domain).map_err(fault)? {
             let live = client::live_xml(&domain).map_err(fault)?.ok_or(Fault::Gone)?;
             let drive = boot::with_image(&live, image).ok_or_else(none)?;
-            client::change_media(&domain, &drive).map_err(|error| self.refused(error))?;
+            client::change_media(&domain, &drive).map_err(|error| Self::refused(&client, error))?;
         }
         client::update_definition(&domain, &drive).map_err(fault)
     }
 
     fn console(&self) -> Result<Box<dyn Console>, Fault> {
         self.running()?;
+        let taken = |error: LibvirtError| match error.is_console_taken() {
+            true => Fault::Taken(error.to_string()),
+            false => fault(error),
+        };
         let (_, pipe) =
-            self.connection.client()?.console(&self.name, Others::Stay).map_err(fault)?;
+            self.connection.client()?.console(&self.name, Others::Stay).map_err(taken)?;
         Ok(Box::new(SerialConsole(Arc::new(pipe))))
     }
 
@@ -289,6 +316,25 @@ impl Drop for Input {
     }
 }
 
+/// How long libvirt may take to start what is to run, once it answers.
+const AUTOSTARTS: Duration = Duration::from_secs(10);
+
+/// Has nodes run that libvirt was to start with its hypervisor, and could not.
+fn start_the_others(bmcs: &[Arc<Bmc>]) {
+    let all: Vec<_> = bmcs.iter().filter(|bmc| bmc.is_after_boot()).cloned().collect();
+    if all.is_empty() {
+        return;
+    }
+    let start = move || {
+        std::thread::sleep(AUTOSTARTS);
+        for bmc in &all {
+            // What fails is tried again by whoever looks after it, or when libvirt is back.
+            let _ = bmc.start_with_hypervisor();
+        }
+    };
+    let _ = std::thread::Builder::new().spawn(start);
+}
+
 /// Has BMCs look at their domains whenever libvirt says that something has happened to one, until the connection is gone.
 pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
     let events = client.events()?;
@@ -297,6 +343,7 @@ pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
         // Whatever cannot be asked now is asked by whoever looks next.
         let _ = bmc.power();
     }
+    start_the_others(bmcs);
     for event in events {
         let name = match event {
             DomainEvent::Changed(name) => name,
@@ -373,12 +420,13 @@ mod tests {
         let (machine, domain) = machine(disc);
         let gate: Arc<dyn Gate> = Arc::new(Unread(AtomicUsize::new(0)));
         let started = gated(Some(&gate), || machine.start(Start::PLAIN));
-        assert_eq!((started, machine.power()), (Ok(Started::WithoutImage), Ok(Power::On)));
+        let without = Started { without_image: true, ..Started::WHOLE };
+        assert_eq!((started, machine.power()), (Ok(without), Ok(Power::On)));
         assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
         // It is there when its server is.
         assert!(DomainMachine::definition(&domain).unwrap().contains("x.iso"));
         machine.destroy().unwrap();
-        assert_eq!(machine.start(Start::PLAIN), Ok(Started::Whole));
+        assert_eq!(machine.start(Start::PLAIN), Ok(Started::WHOLE));
         assert!(client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
         // Whoever starts it without its BMC.
         machine.destroy().unwrap();
@@ -390,6 +438,15 @@ mod tests {
         })
         .unwrap();
         assert!(!client::live_xml(&domain).unwrap().unwrap().contains("x.iso"));
+    }
+
+    /// Its pool is not mounted, for one: whoever has pressed hears why, and not that the BMC is away.
+    #[test]
+    fn a_node_that_libvirt_does_not_start_is_a_refusal() {
+        let (machine, _) = machine("");
+        let gate: Arc<dyn Gate> = Arc::new(Lacks);
+        let failed = gated(Some(&gate), || machine.start(Start::PLAIN));
+        assert!(matches!(failed, Err(Fault::Refused(why)) if why.contains("no such firmware")));
     }
 
     #[test]

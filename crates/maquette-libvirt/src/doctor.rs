@@ -73,6 +73,7 @@ pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
         name: domain.name.to_string(),
         address: domain.recorded.access.address,
         disk: disk.map(|disk| disk.file(&domain.pool)),
+        pools: domain.recorded.disk_pools().map(|own| own.pool.path.to_string()).collect(),
         macs: domain.recorded.interfaces.iter().map(|i| i.mac).collect(),
     }
 }

@@ -244,8 +244,8 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let active = listed.active;
-                seen.edited.push(observed::Edited { kind, name, active, files, why });
+                let (active, bridge) = (listed.active, None);
+                seen.edited.push(observed::Edited { kind, name, active, files, bridge, why });
             }
             Owner::Other => {
                 let defined = (&parsed.hardware, parsed.files.as_slice());
@@ -332,9 +332,9 @@ fn networks(
                 seen.networks.insert(network.name.clone(), network);
             }
             Owner::Edited(why) => {
-                own_bridges.extend(bridge);
+                own_bridges.extend(bridge.clone());
                 let (kind, files) = (ObjectKind::Network, Vec::new());
-                seen.edited.push(observed::Edited { kind, name, active, files, why });
+                seen.edited.push(observed::Edited { kind, name, active, files, bridge, why });
             }
             Owner::Other => {
                 seen.claims.bridges.extend(bridge);

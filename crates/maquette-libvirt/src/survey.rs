@@ -101,6 +101,10 @@ fn note_domains(domains: Vec<Found>, survey: &mut Survey) {
                 survey.copied.insert(record.environment);
                 (None, None)
             }
+            Record::Copied(environment, _) => {
+                survey.copied.insert(environment);
+                (None, None)
+            }
             Record::Good(record) => (Some(record.environment), Some(record.node)),
             Record::Bad(environment, _) => (environment, None),
         };
@@ -131,6 +135,10 @@ fn note_networks(networks: Vec<NetworkFound>, survey: &mut Survey) {
             Record::None => None,
             Record::Good(record) if record.of_another().is_some() => {
                 survey.copied.insert(record.environment);
+                None
+            }
+            Record::Copied(environment, _) => {
+                survey.copied.insert(environment);
                 None
             }
             Record::Good(record) => Some(record.environment),

@@ -105,9 +105,9 @@ fn what_a_bmc_switches_on_starts_with_the_hypervisor() {
     let starts = || lab.client.domain("node-0").unwrap().unwrap().autostart().unwrap();
     assert!(!starts());
     bmc.press(Press::On).unwrap();
-    assert!(starts());
+    assert!(starts() && bmc.machine().starts_with_hypervisor().unwrap());
     bmc.press(Press::ForceOff).unwrap();
-    assert!(!starts());
+    assert!(!starts() && !bmc.machine().starts_with_hypervisor().unwrap());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn firmware_stays_as_it_was_asked_for() {
     );
     assert_eq!((hardware.vcpus, hardware.memory_mib, hardware.nics.len()), (2, 2048, 1));
     // The volume says so: there is no QEMU that could.
-    assert_eq!(hardware.disks[0].bytes, Some(5 << 30));
+    assert_eq!(machine.sizes().unwrap()[0], Some(5 << 30));
     machine.start(Start { firmware: Some(Firmware::Uefi), ..Start::PLAIN }).unwrap();
     machine.destroy().unwrap();
     assert_eq!(machine.hardware().unwrap().firmware, Firmware::Uefi);
@@ -147,6 +147,11 @@ fn a_reset_boots_in_the_domains_own_order() {
     assert!(lab.xml(true).contains("boot order"));
     // The driver changes no devices: it is left alone, and its BMC starts it anew.
     assert_eq!(machine.reset(), Ok(false));
+    machine.destroy().unwrap();
+    let once = Start { first: Some(Device::Hdd), once: true, ..Start::PLAIN };
+    assert!(!machine.start(once).unwrap().in_own_order);
+    machine.destroy().unwrap();
+    assert!(machine.start(Start { once: false, ..once }).unwrap().in_own_order);
     assert!(lab.xml(true).contains("boot order"));
     let machine = Arc::new(machine);
     let uuid = Uuid::parse_str(NODE).unwrap();
@@ -178,6 +183,6 @@ fn a_bmc_on_a_domain() {
     assert_eq!(what, [What::PowerOn, What::PowerOff, What::PowerOn]);
     // The driver changes no devices, and says so.
     let image = Image { url: "http://192.0.2.1/a.iso".into(), verify: true };
-    assert!(matches!(bmc.insert(Some(image)), Err(Fault::Unsupported(_))));
+    assert!(matches!(bmc.insert(Some(image)), Err(Fault::Refused(_))));
     assert!(bmc.state().media.is_none());
 }

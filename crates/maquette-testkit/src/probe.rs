@@ -84,6 +84,7 @@ pub fn text(
         let _ = match (&link.kind, &link.master) {
             (LinkKind::Bridge, _) => writeln!(links, "bridge {name}"),
             (LinkKind::Wireless, _) => writeln!(links, "wireless {name}"),
+            (LinkKind::Foreign, _) => writeln!(links, "foreign {name}"),
             (LinkKind::Other, Some(master)) => writeln!(links, "port {name} {master}"),
             (LinkKind::Other, None) => Ok(()),
         };

@@ -29,15 +29,19 @@ pub fn apply(observed: &mut Observed, steps: &[Step]) {
 
 /// Somebody edits an object's metadata so that it is not believed any more.
 pub fn edit(seen: &mut Observed, kind: ObjectKind, name: &str) {
-    let (active, files) = match kind {
-        ObjectKind::Network => (seen.networks.remove(name).expect("it exists").active, Vec::new()),
+    let (active, files, bridge) = match kind {
+        ObjectKind::Network => {
+            let network = seen.networks.remove(name).expect("it exists");
+            (network.active, Vec::new(), Some(network.defined.bridge))
+        }
         _ => {
             let domain = seen.domains.remove(name).expect("it exists");
-            (domain.active, domain.defined.disks.into_iter().map(|d| d.file).collect())
+            let files = domain.defined.disks.into_iter().map(|d| d.file).collect();
+            (domain.active, files, None)
         }
     };
     let why = "its metadata was changed by hand".into();
-    seen.edited.push(Edited { kind, name: name.into(), active, files, why });
+    seen.edited.push(Edited { kind, name: name.into(), active, files, bridge, why });
 }
 
 /// What libvirt does with an object whatever is recorded of it.

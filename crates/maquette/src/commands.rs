@@ -4,7 +4,7 @@ mod common;
 mod convert;
 
 use clap::{Parser, Subcommand};
-pub(crate) use common::{power, ssh_routes, usage_error};
+pub(crate) use common::{foreground, power, ssh_routes, usage_error};
 
 use crate::failure::Failure;
 use crate::world::World;

@@ -101,7 +101,8 @@ impl Ground {
     ///
     /// What a user would be told.
     pub fn converted(&mut self, request: &Request) -> Result<(Read, Vec<String>), String> {
-        let files = convert::of_request(request);
+        let (given, mut diags) = Default::default();
+        let files = convert::of_request(request, &given, &mut diags);
         let mut texts = vec![written(&files.project)];
         if let Some((name, tree)) = &files.network {
             let place = self.directory.join("topology/network");

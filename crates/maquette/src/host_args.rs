@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use maquette_core::values::{HostAddress, KnownHost, Login};
 use maquette_engine::host::ssh::{self, Target};
 
+use crate::cli::FlagTexts;
+
 /// Which hypervisor, as the user named it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostArgs {
@@ -20,9 +22,44 @@ pub struct HostArgs {
     pub known_hosts: Option<PathBuf>,
     /// Whether the workspace's key is to open it for connections to nodes, as InfraRed's plug-ins expect.
     pub forwards: bool,
+    /// What of it the user has said.
+    pub said: SaidByUser,
+}
+
+/// What of a hypervisor's name is from flags, variables or an answers file. All else is from a project file or a workspace,
+/// which may be a stranger's, and changes no file of the user's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SaidByUser {
+    /// The key file.
+    pub key: bool,
+    /// The fingerprint.
+    pub fingerprint: bool,
+    /// The file with host keys.
+    pub known_hosts: bool,
+}
+
+impl SaidByUser {
+    /// What of it flags and what stands for them say.
+    pub fn of(given: &FlagTexts) -> Self {
+        Self {
+            key: given.has("host-key"),
+            fingerprint: given.has("host-key-fingerprint"),
+            known_hosts: given.has("host-known-hosts"),
+        }
+    }
 }
 
 impl HostArgs {
+    /// The same with those host keys alone that may take the place of others.
+    pub fn with_replacing_keys(&self) -> Self {
+        let said = self.said;
+        Self {
+            fingerprint: self.fingerprint.clone().filter(|_| said.fingerprint),
+            known_hosts: self.known_hosts.clone().filter(|_| said.known_hosts),
+            ..self.clone()
+        }
+    }
+
     /// Whether it is another machine, or this one by way of SSH.
     pub fn is_remote(&self) -> bool {
         match self.address.as_deref() {

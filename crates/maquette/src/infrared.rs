@@ -35,7 +35,7 @@ use crate::playbooks::{Hooks, Point};
 use crate::session::{Session, authorities};
 use crate::userfile::{self, Content};
 use crate::workspace::Workspace;
-use crate::workspace::inventory::Inventory;
+use crate::workspace::inventory::{self, Inventory};
 use crate::workspace::named::{self, Workspaces};
 use crate::workspace::outputs;
 use crate::world::{Environment, World};
@@ -67,40 +67,76 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     let options = given.tree(&world.environment).map_err(refuse)?;
     let extra = Extra::read(&world.environment, &given.extra).map_err(refuse)?;
     let tree = extra.over(&world.environment, &options).map_err(refuse)?;
+    form::decided(&tree).map_err(refuse)?;
+    let own = given.inventory.as_deref().map(own_inventory).transpose()?;
+    let downloaded = downloaded(world, &tree)?;
+    let (options, tree) = (with_network(options, &downloaded), with_network(tree, &downloaded));
     let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
     let extra = extra.with_settings(&options, known);
-    form::decided(&tree).map_err(refuse)?;
-    let inventory = given.inventory.as_deref().map(own_inventory).transpose()?;
 
+    // Nothing is written of what is refused.
+    later(&given, &options, &tree)?;
+    give_settings(world, &given, &tree)?;
+    let workspace = active_workspace(world)?;
+    log::arguments(&workspace, &given)?;
+    if logged {
+        log::command(world, args, &given)?;
+    }
+    if let Some(text) = &own {
+        outputs::adopt(&workspace, text).map_err(|e| workspace.unwritten(e))?;
+    }
+    ignored(world, &given, &options, &tree);
+    if given.dry_run {
+        return look_only(world, &given, tree, &extra, (workspace, downloaded));
+    }
+    output::keep_settings(world, &workspace, &tree).map_err(|e| workspace.unwritten(e))?;
+    build(world, &given, tree, &extra, (workspace, downloaded))
+}
+
+/// Writes the settings where they are wanted.
+fn give_settings(world: &World, given: &InfraredValues, tree: &Plain) -> Result<(), Failure> {
     match &given.output {
         Some(file) => {
-            let secret = masked(&tree) != tree;
+            let secret = masked(tree) != *tree;
             let content = if secret { Content::Secret } else { Content::Private };
             userfile::write(&world.terminal, file, tree.yaml().as_bytes(), content)?;
             world.terminal.touched(file.display().to_string());
         }
         None if given.plan => {}
-        None => world.terminal.result(&masked(&tree).yaml()),
+        None => world.terminal.result(&masked(tree).yaml()),
     }
-    later(&given, &options, &tree)?;
+    Ok(())
+}
+
+/// The active workspace, which is made if there is none.
+fn active_workspace(world: &World) -> Result<Workspace, Failure> {
     let (workspace, made) = Workspaces::of(&world.environment).ensure(&now(world))?;
     if let Some(name) = made {
         world.terminal.talk(&format!("warning: there was no active workspace; made `{name}`"));
     }
     world.terminal.touched(format!("workspace `{}`", named::name_of(&workspace)));
-    log::arguments(&workspace, &given)?;
-    if logged {
-        log::command(world, args, &given)?;
+    Ok(workspace)
+}
+
+/// The network file that is downloaded, if one is: its path, or why there is none, which is told once the settings are.
+type Downloaded = Option<Result<String, Failure>>;
+
+/// Downloads the network file before anybody is told of its path: settings, expressions, playbooks.
+fn downloaded(world: &World, tree: &Plain) -> Result<Downloaded, Failure> {
+    let Some(url) = text(tree, "topology.net.url") else { return Ok(None) };
+    let workspace = active_workspace(world)?;
+    Ok(Some(download(&url, &workspace)))
+}
+
+/// Settings with the network file that is used.
+fn with_network(mut settings: Plain, downloaded: &Downloaded) -> Plain {
+    let path = ["provision", "topology", "network"];
+    if let Some(Ok(file)) = downloaded
+        && let Ok(place) = settings.place(&path)
+    {
+        *place = Plain::text(file);
     }
-    if let Some(text) = &inventory {
-        outputs::adopt(&workspace, text).map_err(|e| workspace.unwritten(e))?;
-    }
-    ignored(world, &given, &options, &tree);
-    if given.dry_run {
-        return look_only(world, &given, tree, &extra, workspace);
-    }
-    output::keep_settings(world, &workspace, &tree).map_err(|e| workspace.unwritten(e))?;
-    build(world, &given, tree, &extra, workspace)
+    settings
 }
 
 /// Shows what would be built, beside the settings. They are good also where the hypervisor cannot be reached from here: InfraRed
@@ -110,9 +146,9 @@ fn look_only(
     given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
-    workspace: Workspace,
+    place: (Workspace, Downloaded),
 ) -> Result<u8, Failure> {
-    match build(world, given, tree, extra, workspace) {
+    match build(world, given, tree, extra, place) {
         Err(Failure::Failed(error)) => {
             world.terminal.talk(&format!("the settings are shown only: {}", error.in_one_line()));
             Ok(0)
@@ -139,16 +175,30 @@ fn generate(world: &World, given: &InfraredValues, file: &Path) -> Result<u8, Fa
     Ok(0)
 }
 
-/// An inventory that the user names, for the workspace: text that Ansible's INI form, or YAML, can be.
+/// An inventory that the user names, for the workspace: text in Ansible's INI form, since what is built is written beside what
+/// is in it.
 fn own_inventory(file: &Path) -> Result<String, Failure> {
-    let refuse = |why: String| {
+    let unusable = |why: String| {
         let message = format!("cannot use inventory {}: {why}", file.display());
-        Failure::input(Diagnostic::error("inventory::unusable", message))
+        Diagnostic::error("inventory::unusable", message)
     };
+    let refuse = |why: String| Failure::input(unusable(why));
     let text = reading::text(file).map_err(|e| refuse(e.to_string()))?;
-    let is_yaml =
-        file.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|y| end == *y));
-    match Inventory::mistake(&text, is_yaml) {
+    let form = match file.extension().and_then(|end| end.to_str()) {
+        Some("yml" | "yaml") => Some("YAML"),
+        Some("json") => Some("JSON"),
+        _ => inventory::other_form(&text),
+    };
+    if let Some(form) = form {
+        let error = unusable(format!("it is {form}, and the workspace's inventory is INI"))
+            .help("write its hosts as lines (`mon0 ansible_host=10.0.0.7`) and its groups as sections (`[ceph]`, below it `mon0`)")
+            .help(format!(
+                "`ansible-inventory -i {0} --list` shows all hosts with their variables, and `ansible-inventory -i {0} --graph` all groups",
+                file.display()
+            ));
+        return Err(Failure::input(error));
+    }
+    match Inventory::mistake(&text) {
         Some((line, why)) => Err(refuse(format!("line {line} {why}"))),
         None => Ok(text),
     }
@@ -273,9 +323,9 @@ fn build(
     given: &InfraredValues,
     tree: Plain,
     extra: &Extra,
-    workspace: Workspace,
+    (workspace, downloaded): (Workspace, Downloaded),
 ) -> Result<u8, Failure> {
-    let wanted = wanted(world, given, &tree, &workspace)?;
+    let wanted = wanted(world, given, &tree, (&workspace, downloaded))?;
     if let Some(removal) = remove::Removal::of(&tree, &wanted) {
         let code = removal.carry_out(world, given, (&tree, extra), wanted)?;
         collect_facts(world, given, &tree, &workspace);
@@ -326,8 +376,11 @@ fn carry_out(
             .terminal
             .talk("no --topology-nodes: only the hypervisor and its networks are prepared");
     }
-    let authorities =
-        authorities::authorities(&loaded.called("tls-ca"), &loaded.request.settings.tls_ca)?;
+    let authorities = authorities::authorities(
+        &world.terminal,
+        &loaded.called("tls-ca"),
+        &loaded.request.settings.tls_ca,
+    )?;
     let mut session = Session::open(world, loaded.located())?;
     outputs::write_local(workspace).map_err(|e| workspace.unwritten(e))?;
     // MAQUETTE_YES is there for whoever runs `--cleanup`: it says nothing about this environment's disks.
@@ -377,7 +430,7 @@ fn wanted(
     world: &World,
     given: &InfraredValues,
     tree: &Plain,
-    workspace: &Workspace,
+    (workspace, downloaded): (&Workspace, Downloaded),
 ) -> Result<cli::TopologyArgs, Failure> {
     let mut wanted = cli::TopologyArgs::default();
     wanted.place.workspace = Some(workspace.path.clone());
@@ -410,7 +463,7 @@ fn wanted(
     for (name, text, told) in &given.trusted {
         wanted.place.flags.0.set_as(name, vec![text.clone()], told.clone());
     }
-    if let Some(url) = text(tree, "topology.net.url") {
+    if let Some(downloaded) = downloaded {
         if given.by_user("topology-network") {
             let (called, wins) =
                 (given.called("topology-network"), given.called("topology-net-url"));
@@ -418,7 +471,7 @@ fn wanted(
                 .terminal
                 .talk(&format!("warning: {called} has no effect: {wins} is used instead"));
         }
-        wanted.flags.0.set("topology-network", vec![download(&url, workspace)?]);
+        wanted.flags.0.set("topology-network", vec![downloaded?]);
     }
     Ok(wanted)
 }

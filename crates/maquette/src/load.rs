@@ -9,6 +9,7 @@ mod lookup;
 mod nodes;
 mod project;
 mod provision;
+mod strangers;
 mod user_data;
 mod whole;
 
@@ -26,13 +27,13 @@ use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
 use crate::cli::{EnvironmentArgs, FlagTexts, TopologyArgs};
-use crate::host_args::HostArgs;
+use crate::host_args::{HostArgs, SaidByUser};
 use crate::reading;
 use crate::workspace::named::Workspaces;
 use crate::workspace::{Saved, Workspace};
 use crate::world::Environment;
 pub use extra::Extra;
-pub use located::{Located, located, located_leniently, located_with};
+pub use located::{Located, located, located_leniently, located_of, located_with};
 pub use lookup::own as own_files;
 use project::{IMAGE, Project};
 
@@ -61,6 +62,8 @@ pub struct Loaded {
     pub timezone_place: Option<Span>,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
+    /// Settings that somebody gave, by their names, as they were written.
+    pub given: BTreeMap<&'static str, Plain>,
     /// What whoever gave a setting knows it as, for messages.
     origins: BTreeMap<&'static str, String>,
 }
@@ -219,6 +222,7 @@ fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> L
         project: project.file.clone(),
         empty_project,
         diags: reader.diags,
+        given: project::as_written(&given, &project),
         origins: origins(&given, &project),
     }
 }
@@ -241,17 +245,6 @@ fn origins(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str, Strin
 fn said(mistake: &Diagnostic) -> String {
     let help = mistake.help.first().map_or(String::new(), |help| format!(" ({help})"));
     format!("{}{help}", mistake.message)
-}
-
-/// Why a workspace cannot be used that others can write to.
-fn open_to_all(workspace: &Workspace) -> Option<Diagnostic> {
-    let path = workspace.path.display();
-    let message =
-        format!("everybody can write to workspace {path}: its ssh config and key may be anybody's");
-    workspace.is_open_to_all().then(|| {
-        Diagnostic::error("workspace::open", message)
-            .help("name a directory of your own with `--workspace DIR`")
-    })
 }
 
 /// Collects sources and diagnostics.
@@ -303,6 +296,10 @@ impl<'a> Reader<'a> {
             None => {
                 let default = PathBuf::from(PROJECT);
                 if !default.is_file() {
+                    return Project::default();
+                }
+                if let Some(refused) = strangers::project(self.environment, &default) {
+                    self.diags.push(refused);
                     return Project::default();
                 }
                 default
@@ -398,9 +395,8 @@ impl<'a> Reader<'a> {
             None if elsewhere => Saved::default(),
             None => self.recalled(&workspace).unwrap_or_default(),
         };
-        if let Some(open) = open_to_all(&workspace) {
-            self.diags.push(open);
-        }
+        let open = strangers::workspace(self.environment, &workspace);
+        open.into_iter().for_each(|open| self.diags.push(open));
         let unsaid = |name: &str| !given.has(name) && project.node(name).is_none();
         let mut pool = FlagTexts::default();
         for (name, value) in [("pool-name", saved.pool_name), ("disk-pool", saved.pool_path)] {
@@ -419,6 +415,7 @@ impl<'a> Reader<'a> {
             key: settings.host_key.clone().map(PathBuf::from).or(saved.host.key),
             fingerprint: settings.host_key_fingerprint.clone(),
             known_hosts: settings.host_known_hosts.clone().map(PathBuf::from),
+            said: SaidByUser::of(given),
             forwards: false,
         };
         (host, workspace)

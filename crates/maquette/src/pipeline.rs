@@ -365,7 +365,8 @@ fn known_images(
     diags: &mut Diagnostics,
 ) -> (expand::ImageMap, BTreeMap<Image, ImageOrigin>) {
     let pool = expand::pool(topology);
-    let recorded = Recorded { agents: &hypervisor.facts.agents, pool: &pool };
+    let facts = &hypervisor.facts;
+    let recorded = Recorded { agents: &facts.agents, identities: &facts.identities, pool: &pool };
     images(user, topology, (observed, recorded, loaded.image_place), diags)
 }
 

@@ -109,6 +109,27 @@ impl Playbook {
     }
 }
 
+/// Says that appliances do not get the authorities of downloads: that was all that InfraRed had them for.
+fn tell_of_authorities(world: &World, request: &Request, playbooks: &[(Point, Playbook)]) {
+    let own = playbooks.iter().find_map(|(_, playbook)| match playbook {
+        Playbook::Own(name, _) => Some(name),
+        Playbook::File(_) => None,
+    });
+    if let Some(name) = own.filter(|_| !request.settings.tls_ca.is_empty()) {
+        world.terminal.talk_once(format!(
+            "warning: `tls-ca` is for what Maquette downloads, and the appliance of {name} does not get it: \
+             `files` and `commands` of its node type install a certificate there"
+        ));
+    }
+}
+
+/// The error of a variable that has something else than a playbook's name.
+fn not_one(variable: &str, value: &Value) -> Diagnostic {
+    let other = if matches!(value, Value::List(_)) { "a list" } else { "a mapping" };
+    Diagnostic::error("playbook::form", format!("`{variable}` takes one playbook, not {other}"))
+        .help("a playbook of several lines such as `- import_playbook: first.yml` runs several")
+}
+
 /// InfraRed's configuration of Ansible, with the search paths of its roles and filters: where the user names none and there
 /// is none in the current directory.
 fn configuration(world: &World) -> Option<PathBuf> {
@@ -171,8 +192,13 @@ impl Hooks {
         let mut playbooks = Vec::new();
         let mut diags = Diagnostics::default();
         for (variable, point, own) in POINTS {
-            let Some(Value::Scalar(path, _)) = extra.get(variable).map(|n| &n.value) else {
-                continue;
+            let path = match extra.get(variable).map(|n| &n.value) {
+                Some(Value::Scalar(path, _)) => path,
+                Some(value @ (Value::List(_) | Value::Map(_))) => {
+                    diags.push(not_one(variable, value));
+                    continue;
+                }
+                None | Some(Value::Null) => continue,
             };
             if path == own && Path::new(path).is_file() {
                 // As in InfraRed, where a file of that name beside its own was never meant.
@@ -198,6 +224,7 @@ impl Hooks {
         if diags.has_errors() {
             return Err(Failure::Input(diags, Sources::default()));
         }
+        tell_of_authorities(world, request, &playbooks);
         let replaced = playbooks
             .iter()
             .filter_map(|(point, _)| match point {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use maquette_core::decode::quoted_list;
 use maquette_engine::host::ssh;
 use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -78,6 +79,48 @@ impl Drop for InterruptedChild {
     fn drop(&mut self) {
         *program() = None;
     }
+}
+
+/// Programs that end when this one is ended, each with the node that it does something on.
+static HELPERS: Mutex<Vec<(Pid, Option<String>)>> = Mutex::new(Vec::new());
+
+/// A program that is told to end when this one is, for as long as this is there: an `ssh`.
+pub struct Helper(Option<Pid>);
+
+impl Helper {
+    /// With the node that it runs a command on, if that may go on there when the program ends.
+    pub fn with(child: &Child, node: Option<&str>) -> Self {
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            helpers().push((pid, node.map(String::from)));
+        }
+        Self(pid)
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        helpers().retain(|(pid, _)| Some(*pid) != self.0);
+    }
+}
+
+fn helpers() -> std::sync::MutexGuard<'static, Vec<(Pid, Option<String>)>> {
+    HELPERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells all helpers to end, unless a terminal has told them; what is to be said of what may go on on nodes.
+fn end_helpers(terminal_told: bool) -> Option<String> {
+    let helpers = helpers();
+    for (pid, _) in helpers.iter().filter(|_| !terminal_told) {
+        // It may have ended.
+        let _ = rustix::process::kill_process(*pid, Signal::TERM);
+    }
+    let mut nodes: Vec<&String> = helpers.iter().filter_map(|(_, node)| node.as_ref()).collect();
+    nodes.sort();
+    (!nodes.is_empty()).then(|| {
+        let nodes = quoted_list(&nodes);
+        format!("interrupted; the command had not ended on {nodes}, and may go on there")
+    })
 }
 
 fn program() -> std::sync::MutexGuard<'static, Option<Program>> {
@@ -161,6 +204,7 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
                 continue;
             }
             let asking = terminal.is_asking();
+            let by_terminal = signal == SIGINT && is_of_terminal(&origin);
             let waits = WAITS.load(Ordering::SeqCst) > 0;
             if first && !asking && !waits {
                 continue;
@@ -170,6 +214,9 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
             }
             if asking {
                 terminal.talk("\ninterrupted at the question; nothing more was done");
+            }
+            if let Some(goes_on) = end_helpers(by_terminal) {
+                terminal.talk(&goes_on);
             }
             echo::show();
             ssh::remove_sockets();
@@ -213,6 +260,21 @@ mod tests {
         assert!(tell(&mut program(), (number, SIGTERM), false));
         drop(told);
         *RUN.lock().unwrap() = None;
+    }
+
+    /// `ssh` went on when `exec` was ended, and so did what it ran.
+    #[test]
+    fn helpers_end_with_the_program() {
+        let sleep = || Command::new("sleep").arg("1000").spawn().unwrap();
+        let (mut on_node, mut plain) = (sleep(), sleep());
+        let all = [Helper::with(&on_node, Some("lab-web-0")), Helper::with(&plain, None)];
+        let said = "interrupted; the command had not ended on `lab-web-0`, and may go on there";
+        assert_eq!(end_helpers(true).as_deref(), Some(said));
+        assert!(plain.try_wait().unwrap().is_none());
+        assert_eq!(end_helpers(false).as_deref(), Some(said));
+        assert!(!on_node.wait().unwrap().success() && !plain.wait().unwrap().success());
+        drop(all);
+        assert_eq!(end_helpers(false), None);
     }
 
     const INSIDE: &str = "MAQUETTE_TEST_INSIDE_TERMINAL";

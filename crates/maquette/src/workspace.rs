@@ -16,8 +16,9 @@ use maquette_engine::private_file::{read_text, write_private};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::host_args::HostArgs;
+use crate::host_args::{HostArgs, SaidByUser};
 use crate::world::Environment;
+use crate::world::owners::{self, Others};
 
 /// The directory with an environment's outputs.
 #[derive(Debug, Clone)]
@@ -122,6 +123,7 @@ impl Saved {
                 fingerprint: None,
                 known_hosts: None,
                 forwards: false,
+                said: SaidByUser::default(),
             },
             pool_name: text(&value["pool_name"]).filter(|name| name.parse::<Name>().is_ok()),
             pool_path: text(&value["disk_pool"]),
@@ -166,6 +168,9 @@ const NAMED: &str = ".workspaces";
 /// File in a workspace with what is [`Saved`].
 pub const SAVED: &str = "maquette.json";
 
+/// Files in it that `ssh`, Ansible and we do as they say.
+const OBEYED: [&str; 4] = [outputs::SSH_CONFIG, outputs::KNOWN_HOSTS, outputs::INVENTORY, SAVED];
+
 impl Workspace {
     /// A directory, by its absolute path.
     pub fn at(path: &Path) -> Self {
@@ -198,13 +203,17 @@ impl Workspace {
         }
     }
 
-    /// Refuses a directory that everybody can write to: its ssh config and its key could be anybody's.
-    pub fn is_open_to_all(&self) -> bool {
-        use std::os::unix::fs::PermissionsExt;
-        self.path.metadata().is_ok_and(|m| m.permissions().mode() & 0o002 != 0)
+    /// What of it others can write, and who: its ssh config and its key could be anybody's, and what is run as whoever uses it.
+    pub fn open_to(&self, user: &Environment) -> Option<(PathBuf, Others)> {
+        let files = OBEYED.map(|name| self.file(name));
+        let mut all = std::iter::once(self.path.clone()).chain(files);
+        all.find_map(|path| {
+            let others = owners::who_else(user, &path)?;
+            Some((path, others))
+        })
     }
 
-    /// The same; why not, if there is something that cannot be read: taken for nothing, it would mean
+    /// What it remembers; why not, if there is something that cannot be read: taken for nothing, it would mean
     /// another hypervisor.
     pub fn recall(&self) -> Result<Option<Saved>, String> {
         let file = self.file(SAVED);

@@ -3,6 +3,7 @@
 
 pub mod echo;
 mod environment;
+pub mod owners;
 mod terminal;
 pub mod told;
 

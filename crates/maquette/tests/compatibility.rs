@@ -33,7 +33,18 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Names of test functions, of transcripts, and of directories of tests from end to end.
+/// Directories of tests from end to end that `tests/e2e/run` starts.
+fn started() -> BTreeSet<String> {
+    let text = fs::read_to_string(repository().join("tests/e2e/run")).unwrap();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words = lines.flat_map(str::split_whitespace);
+    let named = words.filter_map(|word| word.strip_prefix("tests/e2e/"));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let names = named.filter_map(|rest| rest.split(|c: char| !is_name(c)).next());
+    names.map(|name| format!("tests/e2e/{name}")).collect()
+}
+
+/// Names of test functions, of transcripts, and of directories of tests from end to end, which may be run by hand only.
 fn tests() -> BTreeSet<String> {
     let mut all = Vec::new();
     files(&repository().join("crates"), &mut all);
@@ -74,7 +85,8 @@ fn text<'a>(row: &'a Plain, key: &str) -> Option<&'a str> {
 
 #[test]
 fn every_row_has_a_test_or_a_decision_with_a_reason_or_is_counted_as_open() {
-    let known = tests();
+    let (known, started) = (tests(), started());
+    assert!(started.contains("tests/e2e/playbooks") && started.contains("tests/e2e/bmc"));
     let file = repository().join("crates/maquette/tests/compatibility/rows.yml");
     let Plain::List(rows) = Plain::read(&fs::read_to_string(file).unwrap()).unwrap() else {
         panic!("the rows are a list");
@@ -103,6 +115,15 @@ fn every_row_has_a_test_or_a_decision_with_a_reason_or_is_counted_as_open() {
             }
         }
         let decision = text(row, "decision");
+        let by_hand = named.iter().filter_map(|test| match test {
+            Plain::Text(test) if test.starts_with("tests/e2e/") => Some(test),
+            _ => None,
+        });
+        for test in by_hand.filter(|test| !started.contains(*test)) {
+            if decision.is_none() {
+                mistake(format!("`{test}` is run by hand only, and no decision says why"));
+            }
+        }
         if decision.is_some_and(|why| why.len() < SHORTEST_REASON) {
             mistake("its decision has no reason".into());
         }

@@ -19,6 +19,8 @@ const LINES: &[(&str, &str)] = &[
     ("maquette stop --prefix other w", ""),
     ("maquette ssh --prefix=lab d", "b"),
     ("maquette cp db", "-0:"),
+    ("maquette ssh root@db-", "0 "),
+    ("maquette cp root@db", "-0:"),
     // Values of flags, in both forms.
     ("maquette status --prefix l", "ab "),
     ("maquette status --prefix=l", "ab "),
@@ -38,6 +40,8 @@ const LINES: &[(&str, &str)] = &[
     ("maquette init three", "-tiers "),
     ("maquette image build debian-13", " "),
     ("maquette up --accept=lose-", "disks "),
+    // An interface by its network.
+    ("maquette link down --project early.yaml --prefix early first-0 fro", "nt "),
     // Before anything is built, nodes are those of the project file.
     ("maquette stop --project early.yaml --prefix early first-", "0 "),
 ];
@@ -49,7 +53,7 @@ fn prepare(here: &Path) {
         std::fs::write(here.join(name), text).unwrap();
     };
     file("maquette.yaml", "prefix: lab\nnodes: {gateway: {memory: 1024}}\n");
-    file("early.yaml", "nodes: {first: {count: 1, memory: 1024}}\n");
+    file("early.yaml", "networks: {front: , back: }\nnodes: {first: {count: 1, memory: 1024}}\n");
     file("topology/network/mynet.yml", "networks: {}\n");
     file(".config/maquette/topology/nodes/owntype.yml", "name: owntype\n");
     file("my.img", "");

@@ -133,6 +133,7 @@ fn what_people_write_in_yaml_fits() {
         "overrides: {controller: {memory: 2048}}\nchecksum: sha256:00",
         "prefix: 7\nnet_subnet: 255",
         "nodes: {web: {}, db: 1, app: {count: 2, networks: [a, {network: b, ip: 10.9.0.2}], disks: [1G, {size: 2G}]}}",
+        "nodes: {web: {disks: {root: {size: 20G}, data_1-b: {size: 1G}}}}",
         "networks: {a: {}, b: , c: {subnet: 10.9.0.0/24, dhcp: no}, d: {forward: none, dhcp: {range: {start: 1, end: 2}}}}",
     ] {
         project.takes(text, text);
@@ -189,6 +190,7 @@ fn wrong_keys_and_values_do_not_fit() {
         "nodes: {controller: many}",
         "nodes: {web: {cuont: 2}}",
         "nodes: {web: {networks: a}}",
+        "nodes: {web: {disks: {-root: {size: 20G}}}}",
         "networks: {a: {subent: 10.9.0.0/24}}",
         "networks: [a]",
         "overrides: [1]",

@@ -130,6 +130,58 @@ fn a_workspace_that_everybody_can_write_to_is_refused() {
     assert!(!home.path("pwned").exists());
 }
 
+/// What is in its ssh config is run as whoever looks.
+#[test]
+fn a_workspace_of_another_user_or_of_a_group_is_refused() {
+    const NOBODY: u32 = 65534;
+    let home = Home::new();
+    let files = ["", "ansible.ssh.config", "hosts", "maquette.json"];
+    let cases = files
+        .iter()
+        .flat_map(|file| [(*file, 0o755, Some(NOBODY), None), (*file, 0o775, None, Some(NOBODY))]);
+    for (at, (file, mode, owner, group)) in cases.enumerate() {
+        let name = format!("w{at}");
+        let place = home.path(&name);
+        fs::create_dir(&place).unwrap();
+        for file in &files[1..] {
+            fs::write(place.join(file), "Match exec \"touch pwned\"\n").unwrap();
+        }
+        fs::write(place.join("maquette.json"), "{}").unwrap();
+        let odd = place.join(file);
+        fs::set_permissions(&odd, Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&odd, owner, group).unwrap();
+        for verb in [&["ssh", "bare-0"][..], &["status"], &["down", "--yes"]] {
+            let args = [verb, &["--prefix", &home.prefix, "--workspace", &name]].concat();
+            let said = says(&mut home.command(&args), 2);
+            let why = if owner.is_some() { "is another user's" } else { "a group can write to" };
+            assert!(said.contains(why), "{said}");
+        }
+    }
+    assert!(!home.path("pwned").exists());
+}
+
+/// It decides which hypervisor is meant.
+#[test]
+fn a_project_file_that_somebody_else_has_put_there_has_to_be_named() {
+    let home = Home::new();
+    let there = home.path("there");
+    fs::create_dir(&there).unwrap();
+    fs::set_permissions(&there, Permissions::from_mode(0o1777)).unwrap();
+    fs::write(there.join("maquette.yaml"), "prefix: theirs\n").unwrap();
+    let said = |args: &[&str], code| says(home.command(args).current_dir(&there), code);
+    assert!(said(&["status"], 0).contains("`theirs`"));
+    std::os::unix::fs::chown(there.join("maquette.yaml"), Some(65534), None).unwrap();
+    for verb in [&["status"][..], &["down", "--yes"], &["plan"]] {
+        let said = said(verb, 2);
+        assert!(said.contains("was put here by another user"), "{said}");
+        assert!(said.contains("`--project maquette.yaml` says that it is meant"), "{said}");
+    }
+    assert!(said(&["status", "--project", "maquette.yaml"], 0).contains("`theirs`"));
+    // It was brought there by who alone can write there.
+    fs::set_permissions(&there, Permissions::from_mode(0o755)).unwrap();
+    assert!(said(&["status"], 0).contains("`theirs`"));
+}
+
 /// Without it, this machine would have been meant, and lost what it has.
 #[test]
 fn a_workspace_whose_memory_is_damaged_is_not_taken_for_one_without() {

@@ -83,11 +83,11 @@ const PROGRAMS: [(&str, &str); 9] = [
          if [ -e \"$said\" ]; then . \"$said\"; exit; fi\n\
          echo @@doctor@@; echo '{\"v1\": {\"errors\": []}}'; echo '@@status@@'; echo 'status: done'; exit ;;\n\
          esac\n\
-         echo \"ssh $*\"\ncase $* in\n*' cat') head -n 1 ;;\n*web-1*fails*) echo no >&2; exit 3 ;;\n*web-1*unheard*) exit 255 ;;\nesac",
+         echo \"ssh $*\"\ncase $* in\n*' cat') head -n 1 ;;\n*web-1*fails*) echo no >&2; exit 3 ;;\n*web-?*unheard*) exit 255 ;;\nesac",
     ),
     (
         "bin/scp",
-        "echo \"scp $*\"\ncase $* in *web-1:/nope*) echo \"scp: /nope: No such file or directory\" >&2; exit 1 ;; esac",
+        "echo \"scp $*\"\ncase $* in *web-1:/nope*) echo \"scp: /nope: No such file or directory\" >&2; exit 1 ;; *unheard*) exit 255 ;; esac",
     ),
     (
         "bin/curl",

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bmc, Outcome, State};
+use super::{Bmc, Outcome, Press, State, What};
 use crate::machine::Power;
 
 /// Takes a BMC's document, to be kept; whether it is. What cannot be kept is told by whoever is behind it.
@@ -18,7 +18,23 @@ struct Kept {
     forced: bool,
     /// What is left of a watchdog that runs, in tenths of a second.
     watchdog: Option<u16>,
+    /// In which boot of the hypervisor this was.
+    #[serde(default)]
+    boot: Option<String>,
     state: State,
+}
+
+impl State {
+    /// The hypervisor has booted since: nodes have ended with it, and those that run were started by libvirt, each in its own
+    /// order. What a start was to use up is for the next one, and whoever wanted a node to run anew has got that.
+    fn over_boot(&mut self) {
+        self.first = None;
+        self.put_back();
+        let anew = [Press::ForceRestart, Press::GracefulRestart, Press::PowerCycle];
+        if self.owed.is_some_and(|press| anew.contains(&press)) {
+            self.owed = Some(Press::On);
+        }
+    }
 }
 
 impl Bmc {
@@ -39,7 +55,8 @@ impl Bmc {
             let state = self.state();
             let forced = state.restart.is_some_and(|restart| restart.by <= now);
             let watchdog = state.watchdog.runs().then(|| state.watchdog.left(now));
-            serde_json::to_vec(&Kept { forced, watchdog, state: state.clone() })
+            let boot = self.clock.boot().map(String::from);
+            serde_json::to_vec(&Kept { forced, watchdog, boot, state: state.clone() })
         };
         let Ok(document) = document else { return };
         if *kept != document {
@@ -62,27 +79,38 @@ impl Bmc {
         }
     }
 
-    /// Remembers what was kept. An error in words if the document is not one.
-    pub fn remember(&self, document: &[u8]) -> Result<(), String> {
+    /// Remembers what was kept; whether something that was pressed is too long ago, and is not done any more. An error in words
+    /// if the document is not one.
+    pub fn remember(&self, document: &[u8]) -> Result<bool, String> {
         let kept: Kept = serde_json::from_slice(document).map_err(|error| error.to_string())?;
         let now = self.steady();
+        let boots = kept.boot.as_deref().zip(self.clock.boot());
+        let over_boot = boots.is_some_and(|(before, now)| before != now);
         let mut state = self.state();
         let port = state.ipmi_port;
         *state = kept.state;
         state.ipmi_port = port;
         state.log.bound();
-        // Seconds went on from somewhere else before.
+        // Seconds went on from somewhere else before, and a watchdog ends with its node.
         state.watchdog.stop();
-        if let Some(left) = kept.watchdog {
+        if let Some(left) = kept.watchdog.filter(|_| !over_boot) {
             state.watchdog.resume(now, left);
         }
         if let Some(restart) = &mut state.restart {
-            restart.anew(now, kept.forced);
+            restart.anew(now, kept.forced, over_boot);
         }
-        state.unsure = state.starting.take();
+        if over_boot {
+            state.over_boot();
+        }
+        state.after_boot = (state.after_boot || over_boot) && self.clock.began_with_boot();
+        state.unsure = state.starting.take().filter(|_| !over_boot);
+        let has_forgotten = state.forget_old(self.now());
         drop(state);
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = document.to_vec();
-        Ok(())
+        if has_forgotten {
+            self.note(What::PressForgotten, "");
+        }
+        Ok(has_forgotten)
     }
 
     /// The service ended during a start. If the node runs, that has worked; else what the start would have used up is for
@@ -99,7 +127,7 @@ impl Bmc {
             self.used_up();
             self.end_restart(Outcome::Done);
         } else {
-            self.put_back();
+            self.state().put_back();
         }
     }
 }
@@ -120,10 +148,16 @@ mod tests {
 
     /// A BMC that has just begun, and remembers what is on a paper.
     fn begun(model: &Arc<Model>, paper: &Paper) -> Arc<Bmc> {
+        begun_in("first", model, paper)
+    }
+
+    /// The same in a boot of the hypervisor.
+    fn begun_in(boot: &str, model: &Arc<Model>, paper: &Paper) -> Arc<Bmc> {
         // Each service counts its own seconds.
         static SERVICES: AtomicU64 = AtomicU64::new(0);
         let steady = 1_000_000 - 1_000 * SERVICES.fetch_add(1, Ordering::Relaxed);
-        let clock = Clock::of(|| 1_700_000_000, move || steady);
+        let age = if boot == "long ago" { 86_400 } else { 30 };
+        let clock = Clock::of(|| 1_700_000_000, move || steady).in_boot(boot, age);
         let bmc = Arc::new(Bmc::new("web-0", Uuid::nil(), model.clone(), clock));
         let document = paper.lock().unwrap().clone();
         if !document.is_empty() {
@@ -229,9 +263,7 @@ mod tests {
             let bmc = begun(&other, &copy);
             assert!(bmc.waits(), "{press:?}");
             bmc.tick().unwrap();
-            if press != Press::GracefulRestart {
-                assert_eq!(asked.load(Ordering::Relaxed), u64::from(at == "shutdown"), "{press:?}");
-            }
+            assert_eq!(asked.load(Ordering::Relaxed), u64::from(at == "shutdown"), "{press:?}");
             if at == "shutdown" {
                 other.guest_shuts_down();
             }
@@ -256,7 +288,7 @@ mod tests {
         let other = Arc::new(Model::new());
         let bmc = begun(&other, &copy);
         // The pool is not mounted yet, for one.
-        let refusal = Fault::Unsupported("there is no such file".into());
+        let refusal = Fault::Refused("there is no such file".into());
         for fault in [Fault::Failed("libvirt does not answer".into()), refusal] {
             other.fail(Some(fault));
             assert!(bmc.tick().is_err() && bmc.waits());
@@ -307,6 +339,165 @@ mod tests {
         let bmc = begun(&model, &paper);
         bmc.tick().unwrap();
         assert_eq!((model.starts().len(), bmc.waits()), (2, false));
+    }
+
+    /// libvirt has started them with the hypervisor, or will in a moment.
+    #[test]
+    fn a_restart_and_a_watchdog_from_before_the_hypervisors_cut_no_node() {
+        for runs in [true, false] {
+            let (model, paper) = (Arc::new(Model::new()), Paper::default());
+            let bmc = begun(&model, &paper);
+            bmc.press(Press::On).unwrap();
+            {
+                let mut state = bmc.state();
+                (state.watchdog.timeout, state.watchdog.countdown) = (Timeout::Cycle, 500);
+                state.watchdog.restart(bmc.steady());
+            }
+            bmc.press(Press::GracefulRestart).unwrap();
+            let other = Arc::new(Model::new());
+            if runs {
+                other.start(Start::PLAIN).unwrap();
+            }
+            // A service that ends before it has looked changes nothing.
+            drop(begun_in("second", &other, &paper));
+            let bmc = begun_in("second", &other, &paper);
+            bmc.tick().unwrap();
+            assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false), "{runs}");
+            assert_eq!((other.starts().len(), other.presses()), (1, (0, 0)), "{runs}");
+        }
+    }
+
+    /// libvirt does not start a node whose disc cannot be read; its BMC does, as the button does.
+    #[test]
+    fn a_node_that_its_hypervisor_could_not_start_is_switched_on() {
+        // How the node was left, in which boot the next service begins, and whether it is switched on.
+        for (press, boot, starts) in [
+            (Press::On, "second", true),
+            (Press::On, "first", false),
+            // Nobody knows what somebody has done with it since.
+            (Press::On, "long ago", false),
+            (Press::ForceOff, "second", false),
+            (Press::GracefulShutdown, "second", false),
+        ] {
+            let (model, paper) = (Arc::new(Model::new()), Paper::default());
+            let bmc = begun(&model, &paper);
+            bmc.press(Press::On).unwrap();
+            bmc.insert(Some(Image { url: "http://h/x.iso".into(), verify: true })).unwrap();
+            bmc.press(press).unwrap();
+            let count = model.starts().len();
+            model.guest_shuts_down();
+            model.lose_image();
+            // A service that ends before it has looked changes nothing.
+            drop(begun_in(boot, &model, &paper));
+            let bmc = begun_in(boot, &model, &paper);
+            assert_eq!(bmc.is_after_boot(), boot == "second");
+            model.fail(Some(Fault::Failed("libvirt does not answer".into())));
+            assert_eq!(bmc.start_with_hypervisor().is_err(), boot == "second");
+            model.fail(None);
+            bmc.start_with_hypervisor().unwrap();
+            bmc.start_with_hypervisor().unwrap();
+            assert_eq!(model.starts().len() - count, usize::from(starts), "{press:?} {boot}");
+            assert!(!bmc.waits() && !bmc.is_after_boot());
+            let state = bmc.state();
+            let mut entries = state.log.entries().iter();
+            assert_eq!(entries.any(|e| e.what == What::MediaUnread), starts);
+        }
+    }
+
+    /// libvirt starts each in its own order.
+    #[test]
+    fn a_boot_device_is_not_used_up_by_the_hypervisors_start() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        once(&bmc, Device::Pxe);
+        let (copy, known) = (Paper::default(), paper.clone());
+        let seen = copy.clone();
+        model.hook(move |call| {
+            if call == "start" {
+                *seen.lock().unwrap() = known.lock().unwrap().clone();
+            }
+        });
+        bmc.press(Press::On).unwrap();
+        let other = Arc::new(Model::new());
+        other.start(Start::PLAIN).unwrap();
+        let bmc = begun_in("second", &other, &copy);
+        bmc.tick().unwrap();
+        assert_eq!((other.starts().len(), bmc.waits()), (1, false));
+        assert_eq!(bmc.state().boot.target, Some(Device::Pxe));
+    }
+
+    #[test]
+    fn a_reset_that_is_owed_is_done_by_the_hypervisors_start() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        bmc.press(Press::On).unwrap();
+        let (copy, known) = (Paper::default(), paper.clone());
+        let seen = copy.clone();
+        model.hook(move |call| {
+            if call == "reset" {
+                *seen.lock().unwrap() = known.lock().unwrap().clone();
+            }
+        });
+        bmc.press(Press::ForceRestart).unwrap();
+        let other = Arc::new(Model::new());
+        other.start(Start::PLAIN).unwrap();
+        let bmc = begun_in("second", &other, &copy);
+        bmc.tick().unwrap();
+        assert_eq!((other.presses().0, other.starts().len(), bmc.waits()), (0, 1, false));
+    }
+
+    /// As an earlier version has written it: of the same boot, for all that is known.
+    #[test]
+    fn a_document_without_a_boot_is_of_this_one() {
+        let (model, paper) = (Arc::new(Model::new()), Paper::default());
+        let bmc = begun(&model, &paper);
+        bmc.press(Press::On).unwrap();
+        bmc.press(Press::GracefulRestart).unwrap();
+        let mut document: serde_json::Value =
+            serde_json::from_slice(&paper.lock().unwrap()).unwrap();
+        document.as_object_mut().unwrap().remove("boot");
+        document["state"]["restart"].as_object_mut().unwrap().remove("over_boot");
+        *paper.lock().unwrap() = serde_json::to_vec(&document).unwrap();
+        let bmc = begun_in("second", &model, &paper);
+        bmc.tick().unwrap();
+        assert!(bmc.waits());
+    }
+
+    /// A service that was killed, and somebody who has used the node since without it.
+    #[test]
+    fn what_was_pressed_long_ago_is_forgotten_and_that_is_said() {
+        for (press, at, when) in [
+            (Press::ForceOff, "destroy", "/state/owed_at"),
+            (Press::PowerCycle, "destroy", "/state/restart/asked"),
+        ] {
+            for (age, is_forgotten) in [(60, false), (3_600, true)] {
+                let (model, paper) = (Arc::new(Model::new()), Paper::default());
+                let bmc = begun(&model, &paper);
+                bmc.press(Press::On).unwrap();
+                let (copy, known) = (Paper::default(), paper.clone());
+                let seen = copy.clone();
+                model.hook(move |call| {
+                    if call == at {
+                        *seen.lock().unwrap() = known.lock().unwrap().clone();
+                    }
+                });
+                bmc.press(press).unwrap();
+                let mut document: serde_json::Value =
+                    serde_json::from_slice(&copy.lock().unwrap()).unwrap();
+                let asked = document.pointer_mut(when).unwrap();
+                *asked = (asked.as_u64().unwrap() - age).into();
+                *copy.lock().unwrap() = serde_json::to_vec(&document).unwrap();
+                let other = Arc::new(Model::new());
+                other.start(Start::PLAIN).unwrap();
+                let bmc = begun(&other, &copy);
+                bmc.tick().unwrap();
+                let is_as_it_was = other.power() == Ok(Power::On) && other.starts().len() == 1;
+                assert_eq!((is_as_it_was, bmc.waits()), (is_forgotten, false), "{press:?} {age}");
+                let state = bmc.state();
+                let mut entries = state.log.entries().iter();
+                assert_eq!(entries.any(|e| e.what == What::PressForgotten), is_forgotten);
+            }
+        }
     }
 
     #[test]

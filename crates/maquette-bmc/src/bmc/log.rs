@@ -30,6 +30,8 @@ pub enum What {
     MediaUnread,
     /// Its watchdog has run out.
     WatchdogExpired,
+    /// Something that was pressed was not done, and is too long ago.
+    PressForgotten,
     /// The log was cleared.
     LogCleared,
     /// Somebody wrote it into the log, over IPMI.
@@ -53,6 +55,9 @@ impl What {
                 "Virtual media cannot be read, and the system was started without it."
             }
             Self::WatchdogExpired => "The watchdog timer expired.",
+            Self::PressForgotten => {
+                "A request for another power state was not done in time, and is forgotten."
+            }
             Self::LogCleared => "The log was cleared.",
             Self::Written(_) => "An entry was written by a client.",
         }
@@ -60,7 +65,10 @@ impl What {
 
     /// Whether it is worth somebody's attention.
     pub fn is_warning(self) -> bool {
-        matches!(self, Self::Crashed | Self::MediaUnread | Self::WatchdogExpired)
+        matches!(
+            self,
+            Self::Crashed | Self::MediaUnread | Self::WatchdogExpired | Self::PressForgotten
+        )
     }
 }
 

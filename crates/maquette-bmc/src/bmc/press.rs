@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bmc, Boot, Override, Press, Settings, Timeout, What};
-use crate::machine::{Fault, Firmware, Power, Start, Started};
+use super::{BY_WATCHDOG, Bmc, Boot, Override, Press, Settings, State, Timeout, What};
+use crate::machine::{Device, Fault, Firmware, Power, Start, Started};
 
 /// How long a guest may take to shut down before it is restarted by force, and how long a start that fails is tried again.
 pub(super) const PATIENCE_S: u64 = 120;
+/// How old a press may be that a service before this one has left undone: the node may be in use by then.
+const TOO_OLD_S: u64 = 15 * 60;
 /// How long after a reset of the BMC's own a reboot that is told of is that one.
 const OWN_RESET: Duration = Duration::from_secs(3);
 /// Most ends of restarts that are remembered.
@@ -21,20 +23,27 @@ pub struct Restart {
     number: u64,
     /// When it is ended by force.
     pub(super) by: u64,
+    /// When it was asked for, in seconds since 1970.
+    #[serde(default)]
+    asked: Option<u64>,
     /// Since when starting it has failed.
     #[serde(skip)]
     failing: Option<u64>,
+    /// Whether the hypervisor has booted since: a node that runs has been started by that.
+    #[serde(default)]
+    over_boot: bool,
 }
 
 impl Restart {
     /// The same in a service that has just begun. By force it is ended at once, else the guest has its time again.
-    pub(super) fn anew(&mut self, now: u64, forced: bool) {
+    pub(super) fn anew(&mut self, now: u64, forced: bool, over_boot: bool) {
         self.by = if forced { now } else { now + PATIENCE_S };
+        self.over_boot |= over_boot;
     }
 }
 
 /// What became of a restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It waits for the guest.
     Waits,
@@ -53,6 +62,42 @@ pub struct Plan {
     mode: Option<Firmware>,
     secure_boot: Option<bool>,
     pending: Settings,
+}
+
+impl State {
+    fn ends(&mut self, restart: Restart, outcome: Outcome) {
+        if self.ended.len() >= ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((restart.number, outcome));
+    }
+
+    /// Forgets what was pressed too long ago; whether there was something. What has no time is of an earlier version.
+    pub(super) fn forget_old(&mut self, now: u64) -> bool {
+        let is_old = |at: Option<u64>| at.is_some_and(|at| now.saturating_sub(at) > TOO_OLD_S);
+        let owed = self.owed.is_some() && is_old(self.owed_at);
+        if owed {
+            self.owed = None;
+        }
+        let old = self.restart.take_if(|restart| is_old(restart.asked));
+        if let Some(restart) = old {
+            self.ends(restart, Outcome::Failed("it was not done in time".into()));
+        }
+        owed || old.is_some()
+    }
+
+    /// Puts back what a start has not used, but for what was changed since.
+    pub(super) fn put_back(&mut self) {
+        let Some(plan) = self.starting.take() else { return };
+        if let Some(once) = plan.once.filter(|_| self.boot.target.is_none()) {
+            (self.boot.enabled, self.boot.target) = (once.enabled, once.target);
+        }
+        self.boot.mode = self.boot.mode.or(plan.mode);
+        self.secure_boot = self.secure_boot.or(plan.secure_boot);
+        for (name, value) in plan.pending {
+            self.pending.entry(name).or_insert(value);
+        }
+    }
 }
 
 impl Bmc {
@@ -105,6 +150,35 @@ impl Bmc {
         self.keep();
     }
 
+    /// Whether its hypervisor has just booted, and nobody has looked yet whether the node runs as it is to.
+    pub fn is_after_boot(&self) -> bool {
+        self.state().after_boot
+    }
+
+    /// Switches a node on that libvirt was to start with its hypervisor, and that is off all the same: the image in its drive
+    /// cannot be read, for one. Called when libvirt has had time to start it.
+    pub fn start_with_hypervisor(&self) -> Result<(), Fault> {
+        let _one = self.one_press();
+        if !self.is_after_boot() {
+            return Ok(());
+        }
+        // By this look a node that was asked to shut down has, and stays off.
+        let is_on = self.power()?.is_on();
+        let is_to_run = !is_on && self.machine.starts_with_hypervisor()?;
+        let waits = {
+            let mut state = self.state();
+            state.after_boot = false;
+            state.owed.is_some() || state.restart.is_some()
+        };
+        if waits || !is_to_run {
+            self.keep();
+            return Ok(());
+        }
+        // What fails is tried again.
+        self.owe(Press::On);
+        self.tick_owed()
+    }
+
     /// Asks the guest to shut down, to be started again: the number of this restart.
     pub fn restart(&self) -> Result<u64, Fault> {
         let _one = self.one_press();
@@ -141,10 +215,7 @@ impl Bmc {
         if is_own || self.is_restarting() || !self.boots_otherwise() || !self.power()?.is_on() {
             return Ok(());
         }
-        self.note(What::Reset, "");
-        // What fails is tried again, as after any press that ends a node to start it.
-        self.restart_by(self.steady());
-        self.tick_restart()
+        self.cycle(What::Reset)
     }
 
     /// Whether the next boot is to be another one than the machine that runs now would do.
@@ -184,7 +255,7 @@ impl Bmc {
                 // Known before the guest is: a service that ends in between starts the node all the same.
                 let waited = self.is_restarting();
                 self.restart_by(self.steady() + PATIENCE_S);
-                self.machine.shutdown().inspect_err(|fault| {
+                self.owing(press, || self.machine.shutdown()).inspect_err(|fault| {
                     if !waited {
                         self.end_restart(Outcome::Failed(fault.to_string()));
                     }
@@ -223,7 +294,9 @@ impl Bmc {
             }
             Press::PowerCycle => self.cycle(What::PowerCycle),
             // A machine that stands still, since its guest has crashed or its pool is full, is not started by a reset.
-            _ if self.has_plan() || power != Power::On => self.cycle(What::Reset),
+            _ if self.has_plan() || power != Power::On || self.has_menu() => {
+                self.cycle(What::Reset)
+            }
             _ => {
                 let is_reset = self.owing(press, || {
                     let is_reset = self.machine.reset()?;
@@ -245,12 +318,20 @@ impl Bmc {
 
     /// Does what somebody has pressed for. A service that ends meanwhile knows of it when it is there again.
     fn owing<T>(&self, press: Press, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-        self.state().owed = Some(press);
-        self.keep();
+        self.owe(press);
         let done = act();
         self.state().owed = None;
         self.keep();
         done
+    }
+
+    fn owe(&self, press: Press) {
+        let now = self.now();
+        {
+            let mut state = self.state();
+            (state.owed, state.owed_at) = (Some(press), Some(now));
+        }
+        self.keep();
     }
 
     /// Does what a service before this one has left undone. What fails is tried again for some time.
@@ -263,8 +344,10 @@ impl Bmc {
         };
         let done = self.press_to_stay(press);
         // What its state does not allow, it does not allow later.
-        let failed = matches!(done, Err(Fault::Failed(_) | Fault::Unsupported(_)));
-        if failed && now.saturating_sub(since) < PATIENCE_S {
+        let may_pass = |fault: &Fault| {
+            matches!(fault, Fault::Failed(_) | Fault::Refused(_) | Fault::Unsupported(_))
+        };
+        if done.as_ref().is_err_and(may_pass) && now.saturating_sub(since) < PATIENCE_S {
             let mut state = self.state();
             (state.owed, state.owed_since) = (Some(press), Some(since));
         }
@@ -274,13 +357,10 @@ impl Bmc {
 
     fn cycle(&self, what: What) -> Result<(), Fault> {
         self.note(what, "");
-        // Known until it is done: a service that ends in between starts the node when it is there again.
+        // Known until it is done: a service that ends in between starts the node when it is there again, and what fails, since
+        // libvirt's daemon is restarted for one, is tried again.
         self.restart_by(self.steady());
-        let done = self.stop().and_then(|()| self.start());
-        if let Err(fault) = &done {
-            self.end_restart(Outcome::Failed(fault.to_string()));
-        }
-        done
+        self.tick_restart()
     }
 
     fn restart_by(&self, by: u64) {
@@ -289,7 +369,9 @@ impl Bmc {
             if state.restart.is_none() {
                 state.restarts += 1;
             }
-            state.restart = Some(Restart { number: state.restarts, by, failing: None });
+            let number = state.restarts;
+            let asked = Some(self.now());
+            state.restart = Some(Restart { number, by, asked, failing: None, over_boot: false });
         }
         self.keep();
     }
@@ -298,10 +380,7 @@ impl Bmc {
         {
             let mut state = self.state();
             let Some(restart) = state.restart.take() else { return };
-            if state.ended.len() >= ENDED {
-                state.ended.pop_front();
-            }
-            state.ended.push_back((restart.number, outcome));
+            state.ends(restart, outcome);
         }
         self.keep();
     }
@@ -318,6 +397,11 @@ impl Bmc {
     /// Whether the next boot differs from the one before: then the machine has to be started anew.
     fn has_plan(&self) -> bool {
         self.next_start() != Start::PLAIN || !self.state().pending.is_empty()
+    }
+
+    /// Whether the machine that runs stops in its firmware's menu at each boot.
+    fn has_menu(&self) -> bool {
+        self.state().first == Some(Device::Setup)
     }
 
     /// Takes out what a start uses up: what is asked for while it is under way is for the next one.
@@ -338,20 +422,6 @@ impl Bmc {
         start
     }
 
-    /// Puts back what a start has not used, but for what was changed since.
-    pub(super) fn put_back(&self) {
-        let mut state = self.state();
-        let Some(plan) = state.starting.take() else { return };
-        if let Some(once) = plan.once.filter(|_| state.boot.target.is_none()) {
-            (state.boot.enabled, state.boot.target) = (once.enabled, once.target);
-        }
-        state.boot.mode = state.boot.mode.or(plan.mode);
-        state.secure_boot = state.secure_boot.or(plan.secure_boot);
-        for (name, value) in plan.pending {
-            state.pending.entry(name).or_insert(value);
-        }
-    }
-
     /// What a start has used up is the node's from now on.
     pub(super) fn used_up(&self) {
         let mut state = self.state();
@@ -362,24 +432,39 @@ impl Bmc {
 
     fn start(&self) -> Result<(), Fault> {
         let start = self.take_plan();
-        self.state().owed = Some(Press::On);
-        self.keep();
-        let done = self.machine.start(start);
+        self.owe(Press::On);
+        let done = match self.machine.start(start) {
+            Err(fault) if self.has_started_all_the_same(&fault) => {
+                // Whether its order was put back nobody knows.
+                Ok(Started { in_own_order: false, ..Started::WHOLE })
+            }
+            done => done,
+        };
         self.state().owed = None;
         let started = done.inspect_err(|_| {
-            self.put_back();
+            self.state().put_back();
             self.keep();
         })?;
         self.used_up();
-        self.state().first = start.first.filter(|_| !start.once);
+        // An order that cannot be put back lasts until the node ends, and so does the firmware's menu: a reboot or a reset has to
+        // start it anew.
+        let is_menu = start.first == Some(Device::Setup);
+        let lasts = !start.once || !started.in_own_order || is_menu;
+        self.state().first = start.first.filter(|_| lasts);
         self.end_restart(Outcome::Done);
         self.keep();
         // It runs; whether that can be seen now is another matter.
         let _ = self.power();
-        if started == Started::WithoutImage {
+        if started.without_image {
             self.note(What::MediaUnread, "");
         }
         Ok(())
+    }
+
+    /// libvirt's daemon may have gone while it was asked, by an upgrade for one: a node that runs when it is back was started.
+    fn has_started_all_the_same(&self, fault: &Fault) -> bool {
+        let says_why_not = matches!(fault, Fault::State(_) | Fault::Gone);
+        !says_why_not && self.machine.power().is_ok_and(Power::is_on)
     }
 
     fn stop(&self) -> Result<(), Fault> {
@@ -412,6 +497,10 @@ impl Bmc {
         // By this look the restart may have turned out to be done.
         let Some(restart) = self.state().restart else { return Ok(()) };
         let done = match looked {
+            Ok(power) if power.is_on() && restart.over_boot => {
+                self.end_restart(Outcome::Done);
+                return Ok(());
+            }
             Ok(power) if power.is_on() && now < restart.by => return Ok(()),
             Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
             Ok(_) => self.start(),
@@ -432,7 +521,9 @@ impl Bmc {
         let now = self.steady();
         if self.state().watchdog.warns(now) {
             // It comes once, and what happens at the end does not wait for it.
-            let _ = self.press_now(Press::Nmi);
+            if self.machine.nmi().is_ok() {
+                self.note(What::Nmi, BY_WATCHDOG);
+            }
         }
         if !self.state().watchdog.is_due(now) {
             return Ok(());

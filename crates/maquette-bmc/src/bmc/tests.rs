@@ -390,6 +390,71 @@ fn a_node_that_cannot_be_reset_into_its_own_order_is_started_anew() {
     assert!(!bmc.is_restarting());
 }
 
+/// As with libvirt before 8.10: PXE once, and an installer that ends with a reboot.
+#[test]
+fn once_is_once_also_where_the_order_lasts_until_the_node_ends() {
+    let (bmc, model, _) = bmc();
+    model.keep_order();
+    boot(&bmc, Device::Pxe, Override::Once);
+    bmc.press(Press::On).unwrap();
+    bmc.rebooted().unwrap();
+    bmc.rebooted().unwrap();
+    let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+    assert_eq!(first, [Some(Device::Pxe), None]);
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+}
+
+/// QEMU has the menu wait at each boot, as long as it runs.
+#[test]
+fn the_menu_of_one_boot_is_not_there_at_the_next() {
+    for resets in [true, false] {
+        let (bmc, model, _) = bmc();
+        boot(&bmc, Device::Setup, Override::Once);
+        bmc.press(Press::On).unwrap();
+        for _ in 0..2 {
+            if resets { bmc.press(Press::ForceRestart) } else { bmc.rebooted() }.unwrap();
+        }
+        let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+        assert_eq!(first, [Some(Device::Setup), None], "{resets}");
+        assert_eq!(model.presses().0, usize::from(resets), "{resets}");
+    }
+}
+
+/// libvirt's daemon is restarted while it starts a node.
+#[test]
+fn a_start_whose_answer_is_lost_has_used_up_what_is_for_once() {
+    let (bmc, model, _) = bmc();
+    boot(&bmc, Device::Pxe, Override::Once);
+    model.lose_answer();
+    bmc.press(Press::On).unwrap();
+    assert_eq!(bmc.state().boot.target, None);
+    bmc.rebooted().unwrap();
+    bmc.press(Press::PowerCycle).unwrap();
+    let first: Vec<_> = model.starts().iter().map(|start| start.first).collect();
+    assert_eq!(first, [Some(Device::Pxe), None, None]);
+    assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
+}
+
+#[test]
+fn a_power_cycle_that_fails_half_way_is_tried_again() {
+    for press in [Press::PowerCycle, Press::ForceRestart] {
+        let (bmc, model, _) = bmc();
+        bmc.press(Press::On).unwrap();
+        boot(&bmc, Device::Pxe, Override::Once);
+        let shared = Arc::downgrade(&model);
+        model.hook(move |call| {
+            let model = shared.upgrade().filter(|_| call == "start");
+            model.iter().for_each(|model| model.fail(Some(Fault::Failed("gone".into()))));
+        });
+        assert!(bmc.press(press).is_err() && bmc.waits(), "{press:?}");
+        model.hook(|_| ());
+        model.fail(None);
+        bmc.tick().unwrap();
+        assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false), "{press:?}");
+        assert_eq!(model.starts().last().unwrap().first, Some(Device::Pxe), "{press:?}");
+    }
+}
+
 #[test]
 fn a_slow_look_from_before_logs_nothing() {
     let (bmc, model, _) = bmc();
@@ -409,6 +474,9 @@ fn a_slow_look_from_before_logs_nothing() {
         fn hardware(&self) -> Result<Hardware, Fault> {
             self.0.hardware()
         }
+        fn sizes(&self) -> Result<Vec<Option<u64>>, Fault> {
+            self.0.sizes()
+        }
         fn start(&self, how: Start) -> Result<Started, Fault> {
             self.0.start(how)
         }
@@ -423,6 +491,9 @@ fn a_slow_look_from_before_logs_nothing() {
         }
         fn runs_with_hypervisor(&self, on: bool) -> Result<(), Fault> {
             self.0.runs_with_hypervisor(on)
+        }
+        fn starts_with_hypervisor(&self) -> Result<bool, Fault> {
+            self.0.starts_with_hypervisor()
         }
         fn suspend(&self) -> Result<(), Fault> {
             self.0.suspend()

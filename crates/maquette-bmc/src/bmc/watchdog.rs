@@ -75,6 +75,9 @@ pub struct Watchdog {
 /// A non-maskable interrupt, as what happens before the end.
 pub const NMI: u8 = 2;
 
+/// Who has sent it, in the log's words.
+pub const BY_WATCHDOG: &str = "The watchdog timer has sent it.";
+
 /// How often it is tried, once a second.
 const ATTEMPTS: u8 = 60;
 

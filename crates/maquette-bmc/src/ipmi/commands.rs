@@ -68,7 +68,7 @@ impl From<Fault> for FaultCode {
     fn from(fault: Fault) -> Self {
         Self(match fault {
             Fault::Gone => code::ABSENT,
-            Fault::State(_) => code::STATE,
+            Fault::State(_) | Fault::Refused(_) | Fault::Taken(_) => code::STATE,
             Fault::Unsupported(_) => code::FIELD,
             Fault::Failed(_) => code::FAILED,
         })

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::crypto::{Keys, Suite, same};
 use super::packet::{Reader, payload, wrap_plus};
+use super::window::Window;
 use crate::accounts::{Account, Accounts, Role};
 use crate::guesses::Source;
 use crate::secret::random;
 
-/// Most sessions; most that have only been asked for, in all and of one source, of which the oldest go.
-const SESSIONS: usize = 16;
+/// Most sessions: their number has six bits. Fifty clients have one each at the same time, and each of them asks for one first.
+pub const SESSIONS: u8 = 63;
+/// Most that have only been asked for, in all and of one source.
 const ASKED: usize = 256;
-const ASKED_EACH: usize = 4;
+const ASKED_EACH: usize = 64;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
 /// For how long a request that is sent again is answered as before, and not done again.
@@ -80,6 +82,8 @@ struct Session {
     /// Our number of it, and the client's.
     id: u32,
     console: u32,
+    /// The tag that it was asked for with.
+    tag: u8,
     suite: Suite,
     /// The level that was asked for at first.
     wanted: u8,
@@ -102,38 +106,6 @@ impl Session {
             Stage::Exchanging(exchange) => Some((self.peer, exchange.name.clone())),
             Stage::Asked | Stage::Active(_) => None,
         }
-    }
-}
-
-/// Which numbers of packets have been seen, so that none is done twice (IPMI 2.0, 6.12.13).
-#[derive(Default)]
-struct Window {
-    highest: u32,
-    seen: u32,
-}
-
-/// How far numbers may go ahead.
-const AHEAD: u32 = 16;
-
-impl Window {
-    fn admits(&mut self, number: u32) -> bool {
-        if number == 0 {
-            return false;
-        }
-        if number > self.highest {
-            let step = number - self.highest;
-            // The first may be any.
-            if self.highest != 0 && step > AHEAD {
-                return false;
-            }
-            self.seen = self.seen.checked_shl(step).unwrap_or(0) | 1;
-            self.highest = number;
-            return true;
-        }
-        let behind = self.highest - number;
-        let bit = 1u32.checked_shl(behind).filter(|bit| behind < AHEAD && self.seen & bit == 0);
-        self.seen |= bit.unwrap_or(0);
-        bit.is_some()
     }
 }
 
@@ -276,6 +248,14 @@ impl Sessions {
         self.all.iter().filter(|session| session.is_active()).count()
     }
 
+    /// Those that are active: our number, the account, its level, and where it is.
+    pub fn listed(&self) -> impl Iterator<Item = (u32, u8, u8, SocketAddr)> {
+        self.all.iter().filter_map(|session| match &session.stage {
+            Stage::Active(active) => Some((session.id, active.account, active.level, session.peer)),
+            Stage::Asked | Stage::Exchanging(_) => None,
+        })
+    }
+
     /// Whether one is active.
     pub fn is_active(&self, id: u32) -> bool {
         let mut all = self.all.iter();
@@ -310,9 +290,10 @@ impl Sessions {
         }
     }
 
-    /// Makes room for another session that is asked for: of whoever has most of them, and if possible one that nobody has
-    /// gone on with, which is all that whoever forges addresses can have.
-    fn make_room(&mut self, source: Source) {
+    /// Makes room for another session that is asked for; false if its source has too many in the middle of a key exchange.
+    /// What goes is one that nobody has gone on with, if possible, which is all that whoever forges addresses can have. Clients
+    /// that have to go have guessed nothing.
+    fn make_room(&mut self, source: Source) -> bool {
         let of = |session: &Session, own: bool| {
             !session.is_active() && (!own || Source::of(session.peer.ip()) == source)
         };
@@ -322,10 +303,35 @@ impl Sessions {
             }
             let asked = |s: &Session| of(s, own) && matches!(s.stage, Stage::Asked);
             let at = self.all.iter().position(asked);
-            if let Some(at) = at.or_else(|| self.all.iter().position(|s| of(s, own))) {
-                self.wrong.extend(self.all.remove(at).unproven());
-            }
+            let at = at.or_else(|| self.all.iter().position(|s| !own && of(s, own)));
+            let Some(at) = at else { return false };
+            self.all.remove(at);
         }
+        true
+    }
+
+    /// Remembers a session that is asked for, under a number of ours; none if there is no room.
+    fn begin(&mut self, session: Session) -> Option<u32> {
+        let same = |known: &&mut Session| {
+            matches!(known.stage, Stage::Asked)
+                && (known.peer, known.console, known.tag)
+                    == (session.peer, session.console, session.tag)
+                && (known.suite, known.wanted) == (session.suite, session.wanted)
+        };
+        // Sent again, since the answer was lost or is late: a client is one, however slow this is.
+        if let Some(known) = self.all.iter_mut().find(same) {
+            known.used = session.used;
+            return Some(known.id);
+        }
+        if !self.make_room(Source::of(session.peer.ip())) {
+            return None;
+        }
+        let id = u32::from_le_bytes(random::<4>().ok()?);
+        if id == 0 || self.all.iter().any(|known| known.id == id) {
+            return None;
+        }
+        self.all.push(Session { id, ..session });
+        Some(id)
     }
 
     fn open(&mut self, bytes: &[u8], peer: SocketAddr, now: u64) -> Option<Reply> {
@@ -350,16 +356,19 @@ impl Sessions {
             };
         }
         let Some(suite) = Suite::of(algorithms) else { return refused(status::SUITE) };
-        self.make_room(Source::of(peer.ip()));
-        let Ok(number) = random::<4>() else { return refused(status::RESOURCES) };
-        let id = u32::from_le_bytes(number);
-        if id == 0 || self.all.iter().any(|session| session.id == id) {
-            return refused(status::RESOURCES);
-        }
         let highest = if wanted & 0x0f == 0 { 4 } else { wanted & 0x0f };
-        let (used, messages, stage, client) = (now, 0, Stage::Asked, u32::from_le_bytes(console));
-        let wanted = highest;
-        self.all.push(Session { id, console: client, suite, wanted, used, peer, messages, stage });
+        let session = Session {
+            id: 0,
+            console: u32::from_le_bytes(console),
+            tag,
+            suite,
+            wanted: highest,
+            used: now,
+            peer,
+            messages: 0,
+            stage: Stage::Asked,
+        };
+        let Some(id) = self.begin(session) else { return refused(status::RESOURCES) };
         let mut answer = vec![tag, status::OK, highest.min(4), 0];
         answer.extend(console);
         answer.extend(id.to_le_bytes());
@@ -451,7 +460,7 @@ impl Sessions {
             self.all.remove(at);
             return Some(Reply { shown: Some((exchange.name, false)), ..refused(status::CODE) });
         }
-        if active >= SESSIONS {
+        if active >= usize::from(SESSIONS) {
             self.all.remove(at);
             return Some(refused(status::RESOURCES));
         }
@@ -578,19 +587,4 @@ pub enum Repeated {
 /// The role of a level.
 pub fn role(level: u8) -> Option<Role> {
     Role::ALL.into_iter().find(|role| role.level() == level)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_admitted_once_and_not_from_far_away() {
-        let mut window = Window::default();
-        assert!(!window.admits(0));
-        assert!(window.admits(7) && !window.admits(7));
-        assert!(window.admits(9) && window.admits(8) && !window.admits(8));
-        assert!(window.admits(25) && !window.admits(42) && window.admits(41));
-        assert!(!window.admits(9) && window.admits(26) && !window.admits(26));
-    }
 }

@@ -38,6 +38,8 @@ pub struct Sol {
 pub const DEACTIVATED: [u8; 4] = [0, 0, 0, 0x10];
 /// What says of a packet that nothing of it was taken.
 const NACK: u8 = 0x40;
+/// What asks for a BREAK on the line, which libvirt's consoles do not have.
+const BREAK: u8 = 0x10;
 
 impl Sol {
     /// A console, for a session.
@@ -60,6 +62,9 @@ impl Sol {
         };
         self.acknowledged(ack & 0x0f, accepted, operation & NACK != 0);
         let sequence = sequence & 0x0f;
+        if sequence != 0 && typed.is_empty() && operation & BREAK != 0 {
+            self.refused = Some(sequence);
+        }
         if sequence == 0 || typed.is_empty() {
             return Vec::new();
         }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use crate::guesses::Source;
 
-/// Packets of one source: so many at once, and so many a second.
-const EACH: (u32, u32) = (64, 32);
+/// Packets of one source: so many at once, and so many a second. Fifty clients that begin together send four or five each.
+const EACH: (u32, u32) = (256, 128);
 /// Packets of all of them.
 const ALL: (u32, u32) = (2048, 2048);
 /// Sources are told apart so far; two that share a bucket cannot know it of each other.

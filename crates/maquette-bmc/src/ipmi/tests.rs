@@ -8,7 +8,7 @@ use super::packet::{request, wrap_guarded, wrap_plain, wrap_plus};
 use super::*;
 use crate::accounts::Change;
 use crate::clock::Clock;
-use crate::machine::{Device, Machine, Power};
+use crate::machine::{Device, Fault, Machine, Power};
 use crate::model::Model;
 use crate::secret::Secret;
 
@@ -250,6 +250,9 @@ fn power_is_cycled_reset_and_asked_for() {
     }
     assert_eq!(bench.ask(&mut client, 0, 2, &[9]).0, 0xcc);
     assert_eq!(bench.ask(&mut client, 0, 2, &[]).0, 0xc7);
+    bench.model.fail(Some(Fault::Refused("there is too little memory".into())));
+    assert_eq!(bench.ask(&mut client, 0, 2, &[1]).0, 0xd5);
+    bench.model.fail(None);
     for control in [1, 2, 3, 4, 5] {
         assert_eq!(bench.ask(&mut client, 0, 2, &[control]).0, 0, "{control}");
     }
@@ -257,6 +260,18 @@ fn power_is_cycled_reset_and_asked_for() {
     assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[0] & 1, 1);
     assert_eq!(bench.ask(&mut client, 0, 2, &[0]).0, 0);
     assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[0] & 1, 0);
+}
+
+/// `chassis policy list`, `previous`, `always-off`, `always-on`: what was pressed last holds after a loss of power.
+#[test]
+fn a_node_comes_back_as_it_was() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 0, 1, &[]).1[0], 0x20);
+    for (policy, answer) in [(3, (0, vec![2])), (1, (0, vec![2])), (0, (0xcc, vec![]))] {
+        assert_eq!(bench.ask(&mut client, 0, 6, &[policy]), answer, "{policy}");
+    }
+    assert_eq!(bench.ask(&mut client, 0, 6, &[2]).0, 0xcc);
 }
 
 /// What Ironic sends: that flags stay valid, then the flags.
@@ -429,7 +444,7 @@ fn without_a_session_there_is_little_to_ask_and_not_too_often() {
     assert_eq!(code(0, 0x01, &[]), Some(0xd4));
     assert_eq!(code(0x2c, 0x3e, &[]), Some(0xc1));
     let answered = (0..1000).filter(|_| code(6, 0x38, &[0x8e, 4]).is_some()).count();
-    assert!(answered < 100, "{answered}");
+    assert!(answered < 300, "{answered}");
     assert!(!bench.acted());
     let ping = [6, 0, 0xff, 6, 0, 0, 0x11, 0xbe, 0x80, 7, 0, 0];
     bench.time.fetch_add(1, Ordering::Relaxed);

@@ -33,7 +33,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
             let account = service.accounts().get(id)?.clone();
             let own = call.who.is_some_and(|who| who.account == id);
             let others = call.who.is_none_or(|who| !who.role.may(Privilege::ConfigureUsers));
-            let (generation, current) = (account.generation, shown(&account));
+            let (generation, current) = (account.generation, shown(call, &account));
             let mut found = Found::read(move || account_now(call, id))
                 .patch(move |given| change(call, id, own && others, given, &current))
                 .delete(move || remove(call, id))
@@ -109,7 +109,11 @@ fn shown_role(role: Role) -> Value {
     )
 }
 
-fn shown(account: &Account) -> Value {
+fn shown(call: &Call<'_>, account: &Account) -> Value {
+    let mut bmcs = call.service.bmcs();
+    let has_ipmi =
+        call.service.options.ipmi_port.is_some() || bmcs.any(|bmc| bmc.state().ipmi_port.is_some());
+    let types = if has_ipmi { &["Redfish", "IPMI"][..] } else { &["Redfish"] };
     resource(
         &format!("{BASE}/Accounts/{}", account.id),
         "ManagerAccount",
@@ -121,7 +125,7 @@ fn shown(account: &Account) -> Value {
             "Enabled": account.enabled,
             "Locked": false,
             "PasswordChangeRequired": account.must_change,
-            "AccountTypes": ["Redfish", "IPMI"],
+            "AccountTypes": types,
             "Links": {"Role": link(format!("{BASE}/Roles/{}", account.role.as_str()))},
         }),
     )
@@ -130,7 +134,9 @@ fn shown(account: &Account) -> Value {
 fn account_now(call: &Call<'_>, id: u8) -> Result<Value, Problem> {
     let accounts = call.service.accounts();
     let account = accounts.get(id);
-    account.map(shown).ok_or_else(|| Problem::not_found(&format!("{BASE}/Accounts/{id}")))
+    account
+        .map(|account| shown(call, account))
+        .ok_or_else(|| Problem::not_found(&format!("{BASE}/Accounts/{id}")))
 }
 
 fn refused(why: Refused, name: &str) -> Problem {
@@ -169,7 +175,7 @@ fn add(call: &Call<'_>, given: &RequestBody) -> Result<Done, Problem> {
     let id = accounts.add(name, Secret::new(password), role).map_err(|why| refused(why, name))?;
     let more = Change { enabled, must_change, ..Change::default() };
     accounts.change(id, more).map_err(|why| refused(why, name))?;
-    let body = accounts.get(id).map(shown).unwrap_or_default();
+    let body = accounts.get(id).map(|account| shown(call, account)).unwrap_or_default();
     Ok(Done::Created(Created { path: format!("{BASE}/Accounts/{id}"), body, token: None }))
 }
 

@@ -14,6 +14,7 @@ use crate::service::{Identity, Service};
 struct Seen {
     hardware: BTreeMap<Uuid, Result<Hardware, Fault>>,
     power: BTreeMap<Uuid, Result<Power, Fault>>,
+    sizes: BTreeMap<Uuid, Result<Vec<Option<u64>>, Fault>>,
 }
 
 /// Somebody's request, on its way to a resource.
@@ -46,6 +47,16 @@ impl<'a> Call<'a> {
         known.unwrap_or_else(|| {
             let found = bmc.hardware();
             self.seen.borrow_mut().hardware.insert(bmc.uuid, found.clone());
+            found
+        })
+    }
+
+    /// The sizes of a node's disks. Asked for only where they are shown, since that may take long, and once for one answer.
+    pub fn sizes(&self, bmc: &Bmc) -> Result<Vec<Option<u64>>, Fault> {
+        let known = self.seen.borrow().sizes.get(&bmc.uuid).cloned();
+        known.unwrap_or_else(|| {
+            let found = bmc.machine().sizes();
+            self.seen.borrow_mut().sizes.insert(bmc.uuid, found.clone());
             found
         })
     }

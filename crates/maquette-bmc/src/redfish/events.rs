@@ -115,17 +115,21 @@ const LONGEST: usize = 1024;
 pub fn event(notice: &Notice, context: &str) -> Value {
     let id = notice.id.to_string();
     let event = match &notice.news {
-        News::Of(system, entry) => json!({
-            "MemberId": "0",
-            "EventId": id,
-            "EventType": if entry.what.is_warning() { "Alert" } else { "StatusChange" },
-            "EventTimestamp": Clock::text(entry.at),
-            "Severity": logs::severity(entry),
-            "Message": entry.what.text(),
-            "MessageId": logs::MESSAGE,
-            "MessageArgs": [],
-            "OriginOfCondition": link(format!("{ROOT}/Systems/{system}")),
-        }),
+        News::Of(system, entry) => {
+            let path = format!("{ROOT}/Systems/{system}");
+            let (message, args) = logs::message(entry.what, &path);
+            json!({
+                "MemberId": "0",
+                "EventId": id,
+                "EventType": if entry.what.is_warning() { "Alert" } else { "StatusChange" },
+                "EventTimestamp": Clock::text(entry.at),
+                "Severity": logs::severity(entry),
+                "Message": entry.what.text(),
+                "MessageId": message,
+                "MessageArgs": args,
+                "OriginOfCondition": link(path),
+            })
+        }
         News::Trial(event) => event.clone(),
     };
     json!({
@@ -142,12 +146,13 @@ pub fn wants(service: &Service, subscription: &Subscription, notice: &Notice) ->
     let filter = &subscription.filter;
     let event = &event(notice, "")["Events"][0];
     let kind = event["EventType"].as_str();
-    if !filter.types.is_empty() && !filter.types.iter().any(|wanted| Some(*wanted) == kind) {
+    if !filter.types.is_empty() && !filter.types.iter().any(|wanted| Some(wanted.as_str()) == kind)
+    {
         return false;
     }
     let News::Of(system, _) = &notice.news else { return true };
-    let key = |id: &str| id.rsplit('.').next().map(String::from);
-    let is_message = |wanted: &String| key(wanted) == key(logs::MESSAGE);
+    let told = event["MessageId"].as_str().unwrap_or_default();
+    let is_message = |wanted: &String| logs::message_key(wanted) == logs::message_key(told);
     let is_origin = |wanted: &String| match wanted.strip_prefix(&format!("{ROOT}/Systems/")) {
         Some(id) => service.bmc(id).is_some_and(|bmc| bmc.uuid == *system),
         // What systems are below.

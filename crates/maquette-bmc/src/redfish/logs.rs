@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::problem::Problem;
 use super::resource::{Done, Found, action, collection, enabled, link, resource};
 use super::{Call, console, paths};
-use crate::bmc::{Bmc, Entry};
+use crate::bmc::{Bmc, Entry, What};
 use crate::clock::Clock;
 
 /// What is below a system.
@@ -77,6 +77,7 @@ fn entries(bmc: &Bmc) -> Value {
 
 fn shown(bmc: &Bmc, entry: &Entry) -> Value {
     let path = format!("{}/LogServices/EventLog/Entries/{}", paths::system(bmc), entry.id);
+    let (id, args) = message(entry.what, &paths::system(bmc));
     let words = match entry.detail.as_str() {
         "" => entry.what.text().to_string(),
         detail => format!("{} {detail}", entry.what.text()),
@@ -90,16 +91,42 @@ fn shown(bmc: &Bmc, entry: &Entry) -> Value {
             "Created": Clock::text(entry.at),
             "Severity": severity(entry),
             "Message": words,
-            "MessageId": MESSAGE,
-            "MessageArgs": [],
+            "MessageId": id,
+            "MessageArgs": args,
         }),
     )
 }
 
-/// What all entries have as their identifier: DMTF's registry of events of resources.
-pub const MESSAGE: &str = "ResourceEvent.1.3.ResourceChanged";
+/// DMTF's registry of events of resources, with its version.
+const REGISTRY: &str = "ResourceEvent.1.3";
+const POWERED_ON: &str = "ResourcePoweredOn";
+const POWERED_OFF: &str = "ResourcePoweredOff";
+const CRITICAL: &str = "ResourceStatusChangedCritical";
+const CHANGED: &str = "ResourceChanged";
+/// Those of its messages that happenings have.
+pub const MESSAGES: [&str; 4] = [POWERED_ON, POWERED_OFF, CRITICAL, CHANGED];
+
+/// The identifier of what happened on a system, which is named by its path, and what the registry's words have in them.
+pub fn message(what: What, system: &str) -> (String, Vec<String>) {
+    let (key, args) = match what {
+        What::PowerOn => (POWERED_ON, vec![system.to_string()]),
+        What::PowerOff => (POWERED_OFF, vec![system.to_string()]),
+        What::Crashed => (CRITICAL, vec![system.to_string(), "Critical".to_string()]),
+        _ => (CHANGED, Vec::new()),
+    };
+    (format!("{REGISTRY}.{key}"), args)
+}
+
+/// A message's name, without its registry and the version of that.
+pub fn message_key(id: &str) -> &str {
+    id.rsplit_once('.').map_or(id, |(_, key)| key)
+}
 
 /// How bad it is.
 pub fn severity(entry: &Entry) -> &'static str {
-    if entry.what.is_warning() { "Warning" } else { "OK" }
+    match entry.what {
+        What::Crashed => "Critical",
+        what if what.is_warning() => "Warning",
+        _ => "OK",
+    }
 }

@@ -55,6 +55,12 @@ impl Message {
             .about(name)
     }
 
+    /// The property's value does not go with that of another one.
+    pub fn conflict(name: &str, other: &str) -> Self {
+        let text = format!("The value of the property {name} conflicts with that of {other}.");
+        Self::new("PropertyValueConflict", text, &[name, other], "Change both.").about(name)
+    }
+
     /// The property's value is not well-formed.
     pub fn bad_format(name: &str, value: &str) -> Self {
         let text = format!("The value {value} of the property {name} is not well-formed.");
@@ -141,10 +147,12 @@ impl From<Fault> for Problem {
                 let args = &["ComputerSystem", "of the node"];
                 (404, "ResourceNotFound", args, "Look for another resource.")
             }
+            Fault::Taken(_) => (409, "ResourceInUse", &[], "Ask again when it is free."),
             Fault::State(_) => (409, "ResourceInStandby", &[], "Look at its power state."),
             Fault::Unsupported(_) => {
                 (400, "ActionNotSupported", &[words.as_str()], "Ask for something else.")
             }
+            Fault::Refused(_) => (400, "GeneralError", &[], "Mend what is said, and ask again."),
             Fault::Failed(_) => {
                 (503, "ServiceTemporarilyUnavailable", &["60"], "Try again in a minute.")
             }
@@ -287,6 +295,12 @@ impl Problem {
         Self { status: 400, messages: vec![message] }
     }
 
+    /// A query parameter that is for collections.
+    pub fn query_of_collections() -> Self {
+        let text = "Only collections can be asked for some of their members.";
+        Self::new(400, "QueryNotSupportedOnResource", text, "Leave the parameter out.")
+    }
+
     /// There are as many as there may be.
     pub fn full() -> Self {
         let text = "There are as many of these resources as there may be.";
@@ -338,7 +352,10 @@ impl Problem {
 fn severity(id: &str) -> &'static str {
     let warnings = ["Property", "QueryParameter", "ActionParameter"];
     let is_warning = warnings.iter().any(|start| id.starts_with(start))
-        || matches!(id, "NoOperation" | "HeaderInvalid" | "ResourceInUse");
+        || matches!(
+            id,
+            "NoOperation" | "HeaderInvalid" | "ResourceInUse" | "QueryNotSupportedOnResource"
+        );
     if is_warning && id != "ActionParameterMissing" { "Warning" } else { "Critical" }
 }
 

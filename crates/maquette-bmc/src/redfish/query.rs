@@ -48,7 +48,7 @@ pub struct Query {
     select: Option<Vec<String>>,
     filter: Option<Filter>,
     top: Option<usize>,
-    skip: usize,
+    skip: Option<usize>,
     only: bool,
 }
 
@@ -68,6 +68,14 @@ fn decoded(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+/// Refuses what is asked of something that knows no query.
+pub fn refuse(text: &str) -> Result<(), Problem> {
+    let names = text.split('&').map(|part| part.split_once('=').map_or(part, |(name, _)| name));
+    let unknown = names.filter_map(decoded).find(|name| name.starts_with('$'));
+    let refused = |name: String| Problem::query_unsupported(&fields::shown(&Value::from(name)));
+    unknown.map_or(Ok(()), |name| Err(refused(name)))
 }
 
 impl Query {
@@ -93,7 +101,7 @@ impl Query {
                 }
                 "$filter" => query.filter = Some(Filter::parse(&value).ok_or_else(wrong)?),
                 "$top" => query.top = Some(value.parse().map_err(|_| wrong())?),
-                "$skip" => query.skip = value.parse().map_err(|_| wrong())?,
+                "$skip" => query.skip = Some(value.parse().map_err(|_| wrong())?),
                 "only" if raw.is_none() => query.only = true,
                 "only" => return Err(wrong()),
                 name if name.starts_with('$') => {
@@ -110,22 +118,27 @@ impl Query {
         self.expand.is_some() || self.filter.is_some() || self.only
     }
 
+    /// Whether it asks for some members of a collection.
+    fn is_of_collections(&self) -> bool {
+        self.only || self.filter.is_some() || self.top.is_some() || self.skip.is_some()
+    }
+
     /// The resource as it is asked for.
     pub fn apply(&self, call: &Call<'_>, mut value: Value) -> Result<Value, Problem> {
+        if self.is_of_collections() && !value["Members"].is_array() {
+            return Err(Problem::query_of_collections());
+        }
         if let (true, Some([one])) = (self.only, value["Members"].as_array().map(Vec::as_slice)) {
             let path = one["@odata.id"].as_str().unwrap_or_default();
             value = inner(call, path).map_or(value, |(inner, _)| inner);
         }
         let list = value["Members"].is_array();
-        if let Some(filter) = &self.filter {
-            if !list {
-                return Err(Problem::query_value("$filter", "applied to one resource"));
-            }
+        if let Some(filter) = self.filter.as_ref().filter(|_| list) {
             self.filter(call, filter, &mut value);
         }
-        if list && (self.top.is_some() || self.skip > 0) {
+        if list && (self.top.is_some() || self.skip.is_some()) {
             let members = value["Members"].as_array().cloned().unwrap_or_default();
-            let taken = members.into_iter().skip(self.skip);
+            let taken = members.into_iter().skip(self.skip.unwrap_or_default());
             value["Members"] = taken.take(self.top.unwrap_or(usize::MAX)).collect();
         }
         if let Some((which, levels)) = self.expand {

@@ -18,21 +18,18 @@ pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Fo
     };
     let disks = &hardware.disks;
     let path = format!("{system}/{}", rest.join("/"));
+    let first = || vec![format!("{path}/1")];
     let value = match *rest {
-        ["SimpleStorage"] => collection(
-            &path,
-            "SimpleStorageCollection",
-            "Simple Storage",
-            vec![format!("{path}/1")],
-        ),
-        ["SimpleStorage", "1"] => simple(&path, disks),
-        ["Storage"] => collection(&path, "StorageCollection", "Storage", vec![format!("{path}/1")]),
-        ["Storage", "1"] => storage(&path, &paths::chassis(bmc), &hardware),
-        ["Storage", "1", "Controllers"] => {
-            let all = vec![format!("{path}/1")];
-            collection(&path, "StorageControllerCollection", "Controllers", all)
+        ["SimpleStorage"] => {
+            Ok(collection(&path, "SimpleStorageCollection", "Simple Storage", first()))
         }
-        ["Storage", "1", "Controllers", "1"] => controller(&path, disks),
+        ["SimpleStorage", "1"] => call.sizes(bmc).map(|sizes| simple(&path, disks, &sizes)),
+        ["Storage"] => Ok(collection(&path, "StorageCollection", "Storage", first())),
+        ["Storage", "1"] => Ok(storage(&path, &paths::chassis(bmc), &hardware)),
+        ["Storage", "1", "Controllers"] => {
+            Ok(collection(&path, "StorageControllerCollection", "Controllers", first()))
+        }
+        ["Storage", "1", "Controllers", "1"] => Ok(controller(&path, disks)),
         ["Storage", "1", "Volumes"] => {
             let value = volumes(&path, disks.len());
             return Some(Found::read(move || Ok(value.clone())).post(|_| {
@@ -42,11 +39,12 @@ pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Fo
         }
         ["Storage", "1", "Volumes", number] => {
             let (number, disk) = numbered(number, disks)?;
-            volume(&path, &format!("{}/Drives/{number}", paths::chassis(bmc)), disk)
+            let drive = format!("{}/Drives/{number}", paths::chassis(bmc));
+            call.sizes(bmc).map(|sizes| volume(&path, &drive, disk, size(&sizes, number)))
         }
         _ => return None,
     };
-    Some(Found::read(move || Ok(value.clone())))
+    Some(Found::read(move || value.clone().map_err(Problem::from)))
 }
 
 /// Redfish's word for a bus. QEMU's own has none, and looks like SATA to a guest's tools.
@@ -59,13 +57,19 @@ fn protocol(disk: &Disk) -> &'static str {
     }
 }
 
-fn simple(path: &str, disks: &[Disk]) -> Value {
+/// The size of a disk by its place; none where that is not known.
+fn size(sizes: &[Option<u64>], number: usize) -> Option<u64> {
+    sizes.get(number).copied().flatten()
+}
+
+fn simple(path: &str, disks: &[Disk], sizes: &[Option<u64>]) -> Value {
     let devices: Vec<Value> = disks
         .iter()
-        .map(|disk| {
+        .enumerate()
+        .map(|(number, disk)| {
             json!({
                 "Name": disk.name,
-                "CapacityBytes": disk.bytes,
+                "CapacityBytes": size(sizes, number),
                 "Manufacturer": "QEMU",
                 "Model": disk.bus,
                 "Status": enabled(),
@@ -125,24 +129,25 @@ pub fn drives<'a>(
     let value = match *rest {
         [] => {
             let all = (0..disks.len()).map(|n| format!("{path}/{n}")).collect();
-            collection(&path, "DriveCollection", "Drives", all)
+            Ok(collection(&path, "DriveCollection", "Drives", all))
         }
         [number] => {
             let (number, disk) = numbered(number, &disks)?;
-            drive(&format!("{path}/{number}"), disk)
+            let path = format!("{path}/{number}");
+            call.sizes(bmc).map(|sizes| drive(&path, disk, size(&sizes, number)))
         }
         _ => return None,
     };
-    Some(Found::read(move || Ok(value.clone())))
+    Some(Found::read(move || value.clone().map_err(Problem::from)))
 }
 
-fn drive(path: &str, disk: &Disk) -> Value {
+fn drive(path: &str, disk: &Disk, bytes: Option<u64>) -> Value {
     resource(
         path,
         "Drive",
         &disk.name,
         json!({
-            "CapacityBytes": disk.bytes,
+            "CapacityBytes": bytes,
             "MediaType": "SSD",
             "Protocol": protocol(disk),
             "Manufacturer": "QEMU",
@@ -166,13 +171,13 @@ fn volumes(path: &str, count: usize) -> Value {
     value
 }
 
-fn volume(path: &str, drive: &str, disk: &Disk) -> Value {
+fn volume(path: &str, drive: &str, disk: &Disk, bytes: Option<u64>) -> Value {
     resource(
         path,
         "Volume",
         &disk.name,
         json!({
-            "CapacityBytes": disk.bytes,
+            "CapacityBytes": bytes,
             "RAIDType": "None",
             "Status": enabled(),
             "Links": {"Drives": links([drive])},

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fields::{self, Fields};
 use super::problem::{Message, Problem};
 use super::resource::{Created, Done, RequestBody, enabled, resource};
-use super::{Call, ROOT, media};
+use super::{Call, ROOT, logs, media};
 use crate::accounts::Privilege;
 use crate::secret::Secret;
 use crate::service::{Filter, Subscription};
@@ -26,9 +26,10 @@ const CONTEXT: usize = 256;
 /// Most values of one list, and the longest of them.
 const VALUES: usize = 64;
 const VALUE: usize = 256;
-/// Most headers, and the longest value of one.
+/// Most headers, the longest value of one, and how long all may be together: they are kept with their subscription.
 const HEADERS: usize = 16;
 const HEADER: usize = 4096;
+const ALL_HEADERS: usize = 16 << 10;
 /// Headers that say how long a request is, and where it goes: those are HTTP's.
 const OF_HTTP: [&str; 9] = [
     "connection",
@@ -52,7 +53,7 @@ pub fn shown(call: &Call<'_>, subscription: &Subscription) -> Value {
     let path = format!("{BASE}/{}", subscription.id);
     let kind = if subscription.destination.is_some() { "RedfishEvent" } else { "SSE" };
     let filter = &subscription.filter;
-    let types = if filter.types.is_empty() { &TYPES[..] } else { &filter.types };
+    let types = if filter.types.is_empty() { json!(TYPES) } else { json!(filter.types) };
     let policy = if subscription.ends { "TerminateAfterRetries" } else { "RetryForever" };
     let origins: Vec<Value> =
         filter.origins.iter().map(|path| json!({"@odata.id": path})).collect();
@@ -89,13 +90,16 @@ fn bounded<T>(fields: &mut Fields<'_>, name: &str, values: &[T], most: usize) {
 }
 
 fn read_filter(fields: &mut Fields<'_>) -> Filter {
-    let types = fields.choices("EventTypes", &TYPES);
+    let types = fields.choices("EventTypes", &TYPES).into_iter().map(String::from).collect();
     fields.choices("RegistryPrefixes", &REGISTRIES);
     fields.choices("ResourceTypes", &RESOURCES);
     let wrong = |name: &str, value: &Value| Message::bad_format(name, &fields::shown(value));
     let messages = fields.list("MessageIds", |value| {
         let text = value.as_str().filter(|text| text.len() <= VALUE);
-        text.map(String::from).ok_or_else(|| wrong("MessageIds", value))
+        let text = text.ok_or_else(|| wrong("MessageIds", value))?;
+        // Who waits for what never comes is to know so.
+        let unknown = || Message::not_in_list("MessageIds", &fields::shown(value));
+        if is_message(text) { Ok(text.to_string()) } else { Err(unknown()) }
     });
     let origins = fields.list("OriginResources", |value| {
         let path = value.get("@odata.id").and_then(Value::as_str);
@@ -107,6 +111,13 @@ fn read_filter(fields: &mut Fields<'_>) -> Filter {
     bounded(fields, "OriginResources", &origins, VALUES);
     let subordinate = fields.flag("SubordinateResources").unwrap_or(false);
     Filter { types, messages, origins, subordinate }
+}
+
+/// Whether happenings may have a message: of the registry, in any version of it, or as its name alone.
+fn is_message(id: &str) -> bool {
+    let prefix = id.split_once('.').map(|(prefix, _)| prefix);
+    let registered = prefix.is_none_or(|prefix| REGISTRIES.contains(&prefix));
+    registered && logs::MESSAGES.contains(&logs::message_key(id))
 }
 
 /// Headers: objects whose properties are names and values. No message has a value in it.
@@ -130,6 +141,10 @@ fn read_headers(fields: &mut Fields<'_>) -> Vec<(String, Secret)> {
         Vec::new()
     });
     bounded(fields, "HttpHeaders", &headers, HEADERS);
+    let length = |(name, value): &(String, Secret)| name.len() + value.reveal().len();
+    if headers.iter().map(length).sum::<usize>() > ALL_HEADERS {
+        fields.wrong(wrong());
+    }
     headers
 }
 

@@ -119,6 +119,7 @@ fn system(call: &Call<'_>, bmc: &Bmc) -> Result<Value, Problem> {
             "IndicatorLED": name_of(&LIGHTS, &light),
             "LocationIndicatorActive": light != Light::Off,
             "PowerState": power_state(power),
+            "PowerRestorePolicy": "LastState",
             "Status": {"State": if power.is_on() { "Enabled" } else { "StandbyOffline" }, "Health": health},
             "Boot": boot(&state, &hardware),
             "ProcessorSummary": {
@@ -197,6 +198,12 @@ fn read_boot(fields: &mut Fields<'_>, hardware: &Hardware, firmware: Firmware) -
 }
 
 impl BootChange {
+    /// Whether somebody says for how long, and nobody has said what.
+    fn lacks_target(&self, state: &State) -> bool {
+        let is_for_something = self.enabled.is_some_and(|enabled| enabled != Override::Disabled);
+        is_for_something && self.target.is_none() && state.boot.target.is_none()
+    }
+
     fn apply(self, state: &mut State, hardware: &Hardware) {
         if let Some(mode) = self.mode {
             state.choose_mode(mode, hardware.firmware);
@@ -227,6 +234,11 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Probl
     let mut boot = BootChange::default();
     let firmware = bmc.state().next_firmware().unwrap_or(hardware.firmware);
     fields.object("Boot", |fields| boot = read_boot(fields, &hardware, firmware));
+    if boot.lacks_target(&bmc.state()) {
+        let [enabled, target] =
+            ["Enabled", "Target"].map(|n| format!("Boot/BootSourceOverride{n}"));
+        fields.wrong(Message::conflict(&enabled, &target));
+    }
     let light = fields.choice("IndicatorLED", &LIGHTS);
     let active = fields.flag("LocationIndicatorActive");
     let tag = fields.optional_text("AssetTag").map(|tag| tag.unwrap_or_default().to_string());

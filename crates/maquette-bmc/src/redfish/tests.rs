@@ -22,6 +22,10 @@ struct Bench {
 const PASSWORD: &str = "Only-4-trials";
 
 fn bench() -> Bench {
+    bench_with(Options::default())
+}
+
+fn bench_with(options: Options) -> Bench {
     let clock = Clock::from(|| 1_700_000_000);
     let models: Vec<Arc<Model>> = (0..2).map(|n| Arc::new(Model::numbered(n))).collect();
     let uuid = |n: usize| Uuid::from_u128(n as u128 + 1);
@@ -35,7 +39,6 @@ fn bench() -> Bench {
         accounts.add(name, Secret::new(PASSWORD), role).unwrap();
     }
     let bmcs: Vec<_> = bmcs.collect();
-    let options = Options::default();
     let service = Service::new(Uuid::nil(), clock, bmcs, accounts, options);
     // Nobody is asked: `own` is the hypervisor, `nowhere` is not known, and all others are somewhere else.
     service.resolve_with(Arc::new(|host, port| match host {
@@ -224,6 +227,8 @@ fn a_reset_acts_on_its_own_system_and_a_wrong_one_on_none() {
     assert_eq!(bench.post(&reset, json!({"ResetType": "PowerCycle"})), 204);
     assert_eq!(bench.get(&bench.systems[1])["PowerState"], "On");
     assert_eq!(bench.get(&bench.systems[0])["PowerState"], "Off");
+    assert_eq!(bench.get(&bench.systems[0])["PowerRestorePolicy"], "LastState");
+    assert_eq!(bench.patch(&bench.systems[0], json!({"PowerRestorePolicy": "AlwaysOff"})), 400);
     assert_eq!(bench.post(&reset, json!({"ResetType": "Nmi"})), 204);
     assert_eq!(bench.models[1].presses(), (0, 1));
     // Each word that it says is known it knows.
@@ -450,6 +455,21 @@ fn queries_expand_select_and_filter() {
         let path = format!("{systems}?{query}");
         assert_eq!(bench.asks("admin", Method::Get, &path, Value::Null).status, status, "{query}");
     }
+    for query in ["only", "$top=1", "$skip=0", "$filter=Name%20eq%20'node-0'"] {
+        let path = format!("{}?{query}", bench.systems[0]);
+        let refused = bench.asks("admin", Method::Get, &path, Value::Null);
+        let words = refused.json().unwrap().to_string();
+        assert!(words.contains("QueryNotSupportedOnResource"), "{query}: {words}");
+        assert_eq!(refused.status, 400, "{query}");
+    }
+    let events = |query: &str| {
+        let path = format!("{ROOT}/EventService/SSE{query}");
+        bench.asks("admin", Method::Get, &path, Value::Null).status
+    };
+    assert_eq!(
+        (events(""), events("?x=1"), events("?%24filter=EventType%20eq%20'Alert'")),
+        (200, 200, 501)
+    );
 }
 
 #[test]

@@ -93,6 +93,8 @@ async fn subscriber(
             if subscription.ends && attempt > redfish::ATTEMPTS {
                 service.say(&format!("subscriber {id} has taken no event: its subscription ends"));
                 service.unsubscribe(id);
+                let keeping = service.clone();
+                let _ = tokio::task::spawn_blocking(move || keeping.keep()).await;
                 return;
             }
             if !std::mem::replace(&mut told, true) {

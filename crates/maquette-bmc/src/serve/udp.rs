@@ -226,7 +226,7 @@ impl Desk {
                 }
                 Effect::Accounts => {
                     let service = self.service.clone();
-                    let _ = tokio::task::spawn_blocking(move || service.keep_accounts()).await;
+                    let _ = tokio::task::spawn_blocking(move || service.keep()).await;
                 }
                 Effect::Open(console) => self.line = Line::open(console, self.run),
                 Effect::Type(bytes) => {

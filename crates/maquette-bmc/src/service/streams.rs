@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Identity, Service, held};
 use crate::secret::Secret;
 
 /// Which events somebody wants to hear of: all that are not excluded by one of these.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Filter {
     /// Types of events, in Redfish's words; all if there are none.
-    pub types: Vec<&'static str>,
+    pub types: Vec<String>,
     /// Identifiers of messages, without their registry and its version; all if there are none.
     pub messages: Vec<String>,
     /// Resources that events come from, by their paths; all if there are none.
@@ -19,7 +22,8 @@ pub struct Filter {
 }
 
 /// Somebody who wants to hear of events.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Subscription {
     /// Its number.
     pub id: u32,

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::firewall::{Dropped, Hook, Keeper, Packet};
-use super::{Finding, HostSigns, Layer, Space, Subject};
+use super::{Finding, HostSigns, Layer, NodeSigns, Space, Subject};
 use crate::blueprint::{Carrier, Outside};
 use crate::observed::{Domain, Network};
 use crate::units::ByteSize;
@@ -38,6 +38,12 @@ pub(super) fn room(space: &Space) -> String {
     format!("{free} of {size} are free at {}", space.path)
 }
 
+/// The same of a directory that may be no mount point.
+pub(super) fn room_of(directory: &str, space: &Space) -> String {
+    let (free, size) = (ByteSize(space.free), ByteSize(space.size));
+    format!("{free} of {size} are free in {directory}")
+}
+
 /// What is wrong with the hypervisor itself.
 pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
     let finding =
@@ -53,6 +59,19 @@ pub(super) fn hypervisor(host: &HostSigns) -> Vec<Finding> {
             .advise("make room there; `maquette image prune` removes images that nothing uses"),
         );
     }
+    // What is on one file system with the pool is told of that.
+    let others = host.disk_pools.iter().filter(|(_, space)| is_full(space));
+    let same = |space: &Space| {
+        host.pool.as_ref().is_some_and(|pool| (pool.free, pool.size) == (space.free, space.size))
+    };
+    found.extend(others.filter(|(_, space)| !same(space)).map(|(directory, space)| {
+        finding(
+            "pool-full",
+            "a directory of disks is full: nodes that write are about to be paused",
+        )
+        .seen([room_of(directory, space)])
+        .advise("make room there")
+    }));
     let same = |logs: &&Space| {
         host.pool.as_ref().is_none_or(|p| (p.free, p.size) != (logs.free, logs.size))
     };
@@ -270,11 +289,28 @@ fn unescaped(line: &str) -> String {
     line.replace("\\x2d", "-")
 }
 
-/// What the kernel says of a QEMU that it ended for want of memory; of which one cannot be told where it says no more than
-/// the program.
-pub(super) fn killed(host: &HostSigns, domain: &Domain) -> Option<String> {
+/// Whether a line of a kernel's or an audit log was written before a domain was started last, and tells nothing of now. One
+/// without a time may be of any.
+fn is_old(line: &str, signs: &NodeSigns) -> bool {
+    let Some(started) = &signs.started else { return false };
+    // `[ 1234.567890] …` of the kernel, `… audit(1732700000.123:45): …` of auditd.
+    let seconds = |text: &str| {
+        let digits = text.trim_start().split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u64>().ok()
+    };
+    let kernel = line.strip_prefix('[').and_then(seconds);
+    let audit = || line.split_once("audit(").and_then(|(_, rest)| seconds(rest));
+    match kernel {
+        Some(at) => at.saturating_add(1) < started.uptime_s,
+        None => audit().is_some_and(|at| at < started.epoch_s),
+    }
+}
+
+/// What the kernel says of a QEMU that it ended for want of memory since the domain was started; of which one cannot be
+/// told where it says no more than the program.
+pub(super) fn killed(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Option<String> {
     let own = [format!("-{}.scope", domain.name), format!("-{}.libvirt-qemu", domain.name)];
-    let lines = || host.kernel_log.iter().rev();
+    let lines = || host.kernel_log.iter().rev().filter(|line| !is_old(line, signs));
     let named = lines().find(|line| {
         let line = unescaped(line);
         line.contains("oom-kill:") && own.iter().any(|own| line.contains(own))
@@ -287,20 +323,39 @@ pub(super) fn killed(host: &HostSigns, domain: &Domain) -> Option<String> {
     named.or_else(any).cloned()
 }
 
-/// What the kernel says that a domain's QEMU may not do with its files.
-pub(super) fn denied(host: &HostSigns, domain: &Domain) -> Option<String> {
+/// What the kernel says that a domain's QEMU may not do.
+pub(super) struct Denied {
+    /// Its line.
+    pub line: String,
+    /// Whether that is about a file of the domain's. QEMU is denied some of what it tries at starts that succeed
+    /// (`/sys/devices/system/node/`, `/etc/gss/mech.d/`), and goes on without it.
+    pub is_own_file: bool,
+}
+
+/// What the kernel says that a domain's QEMU may not do, since it was started: what is about its files first.
+pub(super) fn denied(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Option<Denied> {
     let profile = format!("libvirt-{}", domain.recorded.uuid);
+    let apparmor = |line: &str| line.contains("apparmor=\"DENIED\"");
+    let selinux =
+        |line: &str| line.contains("avc:") && line.contains("denied") && line.contains("svirt");
+    let name = |file: &str| file.rsplit('/').next().unwrap_or(file).to_string();
     let files = || domain.defined.disks.iter().map(|disk| disk.file.as_str());
-    let own = |line: &&String| {
-        let apparmor = line.contains("apparmor=\"DENIED\"");
-        let selinux = line.contains("avc:") && line.contains("denied") && line.contains("svirt");
-        let name = |file: &str| file.rsplit('/').next().unwrap_or(file).to_string();
-        let about = |file: &str| {
-            line.contains(&format!("\"{file}\""))
-                || line.contains(&format!("name=\"{}\"", name(file)))
-        };
-        (apparmor && (line.contains(&profile) || files().any(about)))
-            || (selinux && files().any(about))
+    let about = |line: &str, file: &str| {
+        line.contains(&format!("\"{file}\"")) || line.contains(&format!("name=\"{}\"", name(file)))
     };
-    host.kernel_log.iter().rev().find(own).cloned()
+    // Of these others may have the same, or ones that are called the same.
+    let disks = domain.recorded.disks.iter();
+    let images = disks.filter_map(|disk| Some(disk.backing.as_ref()?.volume.to_string()));
+    let beside: Vec<String> = images.chain([format!("{}_VARS.fd", domain.name)]).collect();
+    let is_beside = |line: &str| beside.iter().any(|file| line.contains(&format!("/{file}\"")));
+    let is_own = |line: &str| line.contains(&profile);
+    let is_own_file = |line: &str| {
+        ((apparmor(line) || selinux(line)) && files().any(|file| about(line, file)))
+            || (apparmor(line) && is_own(line) && is_beside(line))
+    };
+    let lines = || host.kernel_log.iter().rev().filter(|line| !is_old(line, signs));
+    let found = |line: &String, is_own_file| Denied { line: line.clone(), is_own_file };
+    let first = lines().find(|line| is_own_file(line)).map(|line| found(line, true));
+    let other = || lines().find(|line| apparmor(line) && is_own(line));
+    first.or_else(|| other().map(|line| found(line, false)))
 }

@@ -5,7 +5,9 @@ mod silent;
 
 use std::net::IpAddr;
 
-use super::{Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, host};
+use super::{
+    Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, Space, host,
+};
 use crate::blueprint::Interface;
 use crate::node_state::{
     ConsoleEnd, FIRST_BOOT_S, Halt, START_S, SshAnswer, failed_units, last_words, short,
@@ -146,9 +148,11 @@ impl Look<'_> {
             Power::StartFailed => Some(self.denied().unwrap_or_else(|| {
                 self.finding(Layer::Domain, "start-failed", "it could not be started")
                     .seen(log())
+                    .seen(host::denied(self.host, self.domain, self.signs).map(|d| d.line))
                     .advise(format!("`maquette start {name}` says why"))
             })),
-            Power::Off(said) => Some(self.denied().unwrap_or_else(|| off(said))),
+            // What was denied to a QEMU that ended as others do has kept nothing from running.
+            Power::Off(said) => Some(off(said)),
         }
     }
 
@@ -161,8 +165,10 @@ impl Look<'_> {
         }
     }
 
+    /// That its QEMU may not use a file of its own.
     fn denied(&self) -> Option<Finding> {
-        let line = host::denied(self.host, self.domain)?;
+        let denied = host::denied(self.host, self.domain, self.signs)?;
+        let line = Some(denied).filter(|denied| denied.is_own_file)?.line;
         let (code, cause, advice) = match line.contains("apparmor=") {
             true => (
                 "apparmor-denied",
@@ -181,7 +187,7 @@ impl Look<'_> {
     }
 
     fn killed(&self) -> Option<Finding> {
-        let line = host::killed(self.host, self.domain)?;
+        let line = host::killed(self.host, self.domain, self.signs)?;
         let cause = "the hypervisor's memory was used up, and its kernel ended the node's QEMU";
         Some(
             self.finding(Layer::Hypervisor, "out-of-memory", cause)
@@ -193,27 +199,41 @@ impl Look<'_> {
         )
     }
 
+    /// Room in directories of its disks that name another pool, as far as it is known.
+    fn own_pools(&self) -> impl Iterator<Item = (&str, &Space)> {
+        let directories = self.domain.recorded.disk_pools().map(|own| own.pool.path.as_str());
+        directories.filter_map(move |path| Some((path, self.host.disk_pools.get(path)?)))
+    }
+
     fn io_error(&self) -> Finding {
         let resume = format!("`maquette resume {}` lets it go on where it was", self.domain.name);
-        let seen = "libvirt says: paused by an I/O error";
-        match self.host.pool.as_ref() {
-            Some(pool) if host::is_full(pool) => {
-                let cause = "the storage pool is full, and QEMU has paused it until it can write again";
-                self.finding(Layer::Hypervisor, "pool-full", cause)
-                    .seen([seen.to_string(), host::room(pool)])
-                    .advise("make room there; `maquette image prune` removes images that nothing uses")
-                    .advise(format!("then {resume}"))
-            }
-            pool => self
-                .finding(Layer::Hypervisor, "io-error", "a disk could not be read or written, and QEMU has paused it")
-                .seen([seen.to_string()].into_iter().chain(pool.map(host::room)))
-                .seen(self.domain.recorded.disk_pools().map(|own| {
-                    format!("`df {}` tells how much room there is for its disks there", own.pool.path)
-                }))
-                .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
-                .advise("the hypervisor's `dmesg` says more, unless there was no room that is there again")
-                .advise(resume),
+        let seen = "libvirt says: paused by an I/O error".to_string();
+        if let Some(pool) = self.host.pool.as_ref().filter(|pool| host::is_full(pool)) {
+            let cause = "the storage pool is full, and QEMU has paused it until it can write again";
+            return self
+                .finding(Layer::Hypervisor, "pool-full", cause)
+                .seen([seen, host::room(pool)])
+                .advise("make room there; `maquette image prune` removes images that nothing uses")
+                .advise(format!("then {resume}"));
         }
+        if let Some((directory, space)) = self.own_pools().find(|(_, space)| host::is_full(space)) {
+            let cause =
+                "the directory of a disk is full, and QEMU has paused it until it can write again";
+            return self
+                .finding(Layer::Hypervisor, "pool-full", cause)
+                .seen([seen, host::room_of(directory, space)])
+                .advise("make room there")
+                .advise(format!("then {resume}"));
+        }
+        let cause = "a disk could not be read or written, and QEMU has paused it";
+        self.finding(Layer::Hypervisor, "io-error", cause)
+            .seen([seen].into_iter().chain(self.host.pool.as_ref().map(host::room)))
+            .seen(self.own_pools().map(|(directory, space)| host::room_of(directory, space)))
+            .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
+            .advise(
+                "the hypervisor's `dmesg` says more, unless there was no room that is there again",
+            )
+            .advise(resume)
     }
 
     fn cables(&self) -> Vec<Finding> {
@@ -248,6 +268,7 @@ impl Look<'_> {
         let (halt, said) = last_words(&self.console()?.text)?;
         let (layer, code) = match halt {
             Halt::NothingToBoot => (Layer::Firmware, "nothing-to-boot"),
+            Halt::NotSigned => (Layer::Firmware, "boot-refused"),
             Halt::Grub => (Layer::Firmware, "boot-loader"),
             Halt::Panic => (Layer::Kernel, "kernel-panic"),
             Halt::Emergency => (Layer::Kernel, "emergency-mode"),
@@ -259,6 +280,9 @@ impl Look<'_> {
         let finding = self.finding(layer, code, halt.meaning());
         let finding = finding.seen([format!("its console says: {said}")]).advise(more);
         Some(match halt {
+            Halt::NotSigned => finding.advise(
+                "take an image whose boot loader is signed for it, or firmware without Secure Boot (`virtopts`)",
+            ),
             Halt::NoSeed => finding.advise(
                 "`seed: disk` of its node type is for images without drivers for virtio-scsi and CD-ROMs; what is there has \
                  to be made anew for that: `maquette down`, then `maquette up`",
@@ -393,7 +417,11 @@ impl Look<'_> {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)
                 });
                 let finding = self.finding(Layer::Address, "address-silent", cause);
-                let finding = finding.seen(sent).seen(self.slow()).seen(self.quote());
+                // What is known of these is about IPv4.
+                let unseen = address.is_ipv6().then_some(
+                    "whether DHCP and the hypervisor's firewall let it have that is known of IPv4 alone",
+                );
+                let finding = finding.seen(sent).seen(self.slow()).seen(self.quote()).seen(unseen);
                 Some(
                     finding.advise(format!(
                         "`maquette logs {}` shows how far it came",

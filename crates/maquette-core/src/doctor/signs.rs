@@ -41,6 +41,8 @@ pub struct NetworkSigns {
 pub struct HostSigns {
     /// Room in the pool's directory.
     pub pool: Option<Space>,
+    /// Room in directories of disks that name another pool (`path`), by their directories.
+    pub disk_pools: BTreeMap<String, Space>,
     /// Room in the directory of libvirt's logs.
     pub logs: Option<Space>,
     /// All memory and what could be used now, in MiB.
@@ -82,6 +84,15 @@ pub enum Power {
     EmulatorDied,
     /// It could not be started.
     StartFailed,
+}
+
+/// When a domain was started last, on the clocks of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// Seconds after the hypervisor itself was.
+    pub uptime_s: u64,
+    /// Seconds since 1970.
+    pub epoch_s: u64,
 }
 
 /// Frames of an interface, as its guest counts them.
@@ -143,6 +154,8 @@ pub struct NodeSigns {
     pub neighbour: Option<Neighbour>,
     /// Whether the first sector of its first disk has the signature of a boot sector.
     pub boot_sector: Option<bool>,
+    /// When it was started last, whether it runs now or not; none if it is not known.
+    pub started: Option<Started>,
     /// The end of QEMU's log.
     pub emulator_log: Vec<String>,
     /// What the DHCP server logged of its interfaces.

@@ -1,10 +1,10 @@
 //! Addresses and ports of BMCs. A node that has one keeps it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::blueprint::{Bmc, Network, Node, port};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -46,7 +46,7 @@ enum BmcLocation<'a> {
     /// At the hypervisor's address on a network, with IPMI's ports from the lowest on, if somebody has chosen that.
     Shared(&'a Network, IpAddr, Option<NonZeroU16>),
     /// Each at one of its own.
-    Own(&'a Network, Ipv4Net),
+    Own(&'a Network, IpNet),
 }
 
 impl BmcLocation<'_> {
@@ -57,7 +57,7 @@ impl BmcLocation<'_> {
     }
 
     /// Whether a BMC may stay where it is: nodes, whose addresses are chosen first, may have got its own by now.
-    fn keeps(&self, bmc: &Bmc, held: &BTreeSet<Ipv4Addr>) -> bool {
+    fn keeps(&self, bmc: &Bmc, held: &BTreeSet<IpAddr>) -> bool {
         let fits = match (self, bmc.address) {
             (Self::Shared(_, address, first), own) => {
                 let number = bmc.redfish_port.get().checked_sub(FIRST_PORTS.0.get());
@@ -65,19 +65,27 @@ impl BmcLocation<'_> {
                     |first: NonZeroU16| bmc.ipmi_port.get().checked_sub(first.get()) == number;
                 !bmc.own_address && own == *address && first.is_none_or(follows)
             }
-            (Self::Own(network, net), IpAddr::V4(own)) => {
+            (Self::Own(network, net), own) => {
                 let free = !held.contains(&own) && !is_leased(network, own);
                 bmc.own_address && net.contains(&own) && free
             }
-            (Self::Own(..), IpAddr::V6(_)) => false,
         };
         fits && bmc.network == self.network().name
     }
 }
 
 /// Whether a network's DHCP server may give an address to anybody.
-fn is_leased(network: &Network, address: Ipv4Addr) -> bool {
-    network.dhcp4.is_some_and(|dhcp| dhcp.start <= address && address <= dhcp.end)
+fn is_leased(network: &Network, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(own) => network.dhcp4.is_some_and(|dhcp| dhcp.start <= own && own <= dhcp.end),
+        IpAddr::V6(own) => network.dhcp6.is_some_and(|dhcp| dhcp.start <= own && own <= dhcp.end),
+    }
+}
+
+/// The subnet that BMCs' own addresses are of: IPv6's where there is no other.
+fn subnet(network: &Network) -> Option<IpNet> {
+    let v6 = network.ipv6.filter(|_| network.carrier.is_served());
+    network.ipv4.map(IpNet::V4).or(v6.map(IpNet::V6))
 }
 
 /// Whether another program on the hypervisor has an address and port that a BMC needs.
@@ -152,11 +160,10 @@ fn place<'a>(
     let environment = &topology.settings.environment;
     if let Some(name) = &topology.settings.bmc_network {
         let own =
-            find(environment, name, networks).and_then(|n| Some(BmcLocation::Own(n, n.ipv4?)));
+            find(environment, name, networks).and_then(|n| Some(BmcLocation::Own(n, subnet(n)?)));
         if own.is_none() {
-            let message = format!(
-                "BMCs cannot be on network `{name}`: the hypervisor has no IPv4 address there"
-            );
+            let message =
+                format!("BMCs cannot be on network `{name}`: the hypervisor has no address there");
             let help = "`--bmc-network` names a network with a `subnet` that libvirt serves: isolated, routed or with NAT";
             diags.push(Diagnostic::error("bmc::network", message).help(help));
         }
@@ -200,11 +207,34 @@ fn find<'a>(environment: &EnvName, name: &str, networks: &'a [Network]) -> Optio
 fn held_addresses<'a>(
     network: &Network,
     nodes: impl Iterator<Item = &'a Node>,
-) -> BTreeSet<Ipv4Addr> {
+) -> BTreeSet<IpAddr> {
     let interfaces = nodes.flat_map(|node| &node.interfaces);
     let on_it = interfaces.filter(|interface| interface.network == network.name);
-    let held = on_it.filter_map(|interface| interface.ipv4.address()).chain(network.ipv4);
-    held.map(|net| net.addr()).collect()
+    let held = on_it.map(|interface| (interface.ipv4.address(), interface.ipv6));
+    let all = held.chain([(network.ipv4, network.ipv6)]);
+    all.flat_map(|(v4, v6)| {
+        [v4.map(|net| IpAddr::V4(net.addr())), v6.map(|net| IpAddr::V6(net.addr()))]
+    })
+    .flatten()
+    .collect()
+}
+
+/// Addresses of a subnet from the highest down, without those that are not one machine's: the first and last, and of IPv6 the
+/// last 128 (RFC 2526).
+fn hosts(subnet: &IpNet) -> Box<dyn Iterator<Item = IpAddr>> {
+    match subnet {
+        IpNet::V4(net) => {
+            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+            let all = (first.saturating_add(1)..last).rev();
+            Box::new(all.map(|number| IpAddr::V4(number.into())))
+        }
+        IpNet::V6(net) => {
+            let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+            let end = if last - first > 0xff { last - 0x7f } else { last };
+            let all = (first.saturating_add(1)..end).rev();
+            Box::new(all.map(|number| IpAddr::V6(number.into())))
+        }
+    }
 }
 
 /// What a BMC cannot get.
@@ -217,7 +247,7 @@ enum Lacks {
 fn free(
     place: &BmcLocation<'_>,
     protocol: BmcProtocol,
-    (taken, held): (&[Bmc], &BTreeSet<Ipv4Addr>),
+    (taken, held): (&[Bmc], &BTreeSet<IpAddr>),
     observed: &Observed,
 ) -> Result<Bmc, Lacks> {
     let network = place.network().name.clone();
@@ -240,15 +270,15 @@ fn free(
         }
         BmcLocation::Own(network, net) => {
             let used: BTreeSet<IpAddr> = taken.iter().map(|bmc| bmc.address).collect();
-            let known = observed.taken_v4(&network.name);
-            let is_free = |ip: &Ipv4Addr| {
-                let is_held = held.contains(ip) || known.contains(ip);
-                !is_held && !is_leased(network, *ip) && !used.contains(&IpAddr::V4(*ip))
+            let v4 = observed.taken_v4(&network.name).into_iter().map(IpAddr::V4);
+            let v6 = observed.taken_v6(&network.name).into_iter().map(IpAddr::V6);
+            let known: BTreeSet<IpAddr> = v4.chain(v6).collect();
+            let is_free = |ip: &IpAddr| {
+                let is_held = held.contains(ip) || known.contains(ip) || used.contains(ip);
+                !is_held && !is_leased(network, *ip)
             };
-            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
-            let hosts = (first.saturating_add(1)..last).rev().map(Ipv4Addr::from);
-            let address = hosts.take(1 << 16).find(is_free).ok_or(Lacks::Address)?;
-            let bmc = at(address.into(), true, Bmc::STANDARD_PORTS);
+            let address = hosts(net).take(1 << 16).find(is_free).ok_or(Lacks::Address)?;
+            let bmc = at(address, true, Bmc::STANDARD_PORTS);
             // Whoever has that port has it at all addresses: this one nobody has yet.
             if is_taken(observed, &bmc) { Err(Lacks::Port) } else { Ok(bmc) }
         }

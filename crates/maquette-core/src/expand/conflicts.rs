@@ -7,7 +7,7 @@ use super::subnets::{taken, taken_error};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::LONGEST_HOST_NAME;
-use crate::observed::{LeftOver, LinkKind, Observed};
+use crate::observed::{HostLink, LeftOver, LinkKind, Observed};
 use crate::topology::{self, Topology};
 use crate::values::NetworkName;
 
@@ -209,30 +209,50 @@ fn nic(
             format!("it has {free}; say which with `-e override.networks.{key}.nic=…`"),
         );
     };
+    let name = declared.map_or(network.name.as_str(), |n| &n.name.value);
+    if let Some((message, help)) = unsuitable(nic.as_str(), link, name, observed) {
+        report(message, help);
+    }
+}
+
+/// Why a link of the hypervisor's is not put into the bridge of a network, and what to do about it.
+fn unsuitable(
+    nic: &str,
+    link: &HostLink,
+    network: &str,
+    observed: &Observed,
+) -> Option<(String, String)> {
     if let Some(master) = &link.master {
-        let name = declared.map_or(network.name.as_str(), |n| &n.name.value);
-        report(
+        return Some((
             format!("the NIC `{nic}` is in `{master}` already"),
             format!(
-                "to use that bridge as it is, leave network `{name}` out and write \
+                "to use that bridge as it is, leave network `{network}` out and write \
                  `{{network: {master}, bridged: yes}}` where nodes are on it"
             ),
-        );
-    } else if link.kind == LinkKind::Wireless {
-        report(
+        ));
+    }
+    let (message, help) = match link.kind {
+        LinkKind::Wireless => (
             format!("the NIC `{nic}` is wireless"),
             "an access point takes frames from its own station only; use a wired NIC, or `nat`"
                 .into(),
-        );
-    } else if link.kind == LinkKind::Bridge {
-        report(
+        ),
+        LinkKind::Bridge => (
             format!("`{nic}` is a bridge, not a NIC"),
             "name the NIC that is in it, or use it as it is with `bridged: yes`".into(),
-        );
-    } else if link.carries_root {
-        report(
+        ),
+        _ if link.kind == LinkKind::Foreign || nic == "lo" => {
+            let free = crate::decode::quoted_list(&free_nics(observed));
+            (
+                format!("`{nic}` has no Ethernet, and no bridge takes it"),
+                format!("name a wired NIC of the hypervisor, which has {free}"),
+            )
+        }
+        _ if link.carries_root => (
             format!("the hypervisor's root file system is reached through `{nic}`"),
             "the hypervisor would hang if the NIC were gone for a moment; use another one".into(),
-        );
-    }
+        ),
+        _ => return None,
+    };
+    Some((message, help))
 }

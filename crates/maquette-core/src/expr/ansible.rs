@@ -1,16 +1,14 @@
 //! Ansible's variables: each may be an expression that names others, and is evaluated when it is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use ipnet::IpNet;
-use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value as Jinja};
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Value as Jinja};
 
-use super::filters::{plus, there};
-use super::{FUEL, is_expression};
+use super::filters::there;
+use super::{asks_for, environments, has_word, is_expression};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::syntax::{Entry, Plain, Span, Style, Tree, Value, parse_bool};
+use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
 
 /// Variables that name each other in a longer chain surely go on for ever.
 const DEEPEST: usize = 64;
@@ -21,6 +19,8 @@ pub struct Ansible<'a> {
     /// What holds for variables that nobody has set.
     defaults: &'a [(&'a str, &'a str)],
     env: Environment<'static>,
+    /// The same, in which what has no parent is undefined as well.
+    chaining: Environment<'static>,
     /// Variables that were asked for, as they are evaluated.
     known: BTreeMap<String, Tree>,
     /// Those that are being evaluated, the first one first.
@@ -32,7 +32,8 @@ impl<'a> Ansible<'a> {
     /// `defaults` are texts of variables that are not among `variables`.
     pub fn new(variables: &'a Tree, defaults: &'a [(&'a str, &'a str)]) -> Self {
         let (known, open, asked) = Default::default();
-        Self { variables, defaults, env: environment(), known, open, asked }
+        let (env, chaining) = environments();
+        Self { variables, defaults, env, chaining, known, open, asked }
     }
 
     /// The variables that were asked for so far, whether they exist or not.
@@ -107,22 +108,45 @@ impl<'a> Ansible<'a> {
             }
         }
         let context = Jinja::from_pairs(context);
-        let expression = whole.and_then(|inner| self.env.compile_expression(inner).ok());
+        let expression = whole.filter(|inner| self.env.compile_expression(inner).is_ok());
         let result = match expression {
-            Some(expression) => expression.eval(&context).and_then(|value| there(&value).cloned()),
-            // One end of line at the end is taken off: this one, and none of the text's own.
-            None => self.env.render_str(&format!("{text}\n"), &context).map(Jinja::from),
+            Some(inner) => self.either(text, &|env: &Environment<'static>| {
+                let value = env.compile_expression(inner)?.eval(&context)?;
+                there(&value).cloned()
+            }),
+            None => {
+                // One end of line at the end is taken off: this one, and none of the text's own.
+                let ended = format!("{text}\n");
+                self.either(text, &|env: &Environment<'static>| {
+                    env.render_str(&ended, &context).map(Jinja::from)
+                })
+            }
         };
         match result {
             Ok(value) => located(&value, span),
             Err(error) => {
                 let missing: Vec<&str> =
-                    self.asked.iter().map(String::as_str).filter(|n| text.contains(n)).collect();
+                    self.asked.iter().map(String::as_str).filter(|n| has_word(text, n)).collect();
                 let missing = missing.into_iter().filter(|n| !self.known.contains_key(*n));
-                diags.push(self.told(&error, text, span, &missing.collect::<Vec<_>>()));
+                // An error's place is one in what was evaluated.
+                let evaluated = expression.unwrap_or(text);
+                diags.push(self.told(&error, evaluated, span, &missing.collect::<Vec<_>>()));
                 Value::Null
             }
         }
+    }
+
+    /// What comes of a text; where something is undefined and is asked for, with what has no parent undefined as well.
+    fn either(
+        &self,
+        text: &str,
+        evaluate: &dyn Fn(&Environment<'static>) -> Result<Jinja, Error>,
+    ) -> Result<Jinja, Error> {
+        evaluate(&self.env).or_else(|error| match asks_for(&error, text) {
+            // Why it fails, if it does, is clearer without a chain.
+            true => evaluate(&self.chaining).map_err(|_| error),
+            false => Err(error),
+        })
     }
 
     /// Why an expression fails; `missing` are the variables in it that nobody has set.
@@ -185,105 +209,6 @@ fn located(value: &Jinja, span: Span) -> Value {
     }
 }
 
-/// The filters of Ansible that describe machines and networks; Jinja's own are there besides.
-fn environment() -> Environment<'static> {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_fuel(Some(FUEL));
-    env.add_function("range", super::filters::range);
-    env.add_filter("bool", truth);
-    env.add_filter("int", whole_number);
-    env.add_filter("ternary", |is: bool, yes: Jinja, no: Jinja| if is { yes } else { no });
-    env.add_filter("path_join", path_join);
-    for collection in ["", "ansible.utils."] {
-        env.add_filter(format!("{collection}ipaddr"), ip_address);
-        env.add_filter(format!("{collection}nthhost"), nth_host);
-        env.add_filter(format!("{collection}ipmath"), ip_math);
-    }
-    env.add_filter("ansible.builtin.bool", truth);
-    env.add_filter("ansible.builtin.path_join", path_join);
-    env
-}
-
-/// Ansible's `bool`: words count, and what is not a truth value is false.
-fn truth(value: &Jinja) -> bool {
-    match value.as_str() {
-        Some(text) => parse_bool(text.trim()).unwrap_or(text.trim() == "1"),
-        None => value.is_true(),
-    }
-}
-
-/// Jinja's `int`: what is not a number is `default`.
-fn whole_number(value: &Jinja, default: Option<i64>, _: Kwargs) -> i64 {
-    let read = |text: &str| text.parse::<i64>().ok().or(text.parse::<f64>().ok().map(|f| f as i64));
-    let default = default.unwrap_or(0);
-    read(value.to_string().trim()).unwrap_or(match value.kind() {
-        ValueKind::Bool => i64::from(value.is_true()),
-        _ => default,
-    })
-}
-
-fn path_join(parts: &Jinja) -> Result<String, Error> {
-    let parts: Vec<String> = parts.try_iter()?.map(|part| part.to_string()).collect();
-    let join = |path: String, part: &String| match (part.starts_with('/'), path.is_empty()) {
-        (true, _) | (_, true) => part.clone(),
-        _ => format!("{}/{part}", path.trim_end_matches('/')),
-    };
-    Ok(parts.iter().fold(String::new(), join))
-}
-
-fn wrong(message: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message)
-}
-
-fn network(text: &str) -> Result<IpNet, Error> {
-    let text = text.trim();
-    let net = text.parse::<IpNet>().ok().or(text.parse::<IpAddr>().ok().map(IpNet::from));
-    net.ok_or_else(|| wrong(format!("`{text}` is neither an address nor a network")))
-}
-
-/// `ipaddr('prefix')` and the other questions that layouts ask.
-fn ip_address(text: &str, query: Rest<Jinja>) -> Result<Jinja, Error> {
-    let net = network(text)?;
-    let Some(query) = query.first() else { return Ok(Jinja::from(text)) };
-    let nth = query.as_i64().or(query.as_str().and_then(|q| q.parse().ok()));
-    if let Some(nth) = nth {
-        let host = nth_of(net, nth)?;
-        return Ok(Jinja::from(format!("{host}/{}", net.prefix_len())));
-    }
-    Ok(match query.as_str().unwrap_or_default() {
-        "prefix" => Jinja::from(net.prefix_len()),
-        "network" | "network_id" => Jinja::from(net.network().to_string()),
-        "netmask" => Jinja::from(net.netmask().to_string()),
-        "broadcast" => Jinja::from(net.broadcast().to_string()),
-        "address" => Jinja::from(net.addr().to_string()),
-        "subnet" | "network/prefix" | "net" => Jinja::from(net.trunc().to_string()),
-        "revdns" | "type" | "public" | "private" | "host" | "size" | "version" => {
-            return Err(wrong(format!("Maquette does not know `ipaddr({query})`")));
-        }
-        other => return Err(wrong(format!("`ipaddr` has no question `{other}`"))),
-    })
-}
-
-fn nth_of(net: IpNet, nth: i64) -> Result<IpAddr, Error> {
-    let outside = || wrong(format!("{net} has no address number {nth}"));
-    let from = if nth < 0 { net.broadcast() } else { net.network() };
-    // The last address is number -1.
-    let steps = if nth < 0 { nth + 1 } else { nth };
-    let address = plus(from, steps.into()).ok_or_else(outside)?;
-    if net.contains(&address) { Ok(address) } else { Err(outside()) }
-}
-
-fn nth_host(text: &str, nth: i64) -> Result<String, Error> {
-    Ok(nth_of(network(text)?, nth)?.to_string())
-}
-
-fn ip_math(text: &str, steps: i64) -> Result<String, Error> {
-    let address = network(text)?.addr();
-    let moved = plus(address, steps.into());
-    Ok(moved.ok_or_else(|| wrong(format!("there is no address {steps} after {text}")))?.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +242,16 @@ mod tests {
             ("{b: 10.1.0.0/24, a: \"{{ b | ipaddr('-1') }}\"}", Plain::text("10.1.0.255/24")),
             ("{a: \"{{ ('x', 'y') | path_join }}\"}", Plain::text("x/y")),
             ("{b: [1, {c: d}], a: '{{ b }}'}", Plain::read("[1, {c: d}]").unwrap()),
+            ("{b: '', a: '{{ b | int(default=3) }}'}", Plain::Int(3)),
+            ("{b: '', a: '{{ b | default(4, boolean=True) }}'}", Plain::Int(4)),
+            ("{a: \"{{ 'yes' | ternary(4, 2) }}\"}", Plain::Int(4)),
+            ("{a: '{{ b.c.d | default(4) }}'}", Plain::Int(4)),
+            ("{b: {}, a: '{{ b.c.d | default(4) }}'}", Plain::Int(4)),
+            ("{b: {}, a: 'n{{ b.c.d | default(4) }}'}", Plain::text("n4")),
+            (
+                "{b: {c: 1}, a: '{{ b | combine({\"d\": 2}) }}'}",
+                Plain::read("{c: 1, d: 2}").unwrap(),
+            ),
         ] {
             let (value, diags) = value(text, "a");
             assert!(diags.is_empty(), "{text}: {diags:?}");
@@ -330,14 +265,17 @@ mod tests {
             ("{a: '{{ b }}', b: '{{ a }}'}", "expression::circle", "`a` is made of itself"),
             ("{cd: 1, a: '{{ ce + 1 }}'}", "expression::undefined", "no variable `ce`"),
             ("{a: '{{ 1 + }}'}", "expression::failed", "syntax error"),
-            ("{a: \"{{ 'x' | nthhost(1) }}\"}", "expression::failed", "neither an address"),
+            // These were 0 and no: a node type had no nodes.
+            ("{cd: 1, a: '{{ ce | int }}'}", "expression::undefined", "no variable `ce`"),
+            ("{cd: 1, a: '{{ ce | bool }}'}", "expression::undefined", "no variable `ce`"),
             (
-                "{a: \"{{ '10.0.0.0/30' | nthhost(9) }}\"}",
-                "expression::failed",
-                "no address number 9",
+                "{cd: 1, a: '{{ ce | int(default=3) }}'}",
+                "expression::undefined",
+                "no variable `ce`",
             ),
+            ("{a: \"{{ 'x' | nthhost(1) }}\"}", "expression::failed", "`x` is not an address"),
             (
-                "{a: \"{{ '10.0.0.0/30' | ipaddr('revdns') }}\"}",
+                "{a: \"{{ '10.0.0.0/30' | ipaddr('no-such') }}\"}",
                 "expression::failed",
                 "does not know",
             ),
@@ -348,5 +286,13 @@ mod tests {
             let said = &first.message;
             assert!(said.contains(message), "{text}: {first:?}");
         }
+    }
+    /// The place was one in the whole text.
+    #[test]
+    fn the_part_that_fails_is_shown() {
+        let (_, diags) = value("{b: {}, a: '{{ b.there.gone }}'}", "a");
+        let first = diags.iter().next().unwrap();
+        let places: Vec<&str> = first.labels.iter().map(|label| label.text.as_str()).collect();
+        assert!(places.iter().all(|p| p.is_empty() || "at `b.there.gone`".contains(p.trim_start_matches("at `"))), "{first:?}");
     }
 }

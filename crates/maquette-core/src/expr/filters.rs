@@ -1,4 +1,4 @@
-//! Filters of Ansible's that topology files use, as Ansible has them where Jinja has none, or others.
+//! Filters of Ansible's that topology files and layouts use, as Ansible has them where Jinja has none, or others.
 //! <https://docs.ansible.com/ansible/latest/collections/ansible/utils/docsite/filters_ipaddr.html>
 
 mod macs;
@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
+use crate::diagnostic::closest;
 use crate::syntax::parse_bool;
 
 /// Collections that a filter's name may begin with.
@@ -41,15 +42,83 @@ pub fn add(env: &mut Environment<'_>) {
     env.set_unknown_method_callback(method);
 }
 
+/// Filters that files may mean: Ansible's that are here, and Jinja's.
+const NAMES: &[&str] = &[
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "chain",
+    "cidr_merge",
+    "combine",
+    "count",
+    "default",
+    "first",
+    "float",
+    "format",
+    "hwaddr",
+    "int",
+    "ip4_hex",
+    "ipaddr",
+    "ipmath",
+    "ipsubnet",
+    "ipv4",
+    "ipv6",
+    "ipv6form",
+    "ipwrap",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "macaddr",
+    "mandatory",
+    "map",
+    "max",
+    "min",
+    "network_in_network",
+    "network_in_usable",
+    "next_nth_usable",
+    "nthhost",
+    "path_join",
+    "previous_nth_usable",
+    "reduce_on_network",
+    "reject",
+    "replace",
+    "round",
+    "select",
+    "slaac",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "ternary",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
+];
+
+/// What can be done about an unknown filter; `detail` is what Jinja says of it, if that may be shown.
+pub fn instead_of(detail: Option<&str>) -> String {
+    let name = detail.and_then(|d| d.strip_prefix("filter ")?.strip_suffix(" is unknown"));
+    let name = name.map(|name| name.rsplit('.').next().unwrap_or(name));
+    match name.and_then(|name| closest(name, NAMES.iter().copied())) {
+        Some(near) => format!("did you mean the filter `{near}`?"),
+        None => "filters are Jinja's, and of Ansible's those for addresses, `default`, `int`, `bool`, `ternary`, `mandatory`, \
+                 `combine` and `path_join`; `replace` and `split` do for patterns"
+            .into(),
+    }
+}
+
 /// No list that anybody goes through has such numbers; Jinja's own arithmetic ends in a panic at the largest ones.
 const FARTHEST: isize = 1 << 32;
 
 /// Jinja's `range`.
-pub(super) fn range(
-    lower: isize,
-    upper: Option<isize>,
-    step: Option<isize>,
-) -> Result<Value, Error> {
+fn range(lower: isize, upper: Option<isize>, step: Option<isize>) -> Result<Value, Error> {
     let is_far = |number: isize| !(-FARTHEST..=FARTHEST).contains(&number);
     match [Some(lower), upper, step].into_iter().flatten().find(|number| is_far(*number)) {
         Some(number) => Err(failed(format!("`range` does not go to {number}"))),
@@ -253,7 +322,7 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// The address so many after another one, or before it; none if there is none.
-pub(super) fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
+fn plus(address: IpAddr, offset: i128) -> Option<IpAddr> {
     let sum = number(address).checked_add_signed(offset)?;
     match address {
         IpAddr::V4(_) => Some(Ipv4Addr::from(u32::try_from(sum).ok()?).into()),

@@ -174,7 +174,8 @@ fn authority(rest: &str) -> &str {
     rest.split(['/', '?', '#', '\\']).next().unwrap_or_default()
 }
 
-/// An address without what may be secret in it: user and password, and whatever follows `?`. A
+/// An address without what may be secret in it: user and password, and whatever follows `?`, or `;`, which parts parameters
+/// from a path (RFC 3986, section 3.3). A
 /// checksum after `#` stays. Words that are not addresses stay as they are.
 pub fn redact(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.into() };
@@ -193,8 +194,8 @@ pub fn redact(word: &str) -> String {
         },
     };
     let (path, fragment) = after.split_once('#').map_or((after, None), |(a, b)| (a, Some(b)));
-    let path = match path.split_once('?') {
-        Some((path, _)) => format!("{path}?***"),
+    let path = match path.find(['?', ';']) {
+        Some(at) => format!("{}***", &path[..=at]),
         None => path.to_string(),
     };
     // A fragment that is not a checksum is nobody's, so it may be anything.
@@ -317,6 +318,9 @@ mod tests {
         let cases = [
             ("https://user:secret@host:8/x.qcow2?token=secret", "https://***@host:8/x.qcow2?***"),
             ("https://secret@host?secret", "https://***@host?***"),
+            ("https://host/x;token=secret", "https://host/x;***"),
+            ("https://u:secret@host/x;a=secret/y?b=secret#secret", "https://***@host/x;***#***"),
+            ("https://host/x?a=secret;b=secret", "https://host/x?***"),
             ("https://u:sec/ret@host/x", "https://***@host/x"),
             ("https://u:p@secret@host/x", "https://***@host/x"),
             ("https://host/x?a@secret#secret", "https://host/x?***#***"),
@@ -327,6 +331,7 @@ mod tests {
             ("https://[::1]:80/x@y", "https://[::1]:80/x@y"),
             ("debian-12", "debian-12"),
             ("/a/b?c", "/a/b?c"),
+            ("/a/b;c", "/a/b;c"),
         ];
         for (word, shown) in cases {
             assert_eq!(redact(word), shown, "{word}");

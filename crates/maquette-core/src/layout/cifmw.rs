@@ -13,7 +13,7 @@ use super::networks::{self, Names, Net};
 use super::vms::{self, Vm};
 use super::{Layout, ReadXml, concluded};
 use crate::decode;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, slip};
 use crate::expr::Ansible;
 use crate::layers::merge;
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
@@ -95,6 +95,29 @@ pub(super) fn read(variables: &Tree, xml: ReadXml<'_>, diags: &mut Diagnostics) 
     let layout = reader.layout(xml);
     let Reader { ansible, idle, .. } = reader;
     concluded(layout, (ansible.asked().clone(), idle), found, diags)
+}
+
+/// Whether a variable that nobody asks for is told of: it is one of the role that builds layouts, or nearly called as one.
+pub fn tells_of(name: &str) -> bool {
+    let is_patch = [PATCH, DEFINITION_PATCH].iter().any(|patch| name.starts_with(patch));
+    let is_known = [DEFINITION, SCENARIO, PARENT].contains(&name)
+        || DEFAULTS.iter().any(|(known, _)| *known == name);
+    if !name.starts_with("cifmw_") || is_patch || is_known {
+        return false;
+    }
+    let known = COMPANIONS.iter().map(|(known, _)| *known).chain([DEFINITION]);
+    name.starts_with(OWN) || misnamed_patch(name).is_some() || slip(name, known).is_some()
+}
+
+/// How patches are called, for a variable that is called as if it were one.
+fn misnamed_patch(name: &str) -> Option<&'static str> {
+    let rest =
+        name.strip_prefix(DEFINITION).filter(|rest| rest.starts_with('_') && *rest != "_gen");
+    if rest.is_some() {
+        return Some(DEFINITION_PATCH);
+    }
+    let (before, _) = name.split_once("_patch")?;
+    slip(&format!("{before}_patch"), [PATCH, DEFINITION_PATCH])
 }
 
 struct Reader<'a> {
@@ -199,12 +222,15 @@ impl Reader<'_> {
                 if let Some(why) = why.filter(|_| !entry.value.is_empty()) {
                     self.idle.note(name, why, entry.key_span);
                 }
-            } else if name.starts_with(OWN) && !name.starts_with(PATCH) && !self.named(name) {
+            } else if tells_of(name) && !self.named(name) {
                 let message = format!("Maquette does not know the variable `{name}`");
                 let warning = Diagnostic::warning("layout::unknown-variable", message);
-                let known = COMPANIONS.iter().map(|(known, _)| *known);
-                self.diags
-                    .push(warning.at(entry.key_span, "it has no effect").suggest(name, known));
+                let warning = warning.at(entry.key_span, "it has no effect");
+                self.diags.push(match misnamed_patch(name) {
+                    Some(patch) => warning
+                        .help(format!("patches of it are called `{patch}` with anything behind")),
+                    None => warning.suggest(name, COMPANIONS.iter().map(|(known, _)| *known)),
+                });
             }
         }
     }
@@ -311,6 +337,9 @@ impl Reader<'_> {
         }
         if let Some(image) = &vm.image {
             node.put("import_url", bare(&image.value, image.span));
+        }
+        if !vm.boot.is_empty() {
+            node.put("boot", list(vm.boot.iter().map(|b| bare(&b.value, b.span)).collect(), at));
         }
         let shared = self.interfaces(vm, nets, addresses);
         match &vm.rows {

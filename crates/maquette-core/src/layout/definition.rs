@@ -9,6 +9,7 @@ use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, IPV4_ADDRESS, Key, key};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
+use crate::values::Name;
 
 /// All of it, as far as nodes get addresses from it.
 #[derive(Debug, Default)]
@@ -118,6 +119,20 @@ const RANGE: &[Key] = &[
 /// What only those read who deploy something on the nodes.
 const FOR_DEPLOYMENT: &str =
     "for what is deployed on the nodes, which have addresses in networks that are not VLANs";
+/// What is about IPv6.
+const OF_IPV6: &str = "IPv6 addresses of nodes are those that Maquette chooses";
+
+/// Notes the keys of a mapping that nothing is made of.
+fn note_unread(node: &Tree, keys: &[Key], idle: &mut Idle) {
+    let is_unread = |name: &str| keys.iter().any(|key| key.name == name && !key.read);
+    for entry in node.entries().iter().filter(|e| is_unread(&e.key) && !e.value.is_empty()) {
+        let why = match entry.key.as_str() {
+            "range-v6" | "ip-v6" => OF_IPV6,
+            _ => FOR_DEPLOYMENT,
+        };
+        idle.note(&entry.key, why, entry.value.span);
+    }
+}
 
 /// Reads all of it.
 pub(super) fn read(node: &Tree, idle: &mut Idle, diags: &mut Diagnostics) -> Definition {
@@ -129,15 +144,13 @@ pub(super) fn read(node: &Tree, idle: &mut Idle, diags: &mut Diagnostics) -> Def
     let groups = fields.take("group-templates").map_or(&[][..], Tree::entries);
     let instances = fields.take("instances").map_or(&[][..], Tree::entries);
     fields.finish(diags);
-    if let Some(entry) = node.entries().iter().find(|e| e.key == "routers") {
-        idle.note("routers", FOR_DEPLOYMENT, entry.key_span);
-    }
+    note_unread(node, DEFINITION, idle);
     let mut all = Definition {
         networks: networks.iter().filter_map(|entry| network(entry, idle, diags)).collect(),
-        groups: groups.iter().filter_map(|entry| group(entry, diags)).collect(),
+        groups: groups.iter().filter_map(|entry| group(entry, idle, diags)).collect(),
         instances: Vec::new(),
     };
-    all.instances = instances.iter().flat_map(|entry| instance(entry, diags)).collect();
+    all.instances = instances.iter().flat_map(|entry| instance(entry, idle, diags)).collect();
     all.known(groups.iter().chain(instances), diags);
     all
 }
@@ -187,21 +200,14 @@ fn network(entry: &Entry, idle: &mut Idle, diags: &mut Diagnostics) -> Option<Ne
         }
     }
     fields.finish(diags);
-    for key in [
-        "vlan",
-        "gateway",
-        "gateway-v4",
-        "gateway-v6",
-        "dns",
-        "dns-v4",
-        "dns-v6",
-        "search-domain",
-        "mtu",
-        "network-v6",
-    ] {
+    for key in ["vlan", "network-v6"] {
         if let Some(node) = entry.value.get(key) {
             idle.note(key, FOR_DEPLOYMENT, node.span);
         }
+    }
+    note_unread(&entry.value, NETWORK, idle);
+    if let Some(any) = any.as_ref().filter(|net| matches!(net.value, IpNet::V6(_))) {
+        idle.note("network", OF_IPV6, any.span);
     }
     let of_any = any.and_then(|net| match net.value {
         IpNet::V4(net) => Some(net),
@@ -210,26 +216,29 @@ fn network(entry: &Entry, idle: &mut Idle, diags: &mut Diagnostics) -> Option<Ne
     Some(Network { name: entry.key.clone(), v4: of_any.or(v4.map(|v| v.value)), vlan })
 }
 
-fn group(entry: &Entry, diags: &mut Diagnostics) -> Option<Group> {
+fn group(entry: &Entry, idle: &mut Idle, diags: &mut Diagnostics) -> Option<Group> {
     let what = format!("group template `{}`", entry.key);
     let mut fields = Fields::new(&entry.value, &what, GROUP, diags)?;
     let template = fields.take("network-template").map(|node| {
         let mut fields =
             Fields::new(node, format!("`network-template` of {what}"), TEMPLATE, diags)?;
-        let range = range_of(&mut fields, diags);
+        let range = range_of(&mut fields, idle, diags);
         fields.finish(diags);
+        note_unread(node, TEMPLATE, idle);
         range
     });
     let networks = fields.take("networks").map_or(&[][..], Tree::entries);
     fields.finish(diags);
+    note_unread(&entry.value, GROUP, idle);
     let mut list = Vec::new();
     for network in networks {
+        note_unread(&network.value, GROUP_NETWORK, idle);
         let range = match &network.value.value {
             Value::Null => None,
             _ => {
                 let what = format!("network `{}` of {what}", network.key);
                 Fields::new(&network.value, what, GROUP_NETWORK, diags).and_then(|mut fields| {
-                    let range = range_of(&mut fields, diags);
+                    let range = range_of(&mut fields, idle, diags);
                     fields.finish(diags);
                     range
                 })
@@ -240,13 +249,18 @@ fn group(entry: &Entry, diags: &mut Diagnostics) -> Option<Group> {
     Some(Group { name: entry.key.clone(), template, networks: list })
 }
 
-fn instance(entry: &Entry, diags: &mut Diagnostics) -> Vec<(String, String, Spanned<Ipv4Addr>)> {
+fn instance(
+    entry: &Entry,
+    idle: &mut Idle,
+    diags: &mut Diagnostics,
+) -> Vec<(String, String, Spanned<Ipv4Addr>)> {
     let what = format!("instance `{}`", entry.key);
     let Some(mut fields) = Fields::new(&entry.value, &what, INSTANCE, diags) else {
         return Vec::new();
     };
     let networks = fields.take("networks").map_or(&[][..], Tree::entries);
     fields.finish(diags);
+    note_unread(&entry.value, INSTANCE, idle);
     let mut list = Vec::new();
     for network in networks.iter().filter(|n| n.value.value != Value::Null) {
         let what = format!("network `{}` of {what}", network.key);
@@ -256,9 +270,13 @@ fn instance(entry: &Entry, diags: &mut Diagnostics) -> Vec<(String, String, Span
         let any = fields.parsed::<IpAddr>("ip", diags);
         let v4 = fields.parsed::<Ipv4Addr>("ip-v4", diags);
         fields.finish(diags);
+        note_unread(&network.value, INSTANCE_NETWORK, idle);
         let any = any.and_then(|ip| match ip.value {
             IpAddr::V4(address) => Some(Spanned::new(address, ip.span)),
-            IpAddr::V6(_) => None,
+            IpAddr::V6(_) => {
+                idle.note("ip", OF_IPV6, ip.span);
+                None
+            }
         });
         if let Some(address) = any.or(v4) {
             list.push((entry.key.clone(), network.key.clone(), address));
@@ -267,9 +285,14 @@ fn instance(entry: &Entry, diags: &mut Diagnostics) -> Vec<(String, String, Span
     list
 }
 
-fn range_of(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Range> {
+fn range_of(fields: &mut Fields<'_>, idle: &mut Idle, diags: &mut Diagnostics) -> Option<Range> {
     let (any, v4) = (fields.take("range"), fields.take("range-v4"));
-    range(any.or(v4)?, diags)
+    let is_v6 = |bound: Bound| matches!(bound, Bound::Address(IpAddr::V6(_)));
+    let any = any.and_then(|node| range(node, diags));
+    if let Some(range) = any.filter(|r| is_v6(r.start) || r.end.is_some_and(is_v6)) {
+        idle.note("range", OF_IPV6, range.span);
+    }
+    any.filter(|r| !is_v6(r.start)).or_else(|| range(v4?, diags))
 }
 
 /// `A-B`, or `{start, end}`, or `{start, length}`.
@@ -338,7 +361,8 @@ pub(super) fn translations(node: &Tree, diags: &mut Diagnostics) -> Vec<(String,
         return Vec::new();
     }
     let names = |entry: &Entry, diags: &mut Diagnostics| {
-        let items = decode::list(&entry.value, &entry.key, diags).iter();
+        let items =
+            decode::list_of::<Name>(&entry.value, (entry.key.as_str(), "names"), diags).iter();
         items.filter_map(|item| decode::text(item, &entry.key, diags)).map(|n| n.value).collect()
     };
     node.entries().iter().map(|entry| (entry.key.clone(), names(entry, diags))).collect()

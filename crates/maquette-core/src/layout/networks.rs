@@ -1,6 +1,6 @@
 //! `networks` of a layout, each of which is libvirt's XML, as networks of a network file.
 
-use super::build::{Map, bare, moving};
+use super::build::{Map, bare, list, moving};
 use super::idle::Idle;
 use super::{NetworkXml, ReadXml};
 use crate::decode::Fields;
@@ -65,7 +65,7 @@ fn net(
         }
         return None;
     };
-    let read = match xml(text) {
+    let mut read = match xml(text) {
         Ok(read) => read,
         Err(why) => {
             let message = format!("network `{name}` is not libvirt's XML of a network: {why}");
@@ -77,8 +77,9 @@ fn net(
         idle.note("<name>", "a network is called by its key", span);
     }
     for element in &read.unread {
-        idle.note(&format!("<{element}>"), "libvirt's own value holds for the network", span);
+        idle.note(&format!("<{element}>"), "Maquette has no key for it", span);
     }
+    without_names(&mut read, idle, span);
     let bridge = read.bridge.clone().filter(|_| read.forward.as_deref() == Some("bridge"));
     // As there, the name is replaced wherever it stands in the text.
     let prefix = names.prefixed && !names.fixed.contains(&name);
@@ -86,6 +87,19 @@ fn net(
         bridge.map(|b| if prefix { b.replace(&name, &format!("cifmw-{name}")) } else { b });
     let good = check_mode(&name, read.forward.as_deref(), bridge.is_some(), span, diags);
     good.then_some(Net { name, bridge, xml: read, key_span: entry.key_span, span })
+}
+
+/// Takes out what a name server is told where libvirt runs none, since the network has no address.
+fn without_names(read: &mut NetworkXml, idle: &mut Idle, span: Span) {
+    if read.ipv4.is_some() || read.ipv6.is_some() {
+        return;
+    }
+    let (domain, dns) = (read.domain.take().is_some(), !read.forwarders.is_empty());
+    let dns = dns || !read.srvs.is_empty();
+    (read.forwarders, read.srvs) = Default::default();
+    for (element, _) in [("<domain>", domain), ("<dns>", dns)].iter().filter(|(_, said)| *said) {
+        idle.note(element, "libvirt answers for names on networks with an address alone", span);
+    }
 }
 
 /// Whether Maquette builds networks of a mode.
@@ -97,14 +111,8 @@ fn check_mode(
     diags: &mut Diagnostics,
 ) -> bool {
     let (error, help) = match mode {
-        None | Some("nat" | "route" | "none") => return true,
+        None | Some("nat" | "route" | "open" | "none") => return true,
         Some("bridge") if has_bridge => return true,
-        Some("open") => {
-            let message = format!("network `{name}` is built with `forward: route`");
-            let warning = Diagnostic::warning("layout::forward", message).at(span, "");
-            diags.push(warning.help("unlike `open`, libvirt adds its firewall rules to it"));
-            return true;
-        }
         Some("bridge") => {
             let message = format!(
                 "network `{name}` has `<forward mode='bridge'/>` and no `<bridge name='…'/>`"
@@ -124,12 +132,12 @@ fn check_mode(
 
 /// The network file that says the same. Bridges of the hypervisor's own are not in it: nodes name them.
 pub(super) fn file(nets: &[Net], names: &Names, whole: Span) -> Tree {
-    let mut list = Map::at(whole);
+    let mut all = Map::at(whole);
     for net in nets.iter().filter(|net| net.bridge.is_none()) {
-        list.put_at(&net.name, net.key_span, network(net, names));
+        all.put_at(&net.name, net.key_span, network(net, names));
     }
     let mut file = Map::at(whole);
-    file.put("networks", list.done());
+    file.put("networks", all.done());
     file.done()
 }
 
@@ -138,7 +146,6 @@ fn network(net: &Net, names: &Names) -> Tree {
     let mut map = Map::at(net.span);
     map.put("name", bare(&net.name, net.key_span));
     match xml.forward.as_deref() {
-        Some("open") => map.text("forward", "route"),
         Some(mode) => map.text("forward", mode),
         None => map.text("forward", "none"),
     }
@@ -150,17 +157,12 @@ fn network(net: &Net, names: &Names) -> Tree {
             _ if names.without_dhcp.contains(&net.name) => {}
             None => map.text("dhcp", "yes"),
             Some((first, last)) => {
-                let mut range = Map::at(net.span);
                 let bound = |text: &String| match text.trim().parse() {
                     Ok(address) => moving(address, ipv4),
                     // What is wrong with it is said where network files are read.
                     Err(_) => text.clone(),
                 };
-                range.text("start", bound(first));
-                range.text("end", bound(last));
-                let mut dhcp = Map::at(net.span);
-                dhcp.put("range", range.done());
-                map.put("dhcp", dhcp.done());
+                map.put("dhcp", dhcp(net.span, bound(first), bound(last)));
             }
         }
     }
@@ -168,6 +170,10 @@ fn network(net: &Net, names: &Names) -> Tree {
         let mut ipv6 = Map::at(net.span);
         ipv6.text("ip_address", address.addr().to_string());
         ipv6.text("prefix", address.prefix_len().to_string());
+        let given = xml.dhcp6.as_ref().filter(|_| !names.without_dhcp.contains(&net.name));
+        if let Some((first, last)) = given {
+            ipv6.put("dhcp", dhcp(net.span, first.trim(), last.trim()));
+        }
         map.put("ipv6", ipv6.done());
     }
     let serves = xml.ipv4.is_some() && !names.without_dhcp.contains(&net.name);
@@ -176,6 +182,9 @@ fn network(net: &Net, names: &Names) -> Tree {
         xml.bootp.iter().for_each(|(key, value)| bootp.text(key, value));
         map.put("bootp", bootp.done());
     }
+    if !xml.forwarders.is_empty() || !xml.srvs.is_empty() {
+        map.put("dns", dns(xml, net.span));
+    }
     for (key, value) in [("tftp_root", &xml.tftp_root), ("mtu", &xml.mtu), ("domain", &xml.domain)]
     {
         if let Some(value) = value {
@@ -183,4 +192,31 @@ fn network(net: &Net, names: &Names) -> Tree {
         }
     }
     map.done()
+}
+
+/// `dhcp` with its range.
+fn dhcp(span: Span, first: impl Into<String>, last: impl Into<String>) -> Tree {
+    let mut range = Map::at(span);
+    range.text("start", first);
+    range.text("end", last);
+    let mut dhcp = Map::at(span);
+    dhcp.put("range", range.done());
+    dhcp.done()
+}
+
+/// `dns` with what it has of both.
+fn dns(xml: &NetworkXml, span: Span) -> Tree {
+    let mut dns = Map::at(span);
+    if !xml.forwarders.is_empty() {
+        dns.put("forwarders", list(xml.forwarders.iter().map(|f| bare(f, span)).collect(), span));
+    }
+    if !xml.srvs.is_empty() {
+        let srv = |keys: &Vec<(&'static str, String)>| {
+            let mut srv = Map::at(span);
+            keys.iter().for_each(|(key, value)| srv.text(key, value));
+            srv.done()
+        };
+        dns.put("srvs", list(xml.srvs.iter().map(srv).collect(), span));
+    }
+    dns.done()
 }

@@ -92,7 +92,7 @@ const SPEC: &[Key] = &[
     key("count", Form::Number(0, MOST_NODES as u64, ""), "").needed(),
     key("node_name_prefix", Form::Text, ""),
     idle("vol_name_prefix"),
-    idle("ironic_config"),
+    key("ironic_config", Form::Anything, ""),
 ];
 
 /// Whether variables are tenks'.
@@ -107,6 +107,7 @@ pub(super) fn read(variables: &Tree, diags: &mut Diagnostics) -> Option<Layout> 
         ansible: Ansible::new(variables, &[]),
         variables,
         idle: Idle::default(),
+        modes: Vec::new(),
         diags: &mut found,
     };
     let layout = reader.layout();
@@ -132,6 +133,8 @@ struct Reader<'a> {
     ansible: Ansible<'a>,
     variables: &'a Tree,
     idle: Idle,
+    /// The firmware that each spec with nodes says, if it does.
+    modes: Vec<Option<Spanned<String>>>,
     diags: &'a mut Diagnostics,
 }
 
@@ -166,15 +169,30 @@ impl Reader<'_> {
         }
         let mut file = Map::at(types.span);
         file.put("networks", networks.done());
-        let mode = self.ansible.value(BOOT_MODE, span, self.diags);
-        let mode = mode.and_then(|node| decode::text(&node, BOOT_MODE, self.diags));
-        let mode = mode.unwrap_or_else(|| Spanned::new("uefi".into(), specs.span));
         Some(Layout {
             nodes: nodes.done(),
             network: file.done(),
-            settings: vec![("bootmode", mode)],
+            settings: vec![("bootmode", self.boot_mode(specs.span))],
             asked: Default::default(),
         })
+    }
+
+    /// The firmware of all nodes: what all specs agree on.
+    fn boot_mode(&mut self, specs: Span) -> Spanned<String> {
+        let mode = self.ansible.value(BOOT_MODE, self.variables.span, self.diags);
+        let mode = mode.and_then(|node| decode::text(&node, BOOT_MODE, self.diags));
+        let usual = mode.unwrap_or_else(|| Spanned::new("uefi".into(), specs));
+        let modes = std::mem::take(&mut self.modes);
+        let mut all = modes.iter().map(|mode| mode.as_ref().unwrap_or(&usual));
+        let first = all.next().cloned();
+        if let Some(first) = first.filter(|first| all.all(|mode| mode.value == first.value)) {
+            return first;
+        }
+        for mode in modes.iter().flatten().filter(|mode| mode.value != usual.value) {
+            let why = "nodes have one firmware, `--bootmode`, and specs ask for several";
+            self.idle.note("boot_mode", why, mode.span);
+        }
+        usual
     }
 
     fn needed(&mut self, name: &str) -> Option<Tree> {
@@ -234,15 +252,14 @@ impl Reader<'_> {
         let kind = fields.text("type", self.diags);
         let count = fields.number("count", self.diags);
         let prefix = fields.text("node_name_prefix", self.diags);
+        let ironic = fields.take("ironic_config");
         fields.finish(self.diags);
-        for (name, why) in
-            [("ironic_config", IRONIC), ("vol_name_prefix", "volumes are called by their nodes")]
-        {
-            if let Some(node) = item.get(name) {
-                self.idle.note(name, why, node.span);
-            }
+        if let Some(node) = item.get("vol_name_prefix") {
+            self.idle.note("vol_name_prefix", "volumes are called by their nodes", node.span);
         }
         let (kind, count) = (kind?, count?);
+        let mode = ironic.and_then(|node| self.ironic(node));
+        self.modes.extend((count > 0).then_some(mode));
         let prefix = prefix.map_or("tk".to_string(), |p| p.value);
         let prefix = prefix.trim_end_matches('-').to_string();
         // Two specs of one prefix are two node types.
@@ -262,6 +279,31 @@ impl Reader<'_> {
         node.put("count", bare(count.to_string(), item.span));
         node.put("groups", list(vec![bare(&kind.value, kind.span)], kind.span));
         Some((name, node.done()))
+    }
+
+    /// The firmware that a spec's capabilities say. All else is for Ironic.
+    fn ironic(&mut self, config: &Tree) -> Option<Spanned<String>> {
+        let node = config.at(&["properties", "capabilities"]);
+        let text = node.and_then(|node| match &node.value {
+            Value::Scalar(text, _) => Some((text, node.span)),
+            _ => None,
+        });
+        let words = text.iter().flat_map(|(text, span)| {
+            text.split(',').map(move |word| Spanned::new(word.trim().to_string(), *span))
+        });
+        let (modes, others): (Vec<_>, Vec<_>) =
+            words.partition(|word| word.value.starts_with("boot_mode:"));
+        let properties = config.get("properties").map_or(&[][..], Tree::entries);
+        let is_more = !others.is_empty()
+            || text.is_none()
+            || config.entries().iter().any(|e| e.key != "properties")
+            || properties.iter().any(|e| e.key != "capabilities");
+        if is_more {
+            self.idle.note("ironic_config", IRONIC, config.span);
+        }
+        let mode = modes.into_iter().next()?;
+        let (_, word) = mode.value.split_once(':')?;
+        Some(Spanned::new(word.trim().to_string(), mode.span))
     }
 
     fn node(
@@ -342,8 +384,19 @@ fn size(capacity: &str) -> String {
         [("KB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000)];
     let found =
         DECIMAL.iter().find_map(|(unit, bytes)| Some((capacity.trim().strip_suffix(unit)?, bytes)));
-    let bytes =
-        found.and_then(|(number, unit)| number.trim().parse::<u64>().ok()?.checked_mul(*unit));
+    let bytes = found.and_then(|(number, unit)| {
+        // Up to nine digits behind the point, none of which is lost.
+        let (whole, part) = number.trim().split_once('.').unwrap_or((number.trim(), ""));
+        let rest = match part {
+            "" => 0,
+            digits if digits.len() <= 9 && digits.bytes().all(|c| c.is_ascii_digit()) => {
+                let scale = 10_u64.pow(u32::try_from(digits.len()).ok()?);
+                u128::from(digits.parse::<u64>().ok()?) * u128::from(*unit) / u128::from(scale)
+            }
+            _ => return None,
+        };
+        whole.parse::<u64>().ok()?.checked_mul(*unit)?.checked_add(u64::try_from(rest).ok()?)
+    });
     bytes.map_or(capacity.to_string(), |bytes| bytes.to_string())
 }
 

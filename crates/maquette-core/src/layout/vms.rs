@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::topology::MOST_NODES;
+use crate::values::Name;
 
 /// A node type, with what holds for keys that are left out.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Vm {
     pub admin: Option<Spanned<String>>,
     /// A further Ansible group.
     pub parent_group: Option<Spanned<String>>,
+    /// What its nodes boot from, in order, in libvirt's words; empty where that is as without it.
+    pub boot: Vec<Spanned<String>>,
     /// Where it is described.
     pub span: Span,
 }
@@ -69,11 +72,11 @@ const VM: &[Key] = &[
     key("user", Form::Text, ""),
     key("admin_user", Form::Text, ""),
     key("parent_ansible_group", Form::Text, ""),
+    key("boot_order", Form::List(&Form::Text), ""),
     idle("image_local_dir"),
     idle("root_part_id"),
     idle("numa"),
     idle("bootmenu_enable"),
-    idle("boot_order"),
     idle("networkconfig"),
     idle("devices"),
     idle("dhcp_options"),
@@ -91,7 +94,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("root_part_id", "", "a node's first boot finds the partition that it grows by itself"),
     ("numa", "1", "nodes have one NUMA cell"),
     ("bootmenu_enable", "no", "`maquette console` and `maquette open` show what a node boots from"),
-    ("boot_order", "", "nodes boot from their first disk, and from the network if that is empty"),
     ("networkconfig", "", "a node's first boot sets its networks up as Maquette gives addresses"),
     ("dhcp_options", "", "libvirt serves DHCP, with the options of its networks"),
     ("fstrim_enabled", "no", "nodes' disks do not pass discards on"),
@@ -141,6 +143,7 @@ fn vm(entry: &Entry, spineleaf: bool, idle: &mut Idle, diags: &mut Diagnostics) 
     let parent_group = filled(&mut fields, "parent_ansible_group", diags);
     let empty = file.as_ref().is_some_and(|f| f.value == "blank");
     let blank = empty || made_elsewhere(&kind, amount, url.is_none(), diags);
+    let boot = boot(&mut fields, blank, diags);
     rest(&entry.value, idle, diags);
     let span = fields.span();
     fields.finish(diags);
@@ -158,9 +161,24 @@ fn vm(entry: &Entry, spineleaf: bool, idle: &mut Idle, diags: &mut Diagnostics) 
         user: user.unwrap_or_else(|| Spanned::new("zuul".into(), kind.span)),
         admin,
         parent_group,
+        boot,
         span,
         kind,
     })
+}
+
+/// What nodes boot from, in order, unless they do so anyway.
+fn boot(fields: &mut Fields<'_>, blank: bool, diags: &mut Diagnostics) -> Vec<Spanned<String>> {
+    let node = fields.take("boot_order").filter(|node| !node.is_empty());
+    let mut order = node.map_or(Vec::new(), |node| names(node, "boot_order", diags));
+    for device in order.iter_mut().filter(|device| device.value == "disk") {
+        device.value = "hd".into();
+    }
+    let usual = if blank { &["network", "hd"][..] } else { &["hd"] };
+    match order.iter().map(|device| device.value.as_str()).eq(usual.iter().copied()) {
+        true => Vec::new(),
+        false => order,
+    }
 }
 
 /// OpenShift's nodes have no image in a layout: its installer makes their disks.
@@ -199,7 +217,7 @@ fn with_sum(url: Spanned<String>, sum: Option<Spanned<String>>) -> Spanned<Strin
 
 /// Names in a list.
 pub(super) fn names(node: &Tree, key: &str, diags: &mut Diagnostics) -> Vec<Spanned<String>> {
-    let items = decode::list(node, key, diags).iter();
+    let items = decode::list_of::<Name>(node, (key, "names"), diags).iter();
     items.filter_map(|item| decode::text(item, key, diags)).collect()
 }
 

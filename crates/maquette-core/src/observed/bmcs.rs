@@ -1,7 +1,7 @@
 //! What a hypervisor has of BMCs, and which ports are in their way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::Observed;
 use crate::values::NodeName;
@@ -60,14 +60,9 @@ impl Observed {
         taken && !self.bmcs.as_ref().is_some_and(ours)
     }
 
-    /// IPv4 addresses that BMCs of this environment have of their own on a network.
-    pub(super) fn bmc_addresses(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> {
+    /// Addresses that BMCs of this environment have of their own on a network.
+    pub(super) fn bmc_addresses(&self, network: &str) -> impl Iterator<Item = IpAddr> {
         let bmcs = self.domains.values().filter_map(|domain| domain.recorded.bmc.as_ref());
-        bmcs.filter(move |bmc| bmc.own_address && *bmc.network == *network).filter_map(|bmc| {
-            match bmc.address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            }
-        })
+        bmcs.filter(move |bmc| bmc.own_address && *bmc.network == *network).map(|bmc| bmc.address)
     }
 }

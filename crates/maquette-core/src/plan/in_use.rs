@@ -156,8 +156,9 @@ pub fn replaced_in_use(blueprint: &Blueprint, observed: &Observed, diags: &mut D
         }
     }
     for network in node_changes.replaced.keys() {
-        let known = observed.networks.get(network);
-        let bridge = known.map_or("", |known| known.defined.bridge.as_str());
+        let known = observed.networks.get(network).map(|known| known.defined.bridge.as_str());
+        let edited = observed.edited(ObjectKind::Network, network);
+        let bridge = known.or_else(|| edited?.bridge.as_deref()).unwrap_or_default();
         let mut users = observed.claims.users(network, bridge);
         // Whoever is off is plugged in again when it starts.
         users.retain(|name| observed.claims.promises.iter().any(|p| p.active && p.name == *name));

@@ -147,7 +147,8 @@ pub(super) fn for_others(
 
 /// The same of one whose record is not believed, which stays as it is.
 pub(super) fn edited_for_others(edited: &Edited, observed: &Observed) -> Option<Change> {
-    let users = observed.claims.users(&edited.name, "");
+    let bridge = edited.bridge.as_deref().unwrap_or_default();
+    let users = observed.claims.users(&edited.name, bridge);
     (!users.is_empty()).then(|| stays(&edited.name, String::new(), &users, None))
 }
 

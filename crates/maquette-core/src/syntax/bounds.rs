@@ -69,6 +69,40 @@ pub(super) fn merged_again(text: &str) -> BTreeSet<usize> {
     places
 }
 
+/// Plain keys that their mapping has already: their places, in characters, and what they are called.
+pub(super) fn keys_again(text: &str) -> BTreeMap<usize, String> {
+    let mut places = BTreeMap::new();
+    // Of each collection around a node, how many nodes of a mapping there were, and the keys among them.
+    let mut open: Vec<(Option<usize>, BTreeSet<String>)> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let Ok((event, span)) = event else { break };
+        match &event {
+            Event::MappingEnd | Event::SequenceEnd => drop(open.pop()),
+            Event::Scalar(..) | Event::Alias(_) => {}
+            Event::MappingStart(..) => {
+                open.push((Some(0), BTreeSet::new()));
+                continue;
+            }
+            Event::SequenceStart(..) => {
+                open.push((None, BTreeSet::new()));
+                continue;
+            }
+            _ => continue,
+        }
+        // A collection counts once it is over.
+        let Some((Some(count), keys)) = open.last_mut() else { continue };
+        if let Event::Scalar(key, ScalarStyle::Plain, 0, None) = &event
+            && *count % 2 == 0
+            && *key != MERGE
+            && !keys.insert(key.to_string())
+        {
+            places.insert(span.start.index(), key.to_string());
+        }
+        *count += 1;
+    }
+    places
+}
+
 /// Why a document is not read, and where.
 pub(super) fn refusal(text: &str) -> Option<(Diagnostic, Span)> {
     let mut anchored: BTreeMap<usize, Size> = BTreeMap::new();

@@ -8,7 +8,7 @@ use saphyr_parser::{Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::bounds::{self, MAX_DEPTH};
 use super::{Entry, SourceId, Sources, Span, Style, Tree, Value};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{DUPLICATE_KEY, Diagnostic, Diagnostics};
 
 /// Reads one YAML document. An empty document is an empty mapping.
 ///
@@ -20,12 +20,22 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
     let text = &sources.get(id).text;
     let offsets = Offsets::new(text);
     let merges = bounds::merged_again(text);
-    let reader = Reader { id, offsets: &offsets, secret: sources.get(id).secret, merges: &merges };
+    let secret = sources.get(id).secret;
+    let again = BTreeMap::new();
+    let mut reader = Reader { id, offsets: &offsets, secret, merges: &merges, again };
     if let Some((diagnostic, place)) = bounds::refusal(text) {
         diags.push(diagnostic.at(reader.place(place.start, place.end), ""));
         return None;
     }
-    match load(&told_apart(text, &merges)) {
+    let apart = told_apart(text, &merges);
+    let named;
+    let mut loaded = load(&apart);
+    if loaded.as_ref().is_err_and(|error| error.info() == DUPLICATE) {
+        reader.again = bounds::keys_again(&apart);
+        named = with_names(&apart, merges.len(), &reader.again);
+        loaded = load(&named);
+    }
+    match loaded {
         Err(error) => {
             diags.push(syntax_error(&reader, text, &error));
             None
@@ -47,10 +57,32 @@ pub fn parse(sources: &Sources, id: SourceId, diags: &mut Diagnostics) -> Option
     }
 }
 
+/// What the library says of a key that is there twice, and of nothing else.
+const DUPLICATE: &str = "duplicated key in mapping";
+
+/// Private characters that stand for keys: the first one, and how many there are.
+const PRIVATE: u32 = 0xE000;
+const NAMES: u32 = 0x1800;
+
+/// A text in which keys that their mappings have already get names of their own, of as many characters: the places of all
+/// else stay. So many names are taken.
+fn with_names(text: &str, taken: usize, again: &BTreeMap<usize, String>) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    for (number, (place, key)) in (taken..).zip(again) {
+        let own = characters.get_mut(*place..).unwrap_or_default().iter_mut();
+        let own: Vec<&mut char> = own.take(key.chars().count()).collect();
+        let mut rest = number;
+        for character in own.into_iter().rev() {
+            let digit = u32::try_from(rest % NAMES as usize).unwrap_or_default();
+            *character = char::from_u32(PRIVATE + digit).unwrap_or(*character);
+            rest /= NAMES as usize;
+        }
+    }
+    characters.into_iter().collect()
+}
+
 /// The library takes a second merge key for a key that is there twice, so each gets a name of its own, of as many characters.
 fn told_apart<'a>(text: &'a str, merges: &BTreeSet<usize>) -> Cow<'a, str> {
-    const PRIVATE: u32 = 0xE000;
-    const NAMES: u32 = 0x1800;
     if merges.is_empty() {
         return text.into();
     }
@@ -119,6 +151,8 @@ struct Reader<'a> {
     secret: bool,
     /// Where merge keys are that are not their mapping's first.
     merges: &'a BTreeSet<usize>,
+    /// Where keys are that their mapping has already, and what they are called.
+    again: BTreeMap<usize, String>,
 }
 
 impl Reader<'_> {
@@ -171,10 +205,14 @@ impl Reader<'_> {
             } else if let Some(first) = places.get(&name) {
                 // The library takes `a` and `"a"` for two keys.
                 diags.push(
-                    Diagnostic::error("yaml::duplicate", format!("`{name}` is here twice"))
+                    Diagnostic::error(DUPLICATE_KEY, format!("`{name}` is here twice"))
                         .at(key_span, "again here")
-                        .at(*first, "first here"),
+                        .at(*first, "first here")
+                        .help("leave one of them out; most readers of YAML take the last one"),
                 );
+                if let Some(known) = entries.iter_mut().find(|entry| entry.key == name) {
+                    *known = Entry { key: name, key_span, value };
+                }
             } else {
                 places.insert(name.clone(), key_span);
                 entries.push(Entry { key: name, key_span, value });
@@ -192,7 +230,9 @@ impl Reader<'_> {
     fn key(&self, key: &MarkedYaml<'_>, diags: &mut Diagnostics) -> Option<(String, Style)> {
         match &key.data {
             YamlData::Representation(text, form, tag) => {
-                Some((text.to_string(), style(*form, tag.as_deref())))
+                let again = self.again.get(&key.span.start.index());
+                let name = again.cloned().unwrap_or_else(|| text.to_string());
+                Some((name, style(*form, tag.as_deref())))
             }
             YamlData::Mapping(_) => {
                 diags.push(
@@ -264,6 +304,27 @@ mod tests {
         let mut diags = Diagnostics::default();
         let node = parse(&sources, id, &mut diags);
         (node, diags, sources)
+    }
+
+    /// It was said not to be YAML, at one of the places, where PyYAML takes the last one.
+    #[test]
+    fn a_key_that_is_there_twice_is_told_with_both_places_and_the_last_one_counts() {
+        let text = "größe: {memory: 512, b: 1, memory: 1024}\nb: 1\nb: [2]\nb: {b: 3}\n";
+        let (node, diags, sources) = read(text);
+        let expected = "{größe: {memory: 1024, b: 1}, b: {b: 3}}";
+        assert_eq!(Plain::of(&node.unwrap()), Plain::read(expected).unwrap());
+        let said: Vec<_> = diags.iter().map(|d| (d.code, d.message.as_str())).collect();
+        let twice = |message| ("yaml::duplicate", message);
+        assert_eq!(said[..2], [twice("`memory` is here twice"), twice("`b` is here twice")]);
+        let first = diags.iter().next().unwrap();
+        let places: Vec<_> = first.labels.iter().map(|l| sources.position(l.span)).collect();
+        assert_eq!(places, [(1, 28), (1, 9)]);
+        // In a file for other tools, too, it is a warning.
+        let mut sources = Sources::default();
+        let id = sources.add("t.yml", text);
+        let mut diags = Diagnostics::lenient_in_files();
+        diags.be_lenient_in(id);
+        assert!(parse(&sources, id, &mut diags).is_some() && !diags.has_errors());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Merging, evaluating and decoding: from trees to a [`Topology`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::file_variables::FileVariables;
 use super::{Forward, Interface, Network, Role, Settings, Topology, Vbmc};
 use super::{bgp, described, free_subnet, network, role, vbmc};
-use crate::decode::{Fields, quoted_list};
+use crate::decode::{Fields, quoted_list, wrong_type};
 use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip, typo};
 use crate::expr::{self, Scope, Variables};
@@ -92,12 +92,12 @@ pub fn compile(
         && let Some(networks) = file.get_mut("networks")
     {
         added_by_mistake(networks, over, diags);
-        merge(networks, over);
+        lay_networks(networks, over, diags);
     }
     file.get_mut("nodes").into_iter().for_each(secret_keys::mark);
     appliance(&mut file, diags);
-    let of_file =
-        FileVariables::take(&mut file, NETWORK_FILE, &|key| is_named(request, overrides, key));
+    let named = Named::of(request, overrides);
+    let of_file = FileVariables::take(&mut file, NETWORK_FILE, &|key| named.has(key));
     Scope::new(of_file.seen_there(&variables)).resolve(&mut file, diags);
     let scope = Scope::new(of_file.seen_elsewhere(variables));
     if let Some(networks) = &request.networks {
@@ -174,9 +174,10 @@ const SETTINGS: [&str; 5] =
     ["override", "provision", "net", "data_net", "provison_virsh_network_name"];
 
 fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Diagnostics) {
+    let (playbooks, named) = (has_playbooks(request), Named::of(request, overrides));
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str()) || vbmc::knows(&entry.key);
-        if !known && !is_read(request, &entry.key) {
+        if !known && !playbooks && !named.has(&entry.key) {
             let slip = misspelt(&entry.key, ["override"]).is_some();
             let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
                 .at(entry.key_span, "")
@@ -243,15 +244,61 @@ fn unnumbered(name: &str) -> &str {
 /// Whether an extra variable may be read by something that is no setting: by an expression of the topology, or by a playbook
 /// of the user's own, which reads whatever it likes.
 pub fn is_read(request: &Request, variable: &str) -> bool {
-    let playbooks = request.extra.entries().iter().any(|e| INJECTION.contains(&e.key.as_str()));
-    playbooks || is_named(request, request.extra.get("override"), variable)
+    has_playbooks(request) || Named::of(request, request.extra.get("override")).has(variable)
 }
 
-/// Whether an expression of the topology names a variable.
-fn is_named(request: &Request, overrides: Option<&Tree>, variable: &str) -> bool {
-    let files = request.nodes.iter().map(|node| &node.tree);
-    let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
-    all.into_iter().any(|tree| expr::names(tree, variable))
+/// Whether there is a playbook of the user's own.
+fn has_playbooks(request: &Request) -> bool {
+    playbooks(request).next().is_some()
+}
+
+/// Extra variables that put a playbook of the user's in the place of a stage.
+pub fn playbooks(request: &Request) -> impl Iterator<Item = &str> {
+    let names = request.extra.entries().iter().map(|e| e.key.as_str());
+    names.filter(|name| INJECTION.contains(name))
+}
+
+/// Extra variables that expressions of the topology name, but for those that settings stand for.
+pub fn named_extras(request: &Request) -> Vec<&Entry> {
+    let named = Named::of(request, request.extra.get("override"));
+    let is_own = |e: &&Entry| !SETTINGS.contains(&e.key.as_str()) && named.has(&e.key);
+    request.extra.entries().iter().filter(is_own).collect()
+}
+
+/// What expressions of the topology name, and those of extra variables that they name.
+struct Named<'a> {
+    trees: Vec<&'a Tree>,
+    words: BTreeSet<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(request: &'a Request, overrides: Option<&'a Tree>) -> Self {
+        let files = request.nodes.iter().map(|node| &node.tree);
+        let all = files.chain([&request.network]).chain(&request.networks).chain(overrides);
+        let mut trees: Vec<&Tree> = all.collect();
+        let mut words = BTreeSet::new();
+        trees.iter().for_each(|tree| expr::words(tree, &mut words));
+        let extra = request.extra.entries().iter().filter(|e| e.key != "override");
+        let mut extra: BTreeMap<&str, &Tree> = extra.map(|e| (e.key.as_str(), &e.value)).collect();
+        let mut open: Vec<&str> = words.iter().copied().collect();
+        while let Some(word) = open.pop() {
+            let Some(value) = extra.remove(word) else { continue };
+            let mut more = BTreeSet::new();
+            expr::words(value, &mut more);
+            open.extend(more.difference(&words).copied());
+            words.extend(more);
+            trees.push(value);
+        }
+        Self { trees, words }
+    }
+
+    /// Whether an expression names a variable. What is more than a word stands in quotes there, if it does.
+    fn has(&self, variable: &str) -> bool {
+        match variable.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            true => self.words.contains(variable),
+            false => self.trees.iter().any(|tree| expr::names(tree, variable)),
+        }
+    }
 }
 
 /// What appliances are set up from: playbooks see it as it is in the file, and no expressions of ours are in it.
@@ -368,7 +415,7 @@ fn role_of(
 ) -> Option<Role> {
     let mut tree = request.tree.clone();
     if let Some(over) = overrides.and_then(|o| o.get(&request.file)) {
-        merge(&mut tree, over);
+        lay(&mut tree, over, &format!("node type `{}`", request.file), diags);
     }
     secret_keys::mark(&mut tree);
     scope.resolve(&mut tree, diags);
@@ -459,6 +506,31 @@ fn no_role(
         "it has the node types {}; add this one there, or give it `interfaces`",
         quoted_list(&roles)
     ))
+}
+
+/// Lays an override on what it changes. One that would replace a mapping as a whole is a mistake, and is left out: what is
+/// wrong below it is told as well.
+fn lay(base: &mut Tree, over: &Tree, what: &str, diags: &mut Diagnostics) {
+    let is_map = |tree: &Tree| matches!(tree.value, Value::Map(_));
+    match is_map(base) && !is_map(over) {
+        true => diags.push(wrong_type(over, what, "a mapping")),
+        false => merge(base, over),
+    }
+}
+
+/// The same for networks, each by its key.
+fn lay_networks(networks: &mut Tree, over: &Tree, diags: &mut Diagnostics) {
+    let Value::Map(known) = &mut networks.value else { return merge(networks, over) };
+    let Value::Map(_) = over.value else { return lay(networks, over, "`networks`", diags) };
+    for entry in over.entries() {
+        match known.iter_mut().find(|e| e.key == entry.key) {
+            Some(network) => {
+                lay(&mut network.value, &entry.value, &format!("network `{}`", entry.key), diags);
+                network.key_span = entry.key_span;
+            }
+            None => known.push(entry.clone()),
+        }
+    }
 }
 
 /// An override of one value makes a network where it was to change one.

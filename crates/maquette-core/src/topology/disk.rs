@@ -7,7 +7,7 @@ use crate::file_keys::{DIRECTORY, Form, IMAGE, Key, key};
 use crate::hardware::{Bus, CACHE_MODES, CacheMode};
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::units::{ByteSize, MIB};
-use crate::values::{Directory, DiskKey, Line, Serial};
+use crate::values::{Directory, DiskKey, Line, Serial, system};
 
 /// Disks of a node: `vda` to `vdy`, for `vdz` or `sdz` is the seed.
 const MOST_DISKS: usize = 25;
@@ -109,7 +109,7 @@ const DISK: &[Key] = &[
 
 /// How `disks` of a node type is written.
 pub(super) const DISKS: Form = Form::Either(&[
-    Form::Entries("^disk[0-9A-Za-z_-]*$", &Form::Map(DISK)),
+    Form::Entries("^[0-9A-Za-z][0-9A-Za-z_-]{0,31}$", &Form::Map(DISK)),
     Form::List(&Form::Either(&[SIZE, Form::Map(DISK)])),
 ]);
 
@@ -213,44 +213,6 @@ fn cache(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> CacheMode {
     })
 }
 
-/// Directories that are the system's, or libvirt's own, and everything below them.
-const SYSTEM_TREES: [&str; 20] = [
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/var/cache",
-    "/var/lib/libvirt/boot",
-    "/var/lib/libvirt/dnsmasq",
-    "/var/lib/libvirt/network",
-    "/var/lib/libvirt/qemu",
-    "/var/lib/libvirt/swtpm",
-    "/var/lib/maquette",
-    "/var/run",
-];
-
-/// Directories in which there are those of others, and below which there may be one for disks.
-const SYSTEM_ROOTS: [&str; 10] = [
-    "/",
-    "/home",
-    "/media",
-    "/opt",
-    "/root",
-    "/tmp",
-    "/var",
-    "/var/lib",
-    "/var/lib/libvirt",
-    "/var/log",
-];
-
 /// The directory that a disk names. Old node files have an empty one, which names none.
 fn directory(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned<Directory>> {
     let text = fields.text("path", diags).filter(|text| !text.value.trim().is_empty())?;
@@ -266,13 +228,8 @@ fn directory(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Option<Spanned
     if let Err(error) = text.value.parse::<Directory>() {
         return refuse(format!("`path` of a disk: {error}"), example);
     }
-    let parts = text.value.split('/').filter(|part| !part.is_empty() && *part != ".");
-    let plain = parts.fold(String::new(), |all, part| all + "/" + part);
-    let plain = if plain.is_empty() { "/".to_string() } else { plain };
-    let below = |tree: &&str| {
-        plain.strip_prefix(*tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    if SYSTEM_ROOTS.contains(&plain.as_str()) || SYSTEM_TREES.iter().any(below) {
+    let plain = system::plain_path(&text.value);
+    if system::is_of_others(&plain) {
         return refuse(
             format!("`path` of a disk: `{plain}` is the system's own directory"),
             example,

@@ -279,13 +279,20 @@ impl FirstBoot {
 /// Reads `packages`, `files`, `commands` and `console` of a node type.
 pub(super) fn decode(fields: &mut Fields<'_>, role: &str, diags: &mut Diagnostics) -> FirstBoot {
     let packages = fields.take("packages").map_or(Vec::new(), |node| {
-        let items = decode::list(node, "packages", diags).iter();
+        let items = decode::list_of::<PackageName>(node, ("packages", "packages"), diags);
+        let write = "a package is one text, such as `tcpdump`";
+        let items = decode::singles(items, ("packages", "a package name"), write, diags);
+        let items = items.into_iter();
         items.filter_map(|item| decode::checked(item, "packages", diags)).map(|p| p.value).collect()
     });
     let files = fields.take("files").map_or(Vec::new(), |node| files(node, role, diags));
     let commands = fields.take("commands").map_or(Vec::new(), |node| {
-        let items = decode::list(node, "commands", diags).iter();
-        items.filter_map(|item| text(item, "commands", diags)).collect()
+        let items = decode::list(node, "commands", diags);
+        // What it has in it is shown nowhere.
+        let write =
+            "a command is one text for the shell, such as `echo hi`, and not a list of its words";
+        let items = decode::singles(items, ("commands", "a single value"), write, diags);
+        items.into_iter().filter_map(|item| text(item, "commands", diags)).collect()
     });
     let autologin = autologin(fields, diags);
     FirstBoot { packages, files, commands, autologin, ..FirstBoot::default() }
@@ -326,6 +333,24 @@ fn files(node: &Tree, role: &str, diags: &mut Diagnostics) -> Vec<BootFile> {
         true => format!("files: {{{text}: TEXT}}"),
         false => "files: {/etc/motd: TEXT}".into(),
     };
+    if let Value::List(items) = &node.value {
+        // As cloud-init's `write_files` and kcli's `files` are written.
+        let path = |item: &Tree| match &item.get("path")?.value {
+            Value::Scalar(path, _) if path.parse::<GuestPath>().is_ok() => Some(path.clone()),
+            _ => None,
+        };
+        // A path is no secret.
+        let paths: Vec<String> = items.iter().filter_map(path).take(3).collect();
+        let all = match paths.is_empty() {
+            true => "/etc/motd: {content: …}".into(),
+            false => {
+                paths.iter().map(|p| format!("{p}: {{content: …}}")).collect::<Vec<_>>().join(", ")
+            }
+        };
+        let error = decode::wrong_type(node, &what, "a mapping");
+        diags.push(error.help(format!("write `files: {{{all}}}`")));
+        return Vec::new();
+    }
     if Fields::or_else(node, what, &[], write, diags).is_none() {
         return Vec::new();
     }

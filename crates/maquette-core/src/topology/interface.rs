@@ -1,6 +1,6 @@
 //! The network interfaces of a node type.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -149,28 +149,29 @@ pub fn decode(node: &Tree, role: &str, diags: &mut Diagnostics) -> Interfaces {
             same(items.filter_map(|(i, (_, item))| interface(item, i, role, diags)).collect())
         }
         Value::Scalar(..) => {
-            diags.push(wrong_type(node, "`interfaces`", "a list"));
+            let error = wrong_type(node, "`interfaces`", "a list");
+            diags.push(error.help(as_list(node, "interfaces")));
             Interfaces::default()
         }
     }
 }
 
-/// How `networks` is written as a list that is a name, or a mapping by names.
-pub(super) fn as_list(node: &Tree) -> String {
+/// How `networks`, or `interfaces`, is written as a list that is a name, or a mapping by names.
+pub(super) fn as_list(node: &Tree, key: &str) -> String {
     let names: Vec<String> = match &node.value {
-        Value::Scalar(text, _) => text.split_whitespace().map(String::from).collect(),
+        Value::Scalar(text, _) => decode::pieces(text).into_iter().map(String::from).collect(),
         _ => node
             .entries()
             .iter()
             .map(|entry| match entry.value.entries() {
                 [] => entry.key.clone(),
-                _ => format!("{{name: {}, …}}", entry.key),
+                _ => format!("{{network: {}, …}}", entry.key),
             })
             .collect(),
     };
     match names.is_empty() || node.span.secret {
         true => "write `[NAME, …]`".into(),
-        false => format!("write `networks: [{}]`", names.join(", ")),
+        false => format!("write `{key}: [{}]`", names.join(", ")),
     }
 }
 
@@ -275,14 +276,40 @@ fn known_model(
 
 /// An address, or a list of them.
 fn ips(node: &Tree, diags: &mut Diagnostics) -> Option<Ips> {
-    let one = |node: &Tree, diags: &mut Diagnostics| {
-        decode::parsed::<Ipv4Addr>(node, "ip", "an IPv4 address, or a list of them", diags)
-    };
     match &node.value {
         Value::List(items) => {
-            let all: Vec<_> = items.iter().filter_map(|n| one(n, diags)).collect();
+            let write = "an address is one text, such as `10.9.0.20`";
+            let items = decode::singles(items, ("ip", "an IPv4 address"), write, diags);
+            let all: Vec<_> = items.into_iter().filter_map(|n| ip(n, diags)).collect();
             Some(Ips::Each(all, node.span))
         }
-        _ => one(node, diags).map(Ips::From),
+        _ => ip(node, diags).map(Ips::From),
     }
+}
+
+/// One address, with how it is written where somebody writes more than that.
+fn ip(node: &Tree, diags: &mut Diagnostics) -> Option<Spanned<Ipv4Addr>> {
+    const EXPECTED: &str = "an IPv4 address, or a list of them";
+    let Value::Scalar(text, _) = &node.value else {
+        return decode::parsed(node, "ip", EXPECTED, diags);
+    };
+    let text = text.trim();
+    let with_length = text.split_once('/').filter(|(address, length)| {
+        address.parse::<Ipv4Addr>().is_ok() && length.parse::<u8>().is_ok()
+    });
+    let pieces = decode::pieces(text);
+    let several = pieces.len() > 1 && pieces.iter().all(|ip| ip.parse::<Ipv4Addr>().is_ok());
+    let is_v6 = text.split('/').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    let help = match with_length {
+        _ if node.span.secret => None,
+        Some((address, _)) => Some(format!("write `ip: {address}`: the network has the length")),
+        None if several => Some(format!("write `ip: [{}]`", pieces.join(", "))),
+        None if is_v6 => {
+            Some("`ip` is IPv4; IPv6 addresses are given out on networks with `ipv6`".into())
+        }
+        None => None,
+    };
+    let Some(help) = help else { return decode::parsed(node, "ip", EXPECTED, diags) };
+    diags.push(wrong_type(node, "`ip`", EXPECTED).help(help));
+    None
 }

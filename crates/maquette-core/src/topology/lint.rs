@@ -9,10 +9,11 @@ mod user_data;
 use ipnet::IpNet;
 
 use super::{ConnectTo, Interface, Network, Role, Topology};
+use crate::defaults::{self, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
-use crate::values::{DiskKey, Group};
+use crate::values::{DiskKey, Group, NodeType};
 
 /// Shown wherever a node has no address to be reached at.
 pub const ADDRESS_RULE: &str =
@@ -241,11 +242,22 @@ fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagno
     // What `{{ vswitch_type }}` stands for where there is no switch.
     diags.push(match to.value.as_str() {
         "None" => {
-            diagnostic.help("add a switch to --topology-nodes: `ovsvswitch`, `veos` or `vqfx`")
+            diagnostic.help("add a switch to --topology-nodes: `ovsvswitch:1`")
         }
-        _ => diagnostic
-            .suggest(&to.value, names.iter().copied())
-            .help(format!("add `{}:1` to --topology-nodes", to.value)),
+        other => {
+            let diagnostic = diagnostic.suggest(other, names.iter().copied());
+            let is_built_in = defaults::names(Kind::Nodes).contains(&other);
+            // A number is most likely a mistake, though a type may be called so.
+            let can_be = other.parse::<NodeType>().is_ok() && other.parse::<u64>().is_err();
+            match (can_be, is_built_in) {
+                (false, _) => diagnostic.help("it names a node type of the same run"),
+                (true, true) => diagnostic.help(format!(
+                    "add `{other}: 1` to `nodes` in maquette.yaml, or `{other}:1` to --topology-nodes"
+                )),
+                (true, false) => diagnostic
+                    .help(format!("`nodes: {{{other}: {{}}}}` in maquette.yaml describes it")),
+            }
+        }
     });
 }
 
@@ -421,7 +433,9 @@ fn disks(role: &Role, diags: &mut Diagnostics) {
         }
         return;
     };
-    if let Some(size) = &system.size {
+    // A disk that is empty is for whoever installs something.
+    let is_blank = !role.deploy_os && system.import_url.is_none() && role.import_url.is_none();
+    if let Some(size) = system.size.as_ref().filter(|_| !is_blank) {
         system_room(role, (&system.key, size), diags);
     }
 }

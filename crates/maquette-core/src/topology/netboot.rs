@@ -6,8 +6,8 @@ use super::subnet::{Ipv4, Ipv6};
 use crate::decode::Fields;
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::{Form, IPV4_ADDRESS, Key, key};
-use crate::syntax::Tree;
-use crate::values::{NetbootFile, NetbootUrl, TftpRoot};
+use crate::syntax::{Spanned, Tree};
+use crate::values::{NetbootFile, NetbootUrl, TftpRoot, system};
 
 /// How a file is written.
 const FILE: Form = Form::Parsed("a boot file", "undionly.kpxe");
@@ -94,6 +94,18 @@ pub(super) fn decode(
         let why = format!("libvirt serves nothing on network `{network}`");
         let help = "`tftp_root` is for networks that the hypervisor has an address on, and not for bridged ones";
         diags.push(Diagnostic::error(WITHOUT_EFFECT, why).at(root.span, "").help(help));
+    }
+    // What dnsmasq may read, all guests on the network may.
+    let unread =
+        |root: &&Spanned<TftpRoot>| system::is_unread_by_guests(&system::plain_path(&root.value));
+    if let Some(root) = root.as_ref().filter(unread) {
+        let message =
+            format!("`tftp_root` of network `{network}`: `{}` is not for guests", root.value);
+        diags.push(
+            Diagnostic::error("topology::bootp", message)
+                .at(root.span, "")
+                .help("name a directory that has boot files and nothing else, such as `/srv/tftp`"),
+        );
     }
     let bootp = bootp.and_then(|node| self::bootp(node, root.is_some(), network, diags));
     (root.map(|root| root.value), bootp)

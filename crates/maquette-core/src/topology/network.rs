@@ -1,6 +1,8 @@
 //! One network: addresses, DHCP, DNS.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use ipnet::IpNet;
 
@@ -157,9 +159,7 @@ const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside"
 
 /// Keys of an SRV record.
 const SRV: &[Key] = &[
-    key("name", Form::Parsed("a service", "ldap"), "Service, such as `ldap`")
-        .example("front")
-        .needed(),
+    key("name", Form::Parsed("a service", "ldap"), "Service, such as `ldap`").needed(),
     key("protocol", Form::Parsed("`tcp` or `udp`", "tcp"), "`tcp` or `udp`").needed(),
     key("domain", DOMAIN_NAME, "Domain that it is found in [default: the network's]"),
     key("port", Form::Parsed("a port number", "389"), "Port [default: 1]"),
@@ -264,8 +264,9 @@ fn spelt_out(text: &str) -> String {
 pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Option<Network> {
     let key = &entry.key;
     let write = |text: &str| format!("{key}: {{{}}}", spelt_out(text));
-    let mut fields =
-        Fields::or_else(&entry.value, format!("network `{key}`"), NETWORK, write, diags)?;
+    let own = without_empty(&entry.value);
+    let node: &Tree = &own;
+    let mut fields = Fields::or_else(node, format!("network `{key}`"), NETWORK, write, diags)?;
     let name = checked_name::<Name>(&mut fields, diags);
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
@@ -284,7 +285,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
     let fixed = fixed(&mut fields, served, label, diags);
     if !served {
-        unserved(&entry.value, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
+        unserved(node, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
     }
     if let Some(node) = fields.take("floating_ip") {
         floating_ip(node, ipv4.as_mut(), label, diags);
@@ -294,7 +295,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let (srvs, forwarders) = dns.map_or_else(Default::default, |node| self::dns(node, key, diags));
     if let Some(forward) = forward {
         let has_name_server = served && (ipv4.is_some() || ipv6.is_some());
-        without_effect(&entry.value, forward, has_name_server, label, diags);
+        without_effect(node, forward, has_name_server, label, diags);
     }
     let at = (ipv4.as_ref().filter(|_| served), ipv6.as_ref().filter(|_| served));
     let (tftp_root, bootp) = netboot::decode(&mut fields, at, label, diags);
@@ -317,6 +318,25 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         fixed,
         ..Network::bare(key, name?, forward?)
     })
+}
+
+/// A network without keys that say nothing, and of which InfraRed asks whether they say something.
+fn without_empty(network: &Tree) -> Cow<'_, Tree> {
+    const ASKED: [&str; 4] = ["forward", "virtualport_type", "portgroups", "domain"];
+    let is_empty = |entry: &Entry| {
+        let says_nothing = match &entry.value.value {
+            Value::Scalar(text, _) => text.trim().is_empty(),
+            _ => entry.value.is_empty(),
+        };
+        says_nothing && ASKED.contains(&entry.key.as_str())
+    };
+    let mut network = Cow::Borrowed(network);
+    if network.entries().iter().any(is_empty)
+        && let Value::Map(entries) = &mut network.to_mut().value
+    {
+        entries.retain(|entry| !is_empty(entry));
+    }
+    network
 }
 
 /// Addresses that DHCP does not give out.
@@ -467,6 +487,16 @@ fn unserved(
 /// Plain text, or `{type: nat}` as in InfraRed's manual.
 fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
     let node = match &node.value {
+        // libvirt's word.
+        Value::Map(_) if node.get("type").is_none() && node.get("mode").is_some() => {
+            let mode = match node.get("mode").map(|mode| &mode.value) {
+                Some(Value::Scalar(mode, _)) if !node.span.secret => mode.trim(),
+                _ => "nat",
+            };
+            let error = wrong_type(node, "`forward`", "one of its modes");
+            diags.push(error.help(format!("write `forward: {mode}`")));
+            return None;
+        }
         Value::Map(_) => {
             let mut fields = Fields::new(node, "`forward`", FORWARD_TYPE, diags)?;
             let inner = fields.need("type", diags);
@@ -508,18 +538,49 @@ fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
     }
 }
 
+/// How name servers are written, if that is what a text has.
+fn with_forwarders(text: &str) -> String {
+    let servers = decode::pieces(text);
+    let are_addresses =
+        !servers.is_empty() && servers.iter().all(|server| server.parse::<IpAddr>().is_ok());
+    match are_addresses {
+        // A colon ends a key.
+        true if text.contains(':') => {
+            format!("write `dns: {{forwarders: [\"{}\"]}}`", servers.join("\", \""))
+        }
+        true => format!("write `dns: {{forwarders: [{}]}}`", servers.join(", ")),
+        false => "`maquette explain networks.NAME.dns` lists its keys".into(),
+    }
+}
+
 fn dns(node: &Tree, key: &str, diags: &mut Diagnostics) -> (Vec<Srv>, Vec<IpAddr>) {
     let what = format!("`dns` of network `{key}`");
+    if let Value::List(items) = &node.value {
+        let address = |item: &Tree| match &item.value {
+            Value::Scalar(text, _) => Some(text.trim().to_string()),
+            _ => None,
+        };
+        let servers: Vec<String> = items.iter().filter_map(address).collect();
+        diags.push(wrong_type(node, &what, "a mapping").help(with_forwarders(&servers.join(","))));
+        return Default::default();
+    }
+    if let Value::Scalar(text, _) = &node.value {
+        diags.push(wrong_type(node, &what, "a mapping").help(with_forwarders(text)));
+        return Default::default();
+    }
     let Some(mut fields) = Fields::new(node, what, DNS, diags) else {
         return Default::default();
     };
     let srvs = fields.take("srvs").map_or(&[][..], |n| decode::list(n, "srvs", diags));
     let forwarders = fields.take("forwarders");
-    let forwarders = forwarders.map_or(&[][..], |n| decode::list(n, "forwarders", diags));
+    let forwarders = forwarders
+        .map_or(&[][..], |n| decode::list_of::<IpAddr>(n, ("forwarders", "IP addresses"), diags));
     fields.finish(diags);
     let srvs = srvs.iter().filter_map(|item| srv(item, diags)).collect();
+    let write = "an address is one text, such as `1.1.1.1`";
+    let forwarders = decode::singles(forwarders, ("forwarders", "an IP address"), write, diags);
     let address = |n| decode::parsed::<IpAddr>(n, "forwarders", "a list of IP addresses", diags);
-    (srvs, forwarders.iter().filter_map(address).map(|a| a.value).collect())
+    (srvs, forwarders.into_iter().filter_map(address).map(|a| a.value).collect())
 }
 
 fn srv(node: &Tree, diags: &mut Diagnostics) -> Option<Srv> {
@@ -532,7 +593,7 @@ fn srv(node: &Tree, diags: &mut Diagnostics) -> Option<Srv> {
         diags.push(wrong_type(node.get("protocol")?, "`protocol`", "`tcp` or `udp`"));
     }
     let domain = fields.parsed("domain", diags).map(|d| d.value);
-    let port = fields.parsed::<u16>("port", diags).map(|p| p.value);
+    let port = fields.parsed::<NonZeroU16>("port", diags).map(|p| p.value.get());
     let target = fields.parsed("target", diags).map(|t| t.value);
     fields.finish(diags);
     Some(Srv { name: name?.value, protocol: protocol?.value, domain, port, target })

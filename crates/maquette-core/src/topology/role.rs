@@ -41,7 +41,7 @@ const OS: &[Key] = &[
         "libosinfo's name of the operating system: NICs of FreeBSD and Windows are e1000 unless they have a `model` [default: none]",
     ).example("debian12")
     .takes(Replace),
-    unread("type"),
+    unread("type").example("linux"),
 ];
 
 /// Keys of `external_network`.
@@ -56,7 +56,7 @@ const EXTERNAL: &[Key] = &[
 
 /// Keys of a node type.
 pub(crate) const NODE_TYPE: &[Key] = &[
-    key("name", Form::Text, "What nodes are called, before their number").example("web").takes(Replace).needed(),
+    key("name", Form::Text, "What nodes are called, before their number").example("app").takes(Replace).needed(),
     key("cpu", Form::Number(1, MOST_VCPUS, "vCPUs"), "vCPUs").example("2").takes(Restart).needed(),
     key("memory", Form::Number(1, MOST_MIB, "MiB"), "Memory in MiB").example("2048").takes(Live).needed(),
     key(
@@ -119,7 +119,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         "How Ansible reaches the node; in maquette.yaml also the image of this type, as `import_url` names it [default: as the login user, over SSH]",
     ),
     key("packages", first_boot::PACKAGES, "Packages that its first boot installs [default: none]").example("[tcpdump, vim]").takes(Replace),
-    key("files", first_boot::FILES, "Files that its first boot writes: text, by absolute paths [default: none]").example("{/etc/motd: welcome}").takes(Replace),
+    key("files", first_boot::FILES, "Files that its first boot writes, by absolute paths: text, or `@FILE`, which is that of a file beside this one [default: none]").example("{/etc/motd: welcome}").takes(Replace),
     key(
         "commands",
         first_boot::COMMANDS,
@@ -161,7 +161,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
         CONNECTION,
         "The same as `image.ansible_connection` [default: ssh]",
     ).takes(Record),
-    unread("prefix"),
+    unread("prefix").example("lab"),
     unread("flavor").example("baremetal"),
     unread("flavor_id").example("auto"),
 ];
@@ -264,7 +264,7 @@ pub struct Role {
     pub flawed_interfaces: bool,
     /// Whether something was wrong with its disks, or with whether it needs one.
     pub flawed_disks: bool,
-    /// Whether its image is named by another tool's word, which has been told.
+    /// Whether something was wrong with its image, or with whether it needs one.
     pub flawed_image: bool,
     /// The mapping it was read from.
     pub span: Span,
@@ -306,7 +306,7 @@ pub fn decode(
     let (ssh_user, connection) = access::read(&mut fields, file, diags);
     let (boot, bmc, seed) = starting(&mut fields, file, diags);
     let first_boot = user_data::first_boot(&mut fields, file, diags);
-    let flawed_image = fields.finish_and_tell("import_url", diags);
+    let flawed_image = fields.finish_and_tell("import_url", diags) || access::is_named(node);
     Some(Role {
         file: file.into(),
         name: name?,
@@ -339,7 +339,7 @@ pub fn decode(
         described,
         flawed_interfaces: wired.is_flawed || flawed_use,
         flawed_disks,
-        flawed_image,
+        flawed_image: flawed_image || flawed_use,
         span: node.span,
     })
 }
@@ -424,7 +424,7 @@ fn interfaces(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> I
         }
         (None, Some(node)) => {
             let error = decode::wrong_type(node, "`networks`", "a list");
-            diags.push(error.help(interface::as_list(node)));
+            diags.push(error.help(interface::as_list(node, "networks")));
             Interfaces::default()
         }
         (None, None) => Interfaces::default(),
@@ -480,8 +480,11 @@ fn starting(
 fn boot(fields: &mut Fields<'_>, file: &str, diags: &mut Diagnostics) -> Vec<BootDevice> {
     let Some(node) = fields.take("boot") else { return Vec::new() };
     let expected = "`hd`, `network` or `cdrom`";
-    let items = decode::list(node, "boot", diags).iter();
-    let parsed = items.filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
+    let of = "some of `hd`, `network` and `cdrom`";
+    let items = decode::list_of::<BootDevice>(node, ("boot", of), diags);
+    let items = decode::singles(items, ("boot", expected), "it lists their names", diags);
+    let parsed =
+        items.into_iter().filter_map(|n| decode::parsed::<BootDevice>(n, "boot", expected, diags));
     let parsed: Vec<_> = parsed.collect();
     let mut order = Vec::new();
     for device in parsed {
@@ -573,8 +576,10 @@ fn per_index(
 }
 
 fn groups(node: &Tree, diags: &mut Diagnostics) -> Vec<Group> {
-    decode::list(node, "groups", diags)
-        .iter()
+    let items = decode::list_of::<Group>(node, ("groups", "Ansible groups"), diags);
+    let write = "a group is one text, such as `web`";
+    decode::singles(items, ("groups", "an Ansible group"), write, diags)
+        .into_iter()
         .filter_map(|item| decode::parsed(item, "groups", "a list of Ansible groups", diags))
         .map(|group| group.value)
         .collect()

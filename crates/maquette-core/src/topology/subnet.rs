@@ -1,6 +1,6 @@
 //! Addresses of a network: the hypervisor's own, and those that are given out.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -98,8 +98,67 @@ enum Serves {
     Nothing,
 }
 
+/// Both ends of a range in one text, as `10.9.0.50-10.9.0.90`, `10.9.0.50,10.9.0.90` or with blanks.
+fn ends_of_text(text: &str) -> Option<(&str, &str)> {
+    let ends: Vec<&str> = text
+        .split(|c: char| c == '-' || c == ',' || c.is_whitespace())
+        .filter(|end| !end.is_empty())
+        .collect();
+    let [first, last] = ends.as_slice() else { return None };
+    let is_address = |end: &str| end.parse::<IpAddr>().is_ok();
+    (is_address(first) && is_address(last)).then_some((*first, *last))
+}
+
+/// Whether `dhcp` is a range without its key `range`.
+fn is_misplaced_range(node: &Tree) -> bool {
+    match &node.value {
+        Value::Scalar(text, _) => ends_of_text(text).is_some(),
+        Value::Map(_) => {
+            node.get("range").is_none()
+                && ["start", "end"].iter().any(|key| node.get(key).is_some())
+        }
+        _ => false,
+    }
+}
+
+/// Reports a range in another shape than it has, with how that is written.
+fn shaped<T>(
+    node: &Tree,
+    what: &str,
+    expected: &str,
+    write: impl FnOnce(&str) -> String,
+    diags: &mut Diagnostics,
+) -> Option<T> {
+    let end = |key: &str| match &node.get(key)?.value {
+        Value::Scalar(text, _) if !node.span.secret => Some(text.trim().to_string()),
+        _ => None,
+    };
+    let of_text = match &node.value {
+        Value::Scalar(text, _) if !node.span.secret => ends_of_text(text),
+        _ => None,
+    };
+    let (start, last) = match of_text {
+        Some((start, last)) => (Some(start.to_string()), Some(last.to_string())),
+        None => (end("start"), end("end")),
+    };
+    let or = |end: Option<String>| end.unwrap_or_else(|| "…".into());
+    let quoted = |end: String| if end.contains(':') { format!("\"{end}\"") } else { end };
+    let ends = format!("{{start: {}, end: {}}}", quoted(or(start)), quoted(or(last)));
+    diags.push(decode::wrong_type(node, what, expected).help(format!("write `{}`", write(&ends))));
+    None
+}
+
 /// `dhcp`: yes, no, or a range.
 fn serves(node: &Tree, diags: &mut Diagnostics) -> Option<Serves> {
+    if is_misplaced_range(node) {
+        return shaped(
+            node,
+            "`dhcp`",
+            "yes, no or a range",
+            |ends| format!("dhcp: {{range: {ends}}}"),
+            diags,
+        );
+    }
     if let Value::Scalar(..) = node.value {
         let yes = decode::boolean(node, "dhcp", diags)?;
         return Some(if yes { Serves::All } else { Serves::Nothing });
@@ -352,6 +411,9 @@ where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
 {
+    if is_misplaced_range(node) {
+        return shaped(node, "`dhcp`", "a range", |ends| format!("dhcp: {{range: {ends}}}"), diags);
+    }
     let mut fields = Fields::new(node, "`dhcp`", DHCP, diags)?;
     let range = fields.need("range", diags);
     fields.finish(diags);
@@ -369,6 +431,16 @@ where
     A: std::str::FromStr,
     A::Err: std::fmt::Display,
 {
+    if let Value::Scalar(..) = node.value {
+        let expected = "a mapping of `start` and `end`";
+        return shaped(
+            node,
+            &format!("`{what}`"),
+            expected,
+            |ends| format!("{what}: {ends}"),
+            diags,
+        );
+    }
     let mut fields = Fields::new(node, format!("`{what}`"), ENDS, diags)?;
     let mut parsed = |key: &'static str| {
         let node = fields.need(key, diags)?;

@@ -28,8 +28,8 @@ fn told_to_nobody(text: &str) -> Option<&'static str> {
     if server.contains('@') || (begins_password && rest.contains('@')) {
         return Some("a user and a password");
     }
-    let query = rest.split_once('?')?.1.to_ascii_lowercase();
-    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
+    let query = rest.split_once(['?', ';'])?.1.to_ascii_lowercase();
+    let names = query.split(['&', ';', '?']).map(|pair| pair.split('=').next().unwrap_or(pair));
     let mut secret = names.filter(|name| {
         SECRET.iter().any(|word| name.contains(word)) || SECRET_NAMES.contains(name)
     });
@@ -164,6 +164,8 @@ mod tests {
             "http://boot.example/a?x=1&X-Amz-Signature=hunter2",
             "https://a.example/a?sv=1&sig=hunter2\"",
             "tftp://boot.example/a?password=hunter2",
+            "https://a.example/a;token=hunter2",
+            "https://a.example/a?mac=1;token=hunter2",
         ] {
             let error = secret.parse::<NetbootFile>().unwrap_err().to_string();
             assert!(

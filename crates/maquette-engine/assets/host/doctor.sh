@@ -1,7 +1,8 @@
 # What a hypervisor shows of why nodes are not ready: its own resources, its firewall, DHCP servers and who has which
 # address. Nothing is changed; any part may be missing.
 # $1: the pool's directory; then words of five: `network NAME BRIDGE - -`, or `node NAME ADDRESS DISK MACS`, with `-` for
-# what is not known, the disk only where it shall be looked at, and MACs with commas between them.
+# what is not known, the disk only where it shall be looked at, and MACs with commas between them; or
+# `pool DIRECTORY - - -` for each directory that disks have of their own.
 # Prints sections that begin with `@@ NAME`. Lines of logs begin with `|`: anybody may have written them.
 say() { printf '\n@@ %s\n' "$1"; }
 quoted() { tr -d '\000' | sed 's/^/|/'; }
@@ -15,7 +16,7 @@ if load=$(cut -d ' ' -f 1 /proc/loadavg 2>/dev/null); then echo "$(getconf _NPRO
 say kills; sed -n 's/^oom_kill //p' /proc/vmstat || :
 say kernel
 {
-    dmesg 2>/dev/null || timeout 5 journalctl -k -q -n 5000 --no-pager 2>/dev/null || :
+    dmesg 2>/dev/null || timeout 5 journalctl -k -q -o short-monotonic -n 5000 --no-pager 2>/dev/null || :
     tail -n 5000 /var/log/audit/audit.log 2>/dev/null || :
 } | grep -E 'oom-kill:|Killed process|apparmor="DENIED"|avc: +denied' | tail -n 100 | quoted
 say forwards; cat /proc/sys/net/ipv4/ip_forward 2>/dev/null || :
@@ -35,6 +36,13 @@ confined() {
     fi
     env -i "PATH=$PATH" LC_ALL=C timeout 20 prlimit --core=0 --nofile=64 --as=4294967296 --cpu=20 --fsize=65536 -- "$@"
 }
+booted=$(sed -n 's/^btime //p' /proc/stat 2>/dev/null || :)
+# When QEMU was started last, in seconds since 1970, by its log's own line for that: the file is written to when it ends, too.
+started() {
+    at=$(tail -c 1000000 "$1" 2>/dev/null | tr -d '\000' |
+        sed -n 's/^\([0-9]\{4\}-[0-9-]* [0-9:.]*+[0-9]*\): starting up.*/\1/p' | tail -n 1)
+    [ -n "$at" ] && date -d "$at" +%s 2>/dev/null
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 while [ $# -ge 5 ]; do
@@ -53,9 +61,11 @@ while [ $# -ge 5 ]; do
         # One line, however libvirt breaks it.
         if leases=$(head -c 1000000 "/var/lib/libvirt/dnsmasq/$3.status" 2>/dev/null | tr '\n' ' '); then echo "leases $leases"; fi
         ;;
+    pool) df -P -k -- "$name" 2>/dev/null | tail -n 1 || : ;;
     node)
         # It may end while it is looked at.
         if since=$(stat -c %Y "/run/libvirt/qemu/$name.pid" 2>/dev/null); then echo "uptime $(($(date +%s) - since))"; fi
+        if since=$(started "/var/log/libvirt/qemu/$name.log"); then echo "started $since $booted"; fi
         [ "$3" = - ] || ip neigh show to "$3" 2>/dev/null | sed 's/^/neighbour /' || :
         if [ "$4" != - ] && confined qemu-img dd -U -f qcow2 -O raw bs=512 count=1 "if=$4" "of=$work/sector" >/dev/null 2>&1; then
             echo "sector $(od -A n -t x1 -j 510 -N 2 "$work/sector" | tr -d ' ')"

@@ -311,7 +311,11 @@ customize() {
     return "$ended"
 }
 
-if [ -e "$target" ]; then answer ready there; else answer ready; fi
+# What the image there is recorded to be; earlier releases have not recorded that.
+word= known=
+if [ -f "$record" ]; then { IFS= read -r _ && read -r word known; } <"$record" || :; fi
+[ "$word" = of ] || known=
+if [ -e "$target" ]; then answer "ready there $known"; else answer ready; fi
 config= redirects= stall=60 largest=0 stalled=0 slow=0 slowest=1 longest=0 authorities= how= large= sent=
 while IFS= read -r order <&7; do
     # Orders are words and numbers of ours.
@@ -444,8 +448,9 @@ while IFS= read -r order <&7; do
             exit 0
             ;;
         # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
-        # $1: its mode
+        # $1: its mode  $2: what it is, unless its record has another second line
         place)
+            [ -z "${2-}" ] || [ -n "$about" ] || about="of $2"
             # It is made whole even if everything else here ends: nobody would find what is left of it.
             if [ -n "$record" ]; then
                 (

@@ -418,6 +418,71 @@ fn systemd_takes_the_unit() {
     assert!(!unit.exists() && !Path::new(&place.at("environment.lab")).exists());
 }
 
+/// Nobody can be bound to an address of IPv6 as long as the kernel looks whether somebody else has it.
+#[test]
+fn addresses_of_ipv6_are_there_at_once() {
+    let line = |address: &str| {
+        let bridge = Some("mqt-oob".parse().unwrap());
+        own_address(&BmcNode { bridge, ..node(address) })
+    };
+    assert_eq!(line("10.2.0.14").unwrap(), "10.2.0.14/32 mqt-oob lab-a-0\n");
+    assert_eq!(line("fd00::9").unwrap(), "fd00::9/128 mqt-oob lab-a-0\n");
+    assert_eq!(own_address(&node("10.9.0.1")), None);
+    let place = Place::new();
+    place.program("lab");
+    place.told("lab", &["a-0"]);
+    fs::write(place.at("environment.lab/addresses.new"), line("fd00::9").unwrap()).unwrap();
+    let (tools, calls) = (place.0.path().join("ip"), place.0.path().join("calls"));
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("ip"), format!("#!/bin/sh\necho \"$*\" >>{}\n", calls.display())).unwrap();
+    fs::set_permissions(tools.join("ip"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    for what in ["serve", "stop"] {
+        let mut command = place.command(what, "lab", &[]);
+        command.env("MAQUETTE_SYSTEMD", "/nonexistent").env("PATH", &path);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let called = fs::read_to_string(calls).unwrap();
+    let there = "address replace fd00::9/128 dev mqt-oob nodad\n";
+    assert_eq!(called, format!("{there}address del fd00::9/128 dev mqt-oob\n"));
+}
+
+/// libvirtd is ready before its networks are, and a bridge comes two seconds later; once it has booted nobody waits.
+#[test]
+fn addresses_wait_for_their_bridges_while_the_hypervisor_boots() {
+    for (uptime, tries) in [(20, 3), (4_000, 1)] {
+        let place = Place::new();
+        place.program("lab");
+        place.told("lab", &["a-0"]);
+        place.under_systemd("serve", "lab", &[]);
+        let addresses = place.at("environment.lab/addresses");
+        fs::write(addresses, "192.0.2.1/32 br0 lab-a-0\nfd00::9/128 br0 lab-a-1\n").unwrap();
+        let unit = fs::read_to_string(place.0.path().join("maquette-bmc-lab.service")).unwrap();
+        let mut lines = unit.lines();
+        let words = lines.find_map(|line| line.strip_prefix("ExecStartPre=+/bin/sh -ec "));
+        // As systemd reads it.
+        let script = words.unwrap().trim_matches('\'').replace("$$", "$");
+        let (tools, calls) = (place.0.path().join("boot"), place.0.path().join("calls"));
+        fs::create_dir(&tools).unwrap();
+        let ip =
+            format!("echo \"$*\" >>{calls}; [ $(wc -l <{calls}) -ge 3 ]", calls = calls.display());
+        for (name, text) in [("ip", ip), ("cut", format!("echo {uptime}")), ("sleep", ":".into())] {
+            fs::write(tools.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            fs::set_permissions(tools.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+        let mut shell = std::process::Command::new("/bin/sh");
+        let output = shell.args(["-ec", &script]).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let called = fs::read_to_string(calls).unwrap();
+        let first = "address replace 192.0.2.1/32 dev br0\n".repeat(tries);
+        let second = "address replace fd00::9/128 dev br0 nodad\n";
+        assert_eq!(called, format!("{first}{second}"), "{uptime}");
+        place.under_systemd("stop", "lab", &[]);
+    }
+}
+
 fn node(address: &str) -> BmcNode {
     BmcNode {
         name: "lab-a-0".parse().unwrap(),

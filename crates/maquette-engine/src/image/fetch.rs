@@ -102,10 +102,12 @@ pub fn fetch(
         Origin::Catalogue(entry) => entry.url.into(),
     };
     let volume = image.as_it_comes().volume.into();
-    let mut job = Job { host, transfer, agent, volume, part, name, context };
-    let again = there && transfer.force && !matches!(source.origin, Origin::File(_));
-    if there && !again {
-        return job.leave();
+    let identity = source.identity();
+    let mut job = Job { host, transfer, agent, volume, part, name, identity, context };
+    let again = there.is_some() && transfer.force && !matches!(source.origin, Origin::File(_));
+    if let Some(recorded) = there.filter(|_| !again) {
+        job.leave()?;
+        return job.is_it(&recorded, image);
     }
     let brought = match image.is_customized() {
         true => job.bring_customized(&source, smallest),
@@ -138,6 +140,8 @@ struct Job<'a> {
     part: String,
     /// What it is called for people.
     name: String,
+    /// What it is known by, of which its volume's name has a part; of a file once it has been read.
+    identity: Option<String>,
     context: &'a StepContext<'a>,
 }
 
@@ -271,11 +275,27 @@ impl Job<'_> {
             None => self.must("sum sha256sum", "verify")?.word(2).to_string(),
         };
         if digits.starts_with(&key) {
+            self.identity = Some(digits);
             return Ok(());
         }
         let error = StepError::new(format!("image {} was changed meanwhile", from.display()));
         let error = error.hint("run the same command again: it takes the file as it is now");
         Err(self.broken(error))
+    }
+
+    /// Whether what is there, by its record, is the image and no other: a volume's name has so little of what an image is known by
+    /// that somebody can find another one with the same.
+    fn is_it(&self, recorded: &str, image: &Image) -> Result<(), StepError> {
+        match &self.identity {
+            Some(own) if !recorded.is_empty() && recorded != own => {
+                let error = StepError::new(format!(
+                    "volume {} is another image than {}",
+                    image.volume, self.name
+                ));
+                Err(error.hint("`maquette image prune` removes it once no disk is over it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The checksum that the distributor publishes, over an encrypted connection all the way.
@@ -442,7 +462,11 @@ impl Job<'_> {
                 return Err(self.broken(error));
             }
         }
-        self.must("place", "put in place").map(|_| ())
+        let order = match &self.identity {
+            Some(identity) => format!("place 644 {identity}"),
+            None => "place".into(),
+        };
+        self.must(&order, "put in place").map(|_| ())
     }
 }
 

@@ -84,12 +84,13 @@ pub struct FetchPaths {
 }
 
 impl<'a> FetchShell<'a> {
-    /// Starts it and waits until it has the lock. Returns whether the image is there.
+    /// Starts it and waits until it has the lock. Returns what the image there is recorded to be, if there is one: an empty text
+    /// where nothing says so.
     pub fn start(
         host: &dyn Host,
         place: &FetchPaths,
         context: &'a StepContext<'a>,
-    ) -> Result<(Self, bool), StepError> {
+    ) -> Result<(Self, Option<String>), StepError> {
         let FetchPaths { target, part, patience, record, about } = place;
         let failed = || StepError::new(format!("cannot work on image {target}"));
         let patience_s = patience.to_string();
@@ -114,7 +115,8 @@ impl<'a> FetchShell<'a> {
                 .map_err(|why| why.unless(failed))?;
             match answer.word(0) {
                 "ready" => {
-                    let there = answer.word(1) == "there";
+                    let is_there = answer.word(1) == "there";
+                    let there = is_there.then(|| answer.word(2).to_string());
                     return Ok((agent, there));
                 }
                 "waiting" => {

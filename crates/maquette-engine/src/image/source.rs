@@ -111,11 +111,24 @@ impl Source {
     }
 }
 
+impl Source {
+    /// What an image from elsewhere is known by, as [`Resolved`] has it; none for a file, which has to be read for that.
+    pub(super) fn identity(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Url(url) => Some(identity(url, self.sum.as_ref())),
+            Origin::Catalogue(entry) => Some(identity(entry.url, self.sum.as_ref())),
+            Origin::File(_) => None,
+        }
+    }
+}
+
 /// An image with its name in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// The image.
     pub image: Image,
+    /// What it is known by, in hexadecimal; its volume's name has the first digits.
+    pub identity: String,
     /// Its virtual size in bytes, where that can be known beforehand.
     pub size: Option<u64>,
     /// Where it comes from.
@@ -158,7 +171,7 @@ pub fn resolve(word: &str, built: &Path) -> Result<Resolved, SourceError> {
         path: word.into(),
         source: std::io::Error::other(error),
     })?;
-    Ok(Resolved { image: Image { source: word.into(), volume }, size, origin })
+    Ok(Resolved { image: Image { source: word.into(), volume }, identity: key, size, origin })
 }
 
 /// A file that is an image, as far as its first bytes tell.

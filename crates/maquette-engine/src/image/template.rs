@@ -67,7 +67,7 @@ pub fn begin<'a>(
     let (agent, there) = FetchShell::start(host, &place, context)?;
     let mut making = Making { agent, part };
     let disk_path = format!("{directory}/{disk}");
-    let is_whole = there && host.exists(&disk_path);
+    let is_whole = there.is_some() && host.exists(&disk_path);
     if !is_whole {
         let recorded = |path: &str| {
             let record = record_of(&transfer.records, path);
@@ -86,7 +86,7 @@ pub fn begin<'a>(
             );
         }
     }
-    match (there, is_whole) {
+    match (there.is_some(), is_whole) {
         (true, true) => {
             making.leave();
             return Ok(None);

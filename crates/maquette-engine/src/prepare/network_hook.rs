@@ -40,3 +40,50 @@ pub(super) fn restore(host: &dyn Host) -> Result<(), HostError> {
 pub(super) fn forget(record: &mut Record) {
     record.network_hook = false;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::{Command, Stdio};
+
+    use super::TEXT;
+
+    /// Whoever stopped a copy of a bridged network took the guard of the original away: nodes served DHCP to the LAN.
+    #[test]
+    fn a_copy_of_a_network_undoes_nothing_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        for program in ["nft", "iptables"] {
+            let file = directory.path().join(program);
+            let text = format!("#!/bin/sh\necho {program} \"$*\" >>{}\nexit 1\n", log.display());
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = format!("PATH={}:/usr/local/sbin:", directory.path().display());
+        let hook = TEXT.replace("PATH=/usr/local/sbin:", &path);
+        assert_ne!(hook, TEXT);
+        let done = |network: &str, tuning: &str| {
+            let _ = fs::remove_file(&log);
+            let mut sh = Command::new("sh");
+            sh.args(["-c", &hook, "sh", network, "stopped"]).stdin(Stdio::piped());
+            let mut sh = sh.spawn().unwrap();
+            let xml = format!(
+                "<network><metadata><maquette:network>\n<maquette:tuning {tuning} link-local='false' hub='false' \
+                 querier='false' guard='eth0'/>\n</maquette:network></metadata></network>\n"
+            );
+            sh.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
+            assert!(sh.wait().unwrap().success());
+            fs::read_to_string(&log).unwrap_or_default()
+        };
+        let own = "nft delete table bridge maquette-br0\n";
+        assert_eq!(done("lab-lan", "bridge='br0' network='lab-lan'"), own);
+        assert_eq!(done("office", "bridge='br0' network='lab-lan'"), "");
+        // As earlier releases have written it.
+        assert_eq!(done("lab-lan", "bridge='br0'"), own);
+        for odd in ["", ".", "..", "br0 x", "br0;x", "a/b"] {
+            assert_eq!(done("lab-lan", &format!("bridge='{odd}' network='lab-lan'")), "", "{odd}");
+        }
+    }
+}

@@ -16,6 +16,7 @@ use maquette_core::values::Login;
 
 use super::daemons::{self, Daemons};
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
+use super::images;
 use super::leases;
 use super::sections::Sections;
 use super::workers::Workers;
@@ -77,6 +78,8 @@ pub struct Facts {
     pub lifetimes: BTreeMap<EnvName, Lifetime>,
     /// Images in its pools that were built with an agent, by their files.
     pub agents: BTreeMap<String, AgentRecord>,
+    /// What other images in its pools are known by, in hexadecimal, by their files.
+    pub identities: BTreeMap<String, String>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
     /// Whom it was logged in to as, before `sudo`.
@@ -200,7 +203,8 @@ pub fn read(text: &str) -> Facts {
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
         now_s,
         lifetimes: Lifetime::parse_all(seen.text("leases")),
-        agents: agents(&seen),
+        agents: images::agents(&seen),
+        identities: images::identities(&seen),
         bmcs: bmcs(&seen),
         login: seen.text("login").parse().ok(),
         forwarding: forwarding::parse(seen.lines("forwarding")),
@@ -265,20 +269,6 @@ fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
 /// A module of KVM's, and whether it lets guests have guests.
 fn nested(line: &str) -> Option<(String, bool)> {
     words(line).map(|(module, value)| (module, value.starts_with(['Y', 'y', '1'])))
-}
-
-/// Records of images: a line with the file, and for some a second one.
-fn agents(seen: &Sections) -> BTreeMap<String, AgentRecord> {
-    let mut all = BTreeMap::new();
-    let mut of = None;
-    for line in seen.lines("images") {
-        if line.starts_with('/') {
-            of = Some(line);
-        } else if let Some((file, record)) = of.take().zip(AgentRecord::parse(line)) {
-            all.insert(file.to_string(), record);
-        }
-    }
-    all
 }
 
 /// BMCs by their environments: a line for each of these, and below it one for each of its BMCs.
@@ -424,6 +414,7 @@ fn network(seen: &Sections) -> HostNetwork {
             Some("port") => link.master = words.next().map(String::from),
             Some("bridge") => link.kind = LinkKind::Bridge,
             Some("wireless") => link.kind = LinkKind::Wireless,
+            Some("foreign") => link.kind = LinkKind::Foreign,
             _ => {}
         }
     }
@@ -542,17 +533,6 @@ mod tests {
         .map(|(net, owner)| format!("{net} {owner}"))
         .collect();
         assert_eq!(found, ["2001:db8:1::/64 interface br0", "2001:db8:2::7/128 interface eth0"]);
-    }
-
-    /// Images that earlier versions brought have a record of one line.
-    #[test]
-    fn images_with_an_agent_are_known_by_the_second_line_of_their_records() {
-        let digest = "0".repeat(64);
-        let text = format!(
-            "@@ images\n/p/a.qcow2\n\n/p/b.qcow2\nagent {digest} {digest}\n\n/p/c.qcow2\nagent x {digest}\nagent {digest} {digest}\n"
-        );
-        let facts = read(&text);
-        assert_eq!(facts.agents.keys().collect::<Vec<_>>(), ["/p/b.qcow2"]);
     }
 
     #[test]

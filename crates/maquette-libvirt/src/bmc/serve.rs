@@ -177,11 +177,30 @@ fn accounts(node: &Served) -> Result<Accounts, ServeError> {
     Ok(accounts)
 }
 
+/// The system's clock, which knows from the kernel which boot this is.
+fn clock() -> Clock {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    match boot.trim() {
+        "" => Clock::system(),
+        boot => Clock::system().in_boot(boot, age_of_boot().unwrap_or(u64::MAX)),
+    }
+}
+
+/// How many seconds the kernel had run when this process began (proc_pid_stat(5), field 22: in hundredths of a second).
+fn age_of_boot() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, in parentheses, may have blanks in it; it is the second field.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let started: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    Some(started / 100)
+}
+
 /// A directory whose BMCs are served.
 struct ServedDirectory {
     store: Arc<store::Directory>,
     unreached: Unreached,
     journal: Journal,
+    clock: Clock,
 }
 
 impl ServedDirectory {
@@ -201,7 +220,7 @@ impl ServedDirectory {
         forget_others(&state, nodes).map_err(failed(&state))?;
         let unreached = Unreached::of(directory).map_err(failed(&directory.join(UNREACHED)))?;
         let store = Arc::new(store::Directory::new(&state));
-        Ok(Self { store, unreached, journal: journal.clone() })
+        Ok(Self { store, unreached, journal: journal.clone(), clock: clock() })
     }
 
     /// A node's BMC as it was left, and what it is behind.
@@ -210,7 +229,7 @@ impl ServedDirectory {
         node: &Served,
         connection: &Arc<Connection>,
     ) -> Result<(Arc<Service>, Arc<Bmc>), ServeError> {
-        let clock = Clock::system();
+        let clock = self.clock.clone();
         let machine = Arc::new(DomainMachine::on(connection.clone(), &node.node, node.uuid));
         let bmc = Arc::new(Bmc::new(&node.node, node.uuid, machine, clock.clone()));
         let options = Options {
@@ -257,7 +276,11 @@ fn service_uuid(node: &Served) -> Uuid {
 fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
     let known: BTreeSet<String> = nodes
         .iter()
-        .flat_map(|node| [node.uuid.to_string(), format!("accounts-{}", service_uuid(node))])
+        .flat_map(|node| {
+            let service = service_uuid(node);
+            let kinds = ["accounts", "subscriptions", "tasks"];
+            kinds.map(|kind| format!("{kind}-{service}")).into_iter().chain([node.uuid.to_string()])
+        })
         .collect();
     for entry in std::fs::read_dir(state)? {
         let path = entry?.path();

@@ -10,11 +10,11 @@ use crate::xml::boot;
 /// the one that counts.
 pub fn start_at_all(client: &Client, xml: &str, anew: bool) -> Result<Started, LibvirtError> {
     let error = match client.start_as(xml, anew) {
-        Ok(()) => return Ok(Started::Whole),
+        Ok(()) => return Ok(Started::WHOLE),
         Err(error) => error,
     };
     match boot::without_image(xml).map(|xml| client.start_as(&xml, anew)) {
-        Some(Ok(())) => Ok(Started::WithoutImage),
+        Some(Ok(())) => Ok(Started { without_image: true, ..Started::WHOLE }),
         Some(Err(_)) | None => Err(error),
     }
 }

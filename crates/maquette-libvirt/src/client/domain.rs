@@ -173,6 +173,11 @@ pub fn autostart(domain: &Domain, on: bool) -> Result<()> {
     gate::call("set autostart", || domain.set_autostart(on).map(|_| ()))
 }
 
+/// Whether a domain starts with the hypervisor.
+pub fn starts_with_hypervisor(domain: &Domain) -> Result<bool> {
+    gate::call("look for autostart", || domain.autostart())
+}
+
 /// Saves a running domain's memory to a file on the hypervisor, which ends it.
 pub fn save(domain: &Domain, file: &str) -> Result<()> {
     let instead = Instead::Save { domain: &domain.name()?, file };

@@ -160,6 +160,11 @@ impl Judge<'_> {
                 }
                 why => Ok(Owner::Edited(why.to_string())),
             },
+            // Whatever is the matter with it: it was not written for this object.
+            Record::Copied(of, whose) if of == *self.environment => {
+                asides.copies.push(format!("{kind} `{name}` has {whose}"));
+                Ok(Owner::Other)
+            }
             Record::Bad(None, _) => {
                 asides.unreadable.push(format!("Maquette's record of {kind} `{name}`"));
                 Ok(Owner::Other)

@@ -356,7 +356,6 @@ fn disk(device: Element<'_, '_>) -> Disk {
     Disk {
         name: target("dev").unwrap_or_default().to_string(),
         bus: target("bus").unwrap_or_default().to_string(),
-        bytes: None,
         serial: serial.map(String::from),
     }
 }

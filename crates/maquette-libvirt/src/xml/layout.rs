@@ -6,8 +6,32 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::layout::NetworkXml;
 use roxmltree::{Document, Node as Element};
 
-/// Elements that are libvirt's defaults, or that Maquette writes by itself.
-const MET: [&str; 5] = ["name", "uuid", "bridge", "mac", "dns"];
+/// Elements that Maquette writes by itself.
+const OWN: [&str; 3] = ["name", "uuid", "mac"];
+
+/// A row of [`ATTRIBUTES`]: an element, attributes that are read, and those whose value is libvirt's default.
+type Attributes = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+
+/// Attributes that are read, or are Maquette's own choice, by their element; of some the value that says nothing.
+const ATTRIBUTES: &[Attributes] = &[
+    ("network", &[], &[("ipv6", "no"), ("trustGuestRxFilters", "no")]),
+    ("forward", &["mode"], &[]),
+    ("bridge", &["name", "stp", "delay"], &[("macTableManager", "kernel")]),
+    ("mtu", &["size"], &[]),
+    ("domain", &["name"], &[("localOnly", "no"), ("register", "no")]),
+    ("dns", &[], &[("enable", "yes"), ("forwardPlainNames", "yes")]),
+    ("forwarder", &["addr"], &[]),
+    (
+        "srv",
+        &["service", "protocol", "domain", "target", "port"],
+        &[("priority", "0"), ("weight", "0")],
+    ),
+    ("ip", &["address", "prefix", "netmask", "family"], &[("localPtr", "no")]),
+    ("tftp", &["root"], &[]),
+    ("dhcp", &[], &[]),
+    ("range", &["start", "end"], &[]),
+    ("bootp", &["file", "server"], &[]),
+];
 
 /// Reads a network, or says why it is not one.
 ///
@@ -21,23 +45,99 @@ pub fn network(text: &str) -> Result<NetworkXml, String> {
         return Err(format!("its element is `{}`", root.tag_name().name()));
     }
     let mut network = NetworkXml::default();
+    note_attributes(root, &mut network);
     for element in root.children().filter(Element::is_element) {
         let attribute = |name| element.attribute(name).map(String::from);
         match element.tag_name().name() {
             "name" => network.name = element.text().unwrap_or_default().trim().into(),
-            "forward" => network.forward = Some(attribute("mode").unwrap_or("nat".into())),
+            "forward" => {
+                network.forward = Some(attribute("mode").unwrap_or("nat".into()));
+                children(element).filter(|e| !is_usual_nat(*e)).for_each(|e| note(e, &mut network));
+            }
             "bridge" => network.bridge = attribute("name"),
             "mtu" => network.mtu = attribute("size"),
             "domain" => network.domain = attribute("name"),
+            "dns" => dns(element, &mut network),
             "ip" => address(element, &mut network)?,
-            met if MET.contains(&met) => {}
-            other => network.unread.push(other.into()),
+            own if OWN.contains(&own) => continue,
+            _ => {
+                note(element, &mut network);
+                continue;
+            }
         }
+        note_attributes(element, &mut network);
     }
     if network.name.is_empty() {
         return Err("it has no `<name>`".into());
     }
     Ok(network)
+}
+
+fn children<'a, 'i>(element: Element<'a, 'i>) -> impl Iterator<Item = Element<'a, 'i>> {
+    element.children().filter(Element::is_element)
+}
+
+/// An element with those that it is in, but for the network: `dhcp/host`. Addresses are not told apart.
+fn path(element: Element<'_, '_>) -> String {
+    let outer = element.ancestors().skip(1).filter(Element::is_element);
+    let outer = outer.map(|e| e.tag_name().name()).filter(|name| !["network", "ip"].contains(name));
+    let mut names: Vec<&str> = std::iter::once(element.tag_name().name()).chain(outer).collect();
+    names.reverse();
+    names.join("/")
+}
+
+/// Notes an element that nothing is made of.
+fn note(element: Element<'_, '_>, network: &mut NetworkXml) {
+    network.unread.push(path(element));
+}
+
+/// Notes attributes that nothing is made of.
+fn note_attributes(element: Element<'_, '_>, network: &mut NetworkXml) {
+    let name = element.tag_name().name();
+    let known = ATTRIBUTES.iter().find(|(known, ..)| *known == name);
+    let (read, usual) = known.map_or((&[][..], &[][..]), |(_, read, usual)| (*read, *usual));
+    for attribute in element.attributes() {
+        let (name, value) = (attribute.name(), attribute.value());
+        if !read.contains(&name) && !usual.contains(&(name, value)) {
+            network.unread.push(format!("{} {name}", path(element)));
+        }
+    }
+}
+
+/// What libvirt adds to a network that it translates addresses of.
+fn is_usual_nat(element: Element<'_, '_>) -> bool {
+    let is_usual_port = |port: Element<'_, '_>| {
+        port.has_tag_name("port")
+            && port.attribute("start") == Some("1024")
+            && port.attribute("end") == Some("65535")
+    };
+    element.has_tag_name("nat")
+        && element.attributes().next().is_none()
+        && children(element).all(is_usual_port)
+}
+
+fn dns(element: Element<'_, '_>, network: &mut NetworkXml) {
+    for child in children(element) {
+        match (child.tag_name().name(), child.attribute("addr")) {
+            ("forwarder", Some(address)) => network.forwarders.push(address.into()),
+            ("srv", _) => {
+                let keys = [
+                    ("name", "service"),
+                    ("protocol", "protocol"),
+                    ("domain", "domain"),
+                    ("target", "target"),
+                    ("port", "port"),
+                ];
+                let said = |(key, name)| Some((key, String::from(child.attribute(name)?)));
+                network.srvs.push(keys.into_iter().filter_map(said).collect());
+            }
+            _ => {
+                note(child, network);
+                continue;
+            }
+        }
+        note_attributes(child, network);
+    }
 }
 
 fn address(element: Element<'_, '_>, network: &mut NetworkXml) -> Result<(), String> {
@@ -52,14 +152,18 @@ fn address(element: Element<'_, '_>, network: &mut NetworkXml) -> Result<(), Str
         IpNet::V4(net) => set4(network, net)?,
         IpNet::V6(net) => set6(network, net)?,
     }
-    for child in element.children().filter(Element::is_element) {
+    for child in children(element) {
         match (child.tag_name().name(), address) {
-            ("dhcp", IpAddr::V4(_)) => dhcp(child, network),
+            ("dhcp", _) => dhcp(child, address, network),
             ("tftp", IpAddr::V4(_)) => {
                 network.tftp_root = child.attribute("root").map(String::from)
             }
-            (other, _) => network.unread.push(other.into()),
+            _ => {
+                note(child, network);
+                continue;
+            }
         }
+        note_attributes(child, network);
     }
     Ok(())
 }
@@ -102,19 +206,28 @@ fn length(element: Element<'_, '_>, address: IpAddr) -> Result<Option<u8>, Strin
     length.map(Some).map_err(|_| wrong(()))
 }
 
-fn dhcp(element: Element<'_, '_>, network: &mut NetworkXml) {
-    for child in element.children().filter(Element::is_element) {
+fn dhcp(element: Element<'_, '_>, address: IpAddr, network: &mut NetworkXml) {
+    for child in children(element) {
         let bounds = (child.attribute("start"), child.attribute("end"));
+        let given = match address {
+            IpAddr::V4(_) => &mut network.dhcp,
+            IpAddr::V6(_) => &mut network.dhcp6,
+        };
         match (child.tag_name().name(), bounds) {
-            ("range", (Some(start), Some(end))) if network.dhcp.is_none() => {
-                network.dhcp = Some((start.into(), end.into()));
+            ("range", (Some(start), Some(end))) if given.is_none() => {
+                *given = Some((start.into(), end.into()));
+                children(child).for_each(|inner| note(inner, network));
             }
-            ("bootp", _) => {
+            ("bootp", _) if address.is_ipv4() => {
                 let words = ["file", "server"].map(|key| Some((key, child.attribute(key)?.into())));
                 network.bootp = words.into_iter().flatten().collect();
             }
-            (other, _) => network.unread.push(format!("dhcp/{other}")),
+            _ => {
+                note(child, network);
+                continue;
+            }
         }
+        note_attributes(child, network);
     }
 }
 
@@ -130,7 +243,8 @@ mod tests {
              <ip family='ipv4'\n address='192.0.2.1' netmask='255.255.255.0'><dhcp>\
              <range start='192.0.2.9' end='192.0.2.20'/><host mac='a' ip='b'/>\
              <bootp file='pxelinux.0' server='192.0.2.3'/></dhcp><tftp root='/srv/tftp'/></ip>\
-             <ip family='ipv6' address='fd00::1' prefix='64'/></network>\n",
+             <ip family='ipv6' address='fd00::1' prefix='64'><dhcp><range start='fd00::9' end='fd00::20'/></dhcp></ip>\
+             </network>\n",
         );
         let expected = NetworkXml {
             name: "net".into(),
@@ -142,10 +256,49 @@ mod tests {
             tftp_root: Some("/srv/tftp".into()),
             bootp: vec![("file", "pxelinux.0".into()), ("server", "192.0.2.3".into())],
             mtu: Some("9000".into()),
-            domain: None,
-            unread: vec!["portgroup".into(), "dhcp/host".into()],
+            dhcp6: Some(("fd00::9".into(), "fd00::20".into())),
+            unread: vec!["dns enable".into(), "portgroup".into(), "dhcp/host".into()],
+            ..NetworkXml::default()
         };
         assert_eq!(read, Ok(expected));
+    }
+
+    /// They had no effect, and nothing was said.
+    #[test]
+    fn each_part_is_read_or_told() {
+        for (part, unread) in [
+            (
+                "<dns><forwarder domain='a.example' addr='192.0.2.53'/></dns>",
+                &["dns/forwarder domain"][..],
+            ),
+            ("<dns><forwarder addr='192.0.2.53'/></dns>", &[]),
+            ("<dns><forwarder domain='a.example'/></dns>", &["dns/forwarder"]),
+            ("<dns><host ip='192.0.2.9'><hostname>r</hostname></host></dns>", &["dns/host"]),
+            ("<dns><srv service='ldap' protocol='tcp' port='389' priority='0'/></dns>", &[]),
+            ("<dns><srv service='ldap' protocol='tcp' weight='5'/></dns>", &["dns/srv weight"]),
+            ("<dns forwardPlainNames='no'/>", &["dns forwardPlainNames"]),
+            ("<forward mode='nat' dev='eno9'/>", &["forward dev"]),
+            ("<forward mode='nat'><nat><port start='1024' end='65535'/></nat></forward>", &[]),
+            ("<forward><nat><port start='1' end='9'/></nat></forward>", &["forward/nat"]),
+            ("<forward><nat ipv6='yes'/></forward>", &["forward/nat"]),
+            ("<forward mode='route'><interface dev='eno9'/></forward>", &["forward/interface"]),
+            ("<bridge name='b' zone='trusted'/>", &["bridge zone"]),
+            ("<bridge name='b' stp='on' delay='0' macTableManager='kernel'/>", &[]),
+            ("<domain name='a.example' localOnly='yes'/>", &["domain localOnly"]),
+            ("<route address='192.0.2.0' prefix='24' gateway='192.0.2.1'/>", &["route"]),
+            (
+                "<ip address='192.0.2.1' prefix='24'><dhcp><range start='192.0.2.9' end='192.0.2.20'>\
+                 <lease expiry='1' unit='hours'/></range></dhcp></ip>",
+                &["dhcp/range/lease"],
+            ),
+            ("<ip address='192.0.2.1' prefix='24' localPtr='yes'/>", &["ip localPtr"]),
+            ("<bandwidth/>", &["bandwidth"]),
+        ] {
+            let read = network(&format!("<network><name>n</name>{part}</network>")).unwrap();
+            assert_eq!(read.unread, unread, "{part}");
+        }
+        let read = network("<network ipv6='yes'><name>n</name></network>").unwrap();
+        assert_eq!(read.unread, ["network ipv6"]);
     }
 
     #[test]

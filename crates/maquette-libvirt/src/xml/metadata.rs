@@ -25,8 +25,8 @@ use roxmltree::Node as Element;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use network::{NetworkRecord, read_network, write_network};
-pub use node::{NodeRecord, read_node, write_node};
+pub use network::{NetworkRecord, network_of_another, read_network, write_network};
+pub use node::{NodeRecord, node_of_another, read_node, write_node};
 
 use super::Writer;
 use fields::{Field, Required, Source, Tree};

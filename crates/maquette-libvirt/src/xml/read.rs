@@ -42,17 +42,29 @@ pub enum Record<R> {
     Good(R),
     /// It says that it belongs to an environment, and the rest cannot be used.
     Bad(Option<EnvName>, MetadataError),
+    /// The same of one that was written for an object of another name: an environment, and whose record it is, in words.
+    Copied(EnvName, String),
 }
 
 impl<R> Record<R> {
     fn read(
         element: Option<Element<'_, '_>>,
         read: impl Fn(Element<'_, '_>) -> Result<R, MetadataError>,
+        of_another: impl Fn(Element<'_, '_>, &EnvName) -> Option<String>,
     ) -> Self {
         match element.map(|e| (e, read(e))) {
             None => Self::None,
             Some((_, Ok(record))) => Self::Good(record),
-            Some((element, Err(error))) => Self::Bad(metadata::environment(element), error),
+            Some((element, Err(error))) => match metadata::environment(element) {
+                // A later version may name objects as it likes.
+                Some(of) if !matches!(error, MetadataError::Newer(_)) => {
+                    match of_another(element, &of) {
+                        Some(whose) => Self::Copied(of, whose),
+                        None => Self::Bad(Some(of), error),
+                    }
+                }
+                of => Self::Bad(of, error),
+            },
         }
     }
 }
@@ -136,7 +148,9 @@ pub fn domain(xml: &str) -> Result<DomainXml, ReadError> {
 pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let root = xml.0.root_element();
     let (name, uuid) = identity(root)?;
-    let record = Record::read(ours(root, "node"), |e| metadata::read_node(e, &name, uuid));
+    let read = |e: Element<'_, '_>| metadata::read_node(e, &name, uuid);
+    let of_another = |e: Element<'_, '_>, of: &EnvName| metadata::node_of_another(e, of, &name);
+    let record = Record::read(ours(root, "node"), read, of_another);
     let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
     let images = images.filter_map(|e| e.attribute("image-volume")).map(String::from).collect();
     let marks = || child(root, "metadata").into_iter().flat_map(|m| m.children());
@@ -253,7 +267,10 @@ pub fn network(xml: &str) -> Result<NetworkXml, ReadError> {
 pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
     let root = xml.0.root_element();
     let (name, uuid) = identity(root)?;
-    let record = Record::read(ours(root, "network"), |e| metadata::read_network(e, &name, uuid));
+    let read = |e: Element<'_, '_>| metadata::read_network(e, &name, uuid);
+    let of_another =
+        |e: Element<'_, '_>, of: &EnvName| metadata::network_of_another(e, of, (&name, uuid));
+    let record = Record::read(ours(root, "network"), read, of_another);
     let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).unwrap_or_default();
     let forward = child(root, "forward").map(|f| f.attribute("mode").unwrap_or("nat").to_string());
     let ips = || root.children().filter(|c| c.has_tag_name("ip"));

@@ -38,6 +38,53 @@ fn a_record_counts_only_on_the_domain_that_it_was_written_for() {
     }
 }
 
+/// Who copies a definition with `sed` renames the volumes in its record as well, whose digest does not fit then: `down` took
+/// the copy away.
+#[test]
+fn an_edited_record_counts_only_on_the_object_that_it_was_written_for() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let client = backend.client().unwrap();
+    let others = ["gold", "localhost", "hypervisor", "lab-web-00", "web-0"];
+    let volume = "volume='lab-web-0-disk1.qcow2'";
+    for (index, name) in others.iter().enumerate() {
+        let uuid = Uuid::from_u128(50 + index as u128);
+        let copy = Node { name: name.parse().unwrap(), uuid, ..node() };
+        let xml = xml::domain(&copy, &environment(), &pool(), &xml::Mark::ready());
+        assert!(xml.contains(volume), "{xml}");
+        client.define_domain(&xml.replace(volume, "volume='x'")).unwrap();
+    }
+    let copy = |name: &str, of: &EnvName, uuid: u128| {
+        let network = Network {
+            name: name.parse().unwrap(),
+            bridge: name.parse().unwrap(),
+            uuid: Uuid::from_u128(uuid),
+            ..network(Vec::new())
+        };
+        let xml = xml::network(&network, of, Allocation { net: 10, data_net: 24 });
+        client.define_network(&xml.replace("autostart='true'", "autostart='maybe'")).unwrap();
+    };
+    // Without a prefix no name tells.
+    copy("office", &environment(), 60);
+    copy("floor", &EnvName::default(), 61);
+    let seen = observe(client, &environment(), "images", None).unwrap();
+    assert!(seen.observed.domains.is_empty() && seen.observed.edited.is_empty());
+    assert!(others.iter().all(|name| seen.observed.claims.domains.contains(*name)));
+    assert!(seen.observed.claims.networks.contains("office"));
+    assert_eq!(seen.copies.len(), others.len() + 1, "{:?}", seen.copies);
+    let seen = observe(client, &EnvName::default(), "images", None).unwrap();
+    assert!(seen.observed.edited.is_empty() && seen.observed.claims.networks.contains("floor"));
+    assert_eq!(seen.copies, ["network `floor` has a record of environment `default`"]);
+    let survey = maquette_libvirt::survey(client).unwrap();
+    assert!(survey.nodes.is_empty() && survey.environments.is_empty());
+    for name in others {
+        perform(&backend, &Action::UndefineDomain { name: name.into() });
+    }
+    for name in ["office", "floor"] {
+        perform(&backend, &Action::UndefineNetwork { name: name.into() });
+    }
+}
+
 /// `down` of the environment without a prefix took it along.
 #[test]
 fn a_network_that_somebody_copied_is_theirs_without_a_prefix_too() {

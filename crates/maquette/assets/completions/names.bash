@@ -3,7 +3,7 @@
 # nothing else fits.
 _maquette_names() {
     local line=${COMP_LINE:0:COMP_POINT} words=() known=() at rest word cut='' breaks='' name
-    # Bash takes words apart at `=` and `:`; what stands together is one.
+    # Bash takes words apart at `=`, `:` and `@`; what stands together is one.
     for ((at = 0; at <= COMP_CWORD; at++)); do
         rest=${line#"${line%%[![:space:]]*}"}
         word=${COMP_WORDS[at]}
@@ -15,7 +15,10 @@ _maquette_names() {
     # What is before them stays.
     if [[ $COMP_WORDBREAKS == *=* ]]; then breaks+='='; fi
     if [[ $COMP_WORDBREAKS == *:* ]]; then breaks+=':'; fi
+    if [[ $COMP_WORDBREAKS == *@* ]]; then breaks+='@'; fi
     if [[ -n $breaks && $word == *["$breaks"]* ]]; then cut=${word%"${word##*["$breaks"]}"}; fi
+    # An `@` belongs to what is completed, for readline.
+    cut=${cut%@}
     while IFS= read -r name; do
         [[ $name == "$word"* ]] && known+=("${name#"$cut"}")
     done < <(maquette complete-names -- "${words[@]:1}" 2>/dev/null)

@@ -7,7 +7,8 @@ use clap::{Arg, Args as _, Command, FromArgMatches};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::examples::examples;
 use maquette_core::explain;
-use maquette_core::topology::Request;
+use maquette_core::syntax::{Tree, Value};
+use maquette_core::topology::{NodeRequest, Request};
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
 
@@ -34,6 +35,8 @@ enum What {
     Nodes,
     /// A path on a node.
     Path,
+    /// An interface of a node.
+    Interface,
     /// An environment.
     Prefix,
     /// Node types with their count.
@@ -73,7 +76,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let Some(typed) = typed(before, word) else { return Ok(0) };
     // A shell's script splits and inserts them.
     let is_harmless =
-        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/,=".contains(c));
+        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/,=@".contains(c));
     let names = names(world, &typed, before).into_iter();
     let names = names.filter(|name| name.starts_with(typed.begun));
     let words = names.map(|name| format!("{}{name}", typed.kept));
@@ -101,6 +104,7 @@ fn names(world: &World, typed: &Typed<'_>, before: &[String]) -> BTreeSet<String
         What::Key => keys(),
         What::BuiltIn => named(Kind::Nodes).chain(named(Kind::Network)).collect(),
         What::Buildable => BUILDABLE.iter().map(|(name, _)| (*name).to_string()).collect(),
+        What::Interface => interfaces(world, before),
         What::Workspace => Workspaces::of(&world.environment).names().into_iter().collect(),
         What::Image => catalogue::ENTRIES.iter().map(|entry| entry.name.to_string()).collect(),
         What::Words(words) => words.iter().cloned().collect(),
@@ -120,9 +124,10 @@ fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<
     if names.is_empty() {
         let asked = requested(world, before);
         for node in &asked.nodes {
-            names.extend(sets.then(|| node.file.clone()));
+            let own = own_name(&asked, node);
+            names.extend(sets.then(|| own.to_string()));
             for index in 0..node.count {
-                let name = format!("{}-{index}", node.file);
+                let name = format!("{own}-{index}");
                 let whole = asked.settings.environment.qualify(&name);
                 names.extend((!typed.is_empty()).then_some(whole));
                 names.insert(name);
@@ -130,6 +135,47 @@ fn nodes(world: &World, typed: &str, before: &[String], sets: bool) -> BTreeSet<
         }
     }
     names
+}
+
+/// What the nodes of a type are called, before their number: that may be another name than its own.
+fn own_name<'a>(asked: &'a Request, node: &'a NodeRequest) -> &'a str {
+    let changed = asked.extra.at(&["override", &node.file, "name"]);
+    match changed.or(node.tree.get("name")).map(|name| &name.value) {
+        Some(Value::Scalar(name, _)) => name.trim(),
+        _ => &node.file,
+    }
+}
+
+/// What an interface of the node can be called that was typed before: by its network, or by its number.
+fn interfaces(world: &World, before: &[String]) -> BTreeSet<String> {
+    let asked = requested(world, before);
+    let environment = &asked.settings.environment;
+    let is_one = |node: &&NodeRequest| {
+        let mut names = (0..node.count).map(|index| format!("{}-{index}", own_name(&asked, node)));
+        names.any(|name| {
+            before.iter().any(|word| *word == name || *word == environment.qualify(&name))
+        })
+    };
+    let Some(node) = asked.nodes.iter().find(is_one) else { return BTreeSet::new() };
+    let own = || node.tree.get("networks").or(node.tree.get("interfaces"));
+    let of_file = |name: &str| asked.network.at(&["nodes", name, "interfaces"]);
+    let list = own().or_else(|| of_file(&node.file)).or_else(|| of_file("default"));
+    let network = |item: &Tree| match &item.get("network").unwrap_or(item).value {
+        Value::Scalar(name, _) => Some(name.trim().to_string()),
+        _ => None,
+    };
+    let items = match list.map(|list| &list.value) {
+        Some(Value::List(items)) => items.as_slice(),
+        _ => &[],
+    };
+    let numbered = (0..items.len()).map(|number| format!("eth{number}"));
+    // Nodes that say nothing of networks are on the first one.
+    let only = asked.networks.iter().flat_map(|networks| networks.entries().first());
+    let only = only.map(|entry| entry.key.clone()).chain(["eth0".to_string()]);
+    match items.is_empty() {
+        true => only.collect(),
+        false => items.iter().filter_map(network).chain(numbered).collect(),
+    }
 }
 
 /// What the project file asks for, as far as that can be read.
@@ -204,6 +250,11 @@ fn typed<'a>(before: &[String], word: &'a str) -> Option<Typed<'a>> {
         Some(arg) => (value(arg)?, arg),
         None => positional(command, positions)?,
     };
+    // A user may stand before the node, as ssh has it.
+    let takes_user = ["ssh", "forward", "exec"].contains(&command.get_name());
+    if what == What::Path || (what == What::Nodes && flag.is_none() && takes_user) {
+        kept = word.rfind('@').map_or(kept, |at| at + 1);
+    }
     if what == What::Types || arg.get_value_delimiter().is_some() {
         kept = word.rfind(',').map_or(kept, |comma| kept.max(comma + 1));
     }
@@ -256,6 +307,7 @@ fn positional(command: &Command, at: usize) -> Option<(What, &Arg)> {
     let what = match name.map_or(found.get_id().as_str(), |name| name.as_str()) {
         "NODE" | "NODES" | "node" => Some(What::Nodes),
         "SOURCE" | "DESTINATION" => Some(What::Path),
+        "INTERFACE" => Some(What::Interface),
         "EXAMPLE" => Some(What::Example),
         // Those of `share` are files.
         "KEY" if found.get_id() == "key" => Some(What::Key),
@@ -285,6 +337,9 @@ mod tests {
             is(verb, Some(What::Nodes));
         }
         is("link down", Some(What::Nodes));
+        is("link down web-0", Some(What::Interface));
+        is("link limit --rate 1mbit web-0", Some(What::Interface));
+        is("capture web-0", Some(What::Interface));
         is("link show --prefix lab", Some(What::Nodes));
         is("workspace export -n", Some(What::Workspace));
         is("workspace node-list --name", Some(What::Workspace));
@@ -338,6 +393,9 @@ mod tests {
         is("virsh", "--prefix=", "--prefix=", "");
         is("up", "--accept=lose-disks,", "--accept=lose-disks,", "");
         is("cp", "web", "", "web");
+        is("ssh", "root@we", "root@", "we");
+        is("cp notes.txt", "root@we", "root@", "we");
+        is("stop", "root@we", "", "root@we");
         assert_eq!(typed(&["status".into()], "--no-such=l"), None);
     }
 }

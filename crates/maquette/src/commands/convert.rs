@@ -73,11 +73,14 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn asked(world: &World, args: &Args) -> Result<Files, Failure> {
     let mut loaded = load::wanted(&world.environment, &args.wanted);
     pipeline::check(world, &mut loaded)?;
-    Ok(convert::of_request(&loaded.request))
+    let mut diags = Diagnostics::default();
+    let files = convert::of_request(&loaded.request, &loaded.given, &mut diags);
+    tell(world, &diags, &loaded.sources);
+    Ok(files)
 }
 
 fn there(world: &World, args: &Args) -> Result<Files, Failure> {
-    let mut session = Session::at(world, &args.wanted.place)?;
+    let mut session = Session::open(world, load::located_of(&world.environment, &args.wanted)?)?;
     let observed = session.running()?.observed();
     let environment = &session.located.environment;
     if observed.domains.is_empty() && observed.networks.is_empty() {
@@ -89,8 +92,13 @@ fn there(world: &World, args: &Args) -> Result<Files, Failure> {
     let id = sources.add("the environment", "");
     let mut diags = Diagnostics::default();
     let files = convert::of_environment(environment, &observed, sources.whole(id), &mut diags);
-    if !diags.is_empty() {
-        world.terminal.painted_talk(&render::diagnostics(&diags, &sources));
-    }
+    tell(world, &diags, &sources);
     Ok(files)
+}
+
+/// Says what is not in the files.
+fn tell(world: &World, diags: &Diagnostics, sources: &Sources) {
+    if !diags.is_empty() {
+        world.terminal.painted_talk(&render::diagnostics(diags, sources));
+    }
 }

@@ -8,6 +8,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::syntax::Sources;
 use serde_json::json;
 
+use super::foreground::{self, NO_CONNECTION};
 use super::ssh_routes::{Route, Routes};
 use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
@@ -56,7 +57,8 @@ fn side(word: &str) -> Side<'_> {
     }
 }
 
-/// Replaces this process by `scp`, whose exit code and progress are then the user's; returns only if that fails.
+/// Replaces this process by `scp`, whose exit code and progress are then the user's; returns only if that fails, or where
+/// nodes are another hypervisor's, of which it is found out only afterwards why there was no connection.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let routes = Routes::open(world, &args.place)?;
     let mut led: Vec<Route> = Vec::new();
@@ -86,10 +88,19 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     // From node to node it goes through this machine, which has the keys.
     scp.args((led.len() > 1).then_some("-3")).args(args.json.then_some("-B"));
     scp.arg("--").args(words);
-    if args.json {
-        return told(world, args, scp);
+    if !args.json && !routes.are_elsewhere(&led) {
+        return Err(Failure::because("cannot run scp", scp.exec()));
     }
-    Err(Failure::because("cannot run scp", scp.exec()))
+    let status = match args.json {
+        true => told(world, args, scp)?,
+        false => {
+            foreground::run(world, &mut scp).map_err(|e| Failure::because("cannot run scp", e))?
+        }
+    };
+    if status == NO_CONNECTION {
+        routes.explain_lost(world, &led)?;
+    }
+    Ok(status)
 }
 
 /// Waits for `scp`, and prints what came of it.

@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Which nodes, for the help.
-const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*' [default: all that can be logged in to]";
+const NODES: &str = "Nodes, node types, Ansible groups, or patterns such as 'web-*', also as USER@NODE [default: all that can be logged in to]";
 
 /// Most bytes that are kept of what a node says, where it is printed only afterwards.
 const MOST_KEPT: usize = 4 << 20;
@@ -115,7 +115,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let away = routes.away(world, &targets)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let mut outcomes = on_all(world, args, &targets, &away);
-    let silent = explain(world, &routes, &targets, &mut outcomes);
+    let silent = explain(world, &routes, &targets, &mut outcomes)?;
     let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
     if args.json {
         world.terminal.result(&format!("{:#}", as_json(&outcomes)));
@@ -130,8 +130,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let mut error = StepError::new(format!("the command failed on {} of {nodes}", failed.len()));
     error.causes = failed.iter().map(|(name, o)| format!("{name}: {}", o.wrong())).collect();
-    let off = failed.iter().map(|(name, _)| name.as_str());
-    let off: Vec<&str> = off.filter(|name| away.get(*name) == Some(&ssh_routes::OFF)).collect();
+    let off = failed.iter().filter(|(_, o)| o.why.as_deref() == Some(ssh_routes::OFF));
+    let off: Vec<&str> = off.map(|(name, _)| name.as_str()).collect();
     if !off.is_empty() {
         error = error.hint(match routes.changed_by(world) {
             Some(who) => format!(
@@ -146,22 +146,25 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     Err(Failure::Failed(error))
 }
 
-/// Finds out of nodes that `ssh` had no connection to why they do not answer, and returns those that do not.
+/// Finds out of nodes that `ssh` had no connection to why they do not answer, and returns those that run and do not. An error
+/// if nothing of the environment is there any more.
 fn explain(
     world: &World,
     routes: &Routes,
     targets: &[Route],
     outcomes: &mut BTreeMap<String, Outcome>,
-) -> Vec<String> {
+) -> Result<Vec<String>, Failure> {
     let lost = |route: &&Route| outcomes.get(&route.name).is_some_and(Outcome::is_lost);
     let lost: Vec<Route> = targets.iter().filter(lost).cloned().collect();
-    let silence = routes.silence(world, &lost);
-    for (name, why) in &silence {
-        if let Some(outcome) = outcomes.get_mut(name) {
-            outcome.why = Some(format!("it does not answer: {why}"));
+    let mut silent = Vec::new();
+    for (name, why) in routes.silence(world, &lost)? {
+        let is_away = [ssh_routes::OFF, ssh_routes::GONE].contains(&why.as_str());
+        if let Some(outcome) = outcomes.get_mut(&name) {
+            outcome.why = Some(if is_away { why } else { format!("it does not answer: {why}") });
         }
+        silent.extend((!is_away).then_some(name));
     }
-    silence.into_keys().collect()
+    Ok(silent)
 }
 
 /// Runs the command on all `targets`, on at most `--parallel` at once, and returns the outcomes by node. On nodes that
@@ -214,6 +217,7 @@ fn on_one(world: &World, args: &Args, route: &Route, room: &Room) -> std::io::Re
     ssh.arg("--").arg(&route.destination).args(&args.command);
     ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = ssh.spawn()?;
+    let _helper = signals::Helper::with(&child, Some(&route.name));
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let keeps = args.group_output || args.json;
     let room = keeps.then_some(room);

@@ -1,9 +1,12 @@
 //! `maquette explain`: what a setting or key means and how it is written.
 
+use clap::{Arg, Command, CommandFactory};
+use maquette_core::decode::quoted_list;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::explain::{self, Topic};
 use serde_json::{Value, json};
 
+use crate::commands::Cli;
 use crate::failure::Failure;
 use crate::world::World;
 
@@ -34,10 +37,49 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 fn unknown(key: &str, instead: Option<String>) -> Failure {
+    let instead = of_verbs(key).or(instead);
     let diagnostic = Diagnostic::error("explain::unknown", format!("there is no key `{key}`"));
     Failure::input(
         diagnostic.help(instead.unwrap_or_else(|| "`maquette explain` lists all".into())),
     )
+}
+
+/// Which verbs have a flag or a variable that is no setting, and what it means.
+fn of_verbs(word: &str) -> Option<String> {
+    let mut verbs: Vec<String> = Vec::new();
+    let mut meaning = None;
+    let is_it = |arg: &&Arg| {
+        let long = arg.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long));
+        let short = || arg.get_short().is_some_and(|short| word == format!("-{short}"));
+        let variable = || arg.get_env().is_some_and(|variable| variable == word);
+        !arg.is_hide_set() && (long || short() || variable())
+    };
+    let mut whole = Cli::command();
+    whole.build();
+    let mut all: Vec<(String, &Command)> = vec![(String::new(), &whole)];
+    while let Some((name, command)) = all.pop() {
+        if let Some(arg) = command.get_arguments().find(is_it) {
+            meaning = arg.get_help().map(|help| first_line(&help.to_string()));
+            verbs.push(name.clone());
+        }
+        let of = |inner: &Command| format!("{name} {}", inner.get_name()).trim_start().to_string();
+        all.extend(
+            command.get_subcommands().filter(|c| !c.is_hide_set()).map(|inner| (of(inner), inner)),
+        );
+    }
+    verbs.sort();
+    // What all have (`--help`) is no verb's.
+    let first = verbs.first().filter(|name| !name.is_empty())?;
+    let meaning = meaning.map_or(String::new(), |said| format!(": {said}"));
+    let kind = if word.starts_with('-') { "a flag" } else { "a variable" };
+    Some(format!(
+        "`{word}` is {kind} of {}{meaning}; `maquette {first} --help` has more",
+        quoted_list(&verbs)
+    ))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_string()
 }
 
 /// All settings and keys that have an effect, a line each, under the mapping that they are written in.

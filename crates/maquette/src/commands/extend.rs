@@ -127,17 +127,20 @@ fn renewal(
     let next = known.extended(time, now_s);
     let renewal = Renewal { known, next, now_s, exists: true, ttl: None };
     let way = identity::way(&observed, &session.located.workspace, &world.environment);
-    if matches!(way, Some(Way::Shared(_))) && renewal.next.ends_before(&renewal.known) {
-        return Err(others(environment));
+    let is_own = matches!(way, Some(Way::Built)) || observed.guests().next().is_none();
+    if !is_own && renewal.next.ends_before(&renewal.known) {
+        return Err(others(environment, way.is_some()));
     }
     Ok(renewal)
 }
 
 /// The error of who would have what others have built removed sooner: that is as good as removing it unasked.
-fn others(environment: &EnvName) -> Failure {
-    let message = format!(
-        "environment `{environment}` was built by another workspace, which shares it with this one"
-    );
+fn others(environment: &EnvName, is_shared: bool) -> Failure {
+    let why = match is_shared {
+        true => "which shares it with this one",
+        false => "and no key here opens it",
+    };
+    let message = format!("environment `{environment}` was built by another workspace, {why}");
     Failure::input(
         Diagnostic::error("lease::shared", message)
             .help("it can be given more time here, and less in the workspace that built it"),

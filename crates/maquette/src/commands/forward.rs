@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use maquette_core::diagnostic::Diagnostic;
 use maquette_engine::StepError;
 use serde_json::{Value, json};
 
@@ -76,6 +77,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Forwards until it is stopped, or the connection ends.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
+    if let Some(error) = named_twice(&args.ports) {
+        return Err(Failure::input(error));
+    }
     let routes = Routes::open(world, &args.place)?;
     let route = routes.one(&args.node)?;
     routes.must_run(world, &route)?;
@@ -99,6 +103,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         (Ok(_), false) => StepError::new(format!("the connection to `{}` has ended", route.name)),
         // What ssh has to say of it stands above this.
         (Err(NotOpen::Ended), _) => {
+            routes.explain_lost(world, std::slice::from_ref(&route))?;
             let hint = "if another program has the port here, name another: `PORT_HERE:PORT_THERE`";
             StepError::new(format!("cannot forward ports of `{}`", route.name)).hint(hint)
         }
@@ -108,6 +113,16 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
     };
     Err(Failure::Failed(error))
+}
+
+/// What is wrong with ports of which one of this machine is to lead to two places.
+fn named_twice(ports: &[Ports]) -> Option<Diagnostic> {
+    let again = ports.iter().enumerate();
+    let mut again = again.filter(|(at, port)| ports[..*at].iter().any(|p| p.here == port.here));
+    let (_, Ports { here, there }) = again.next()?;
+    let message = format!("port {here} of this machine is named twice");
+    let other = format!("another port here leads to that of the node: `8080:{there}`");
+    Some(Diagnostic::error("forward::port", message).help(other))
 }
 
 /// Says what leads where.
@@ -299,6 +314,14 @@ mod tests {
         assert_eq!(opened, Ok(Vec::new()));
         let obeyed = |c: char| maquette_core::values::is_unprintable(c) && c != '\n';
         assert!(said.starts_with("it says ") && !said.contains(obeyed), "{said:?}");
+    }
+
+    #[test]
+    fn a_port_of_this_machine_leads_to_one_place() {
+        let all = |text: &str| text.split(' ').map(|p| ports(p).unwrap()).collect::<Vec<_>>();
+        assert!(named_twice(&all("80 8080:80")).is_none());
+        let error = named_twice(&all("80 8080:81 80")).unwrap();
+        assert_eq!(error.message, "port 80 of this machine is named twice");
     }
 
     #[test]

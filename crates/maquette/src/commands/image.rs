@@ -132,7 +132,8 @@ fn warm(world: &World, args: &Warming) -> Result<u8, Failure> {
     let mut session = Session::open(world, loaded.located())?;
     session.prepare_runs(args.json, Duration::from_secs(args.timeout))?;
     let settings = &loaded.request.settings;
-    let authorities = authorities::authorities(&loaded.called("tls-ca"), &settings.tls_ca)?;
+    let authorities =
+        authorities::authorities(&world.terminal, &loaded.called("tls-ca"), &settings.tls_ca)?;
     session.lock("image warm", args.locking)?;
     let mut hypervisor = session.prepared_for(&requirements)?;
     let mut prepared = false;

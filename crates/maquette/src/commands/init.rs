@@ -24,8 +24,8 @@ pub struct Args {
     /// List the examples, and write nothing
     #[arg(long)]
     pub list: bool,
-    /// With `--list`: as JSON
-    #[arg(long, requires = "list")]
+    /// Print as JSON: what is written, or with `--list` the examples
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -57,6 +57,18 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let prefix = prefix(&world.environment);
     let text = prefix.as_ref().map(|(name, _)| prefixed(example.text, name));
     write(text.as_deref().unwrap_or(example.text))?;
+    if args.json {
+        let name = prefix.as_ref().map(|(name, _)| name.to_string());
+        let value = json!({
+            "schema": 1,
+            "event": "project-written",
+            "file": PROJECT,
+            "example": example.name,
+            "prefix": name,
+        });
+        world.terminal.result(&value.to_string());
+        return Ok(0);
+    }
     world.terminal.talk(&format!("{PROJECT} is written: {}", example.title));
     if let Some((name, other)) = prefix {
         let other = world.environment.at_home(&other);

@@ -90,6 +90,12 @@ pub struct Limit {
     pub json: bool,
 }
 
+/// Highest rate in KiB per second: libvirt's counter has 32 bits.
+const MOST_KIB: u64 = u32::MAX as u64;
+
+/// Longest delay in seconds: netem counts microseconds in 32 bits.
+const MOST_DELAY_S: f64 = 4294.0;
+
 /// Reads a rate in tc's words, such as `10mbit`; in KiB per second, which libvirt counts in, rounded down.
 fn rate(text: &str) -> Result<u64, String> {
     let expected = "expected a rate such as 10mbit, 512kbit or 1gbit";
@@ -102,15 +108,25 @@ fn rate(text: &str) -> Result<u64, String> {
         _ => return Err(expected.into()),
     };
     let number: u64 = number.parse().map_err(|_| expected.to_string())?;
-    let kib = number.saturating_mul(bits) / 8 / 1024;
-    if kib == 0 { Err("expected at least 9kbit".into()) } else { Ok(kib) }
+    let kib = number.checked_mul(bits).map(|bits| bits / 8 / 1024);
+    match kib {
+        Some(0) => Err("expected at least 9kbit".into()),
+        Some(kib) if kib <= MOST_KIB => Ok(kib),
+        _ => Err("expected at most 35184gbit, as libvirt takes it".into()),
+    }
 }
 
 /// Checks a time in tc's words, such as `50ms` or `1s`.
 fn delay(text: &str) -> Result<String, String> {
-    let number = text.strip_suffix("ms").or_else(|| text.strip_suffix('s')).unwrap_or_default();
+    let (number, seconds) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').unwrap_or_default(), 1.0),
+    };
     match number.parse::<f64>() {
-        Ok(value) if value > 0.0 => Ok(text.into()),
+        Ok(value) if value.is_finite() && value * seconds > MOST_DELAY_S => {
+            Err("expected at most 4294s".into())
+        }
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(text.into()),
         _ => Err("expected a time such as 50ms or 1s".into()),
     }
 }
@@ -329,7 +345,9 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
         found.session.change(|server| server.set_bandwidth(node, mac, limit))?;
     }
     if !words.is_empty() {
-        netem::disturb(host, &found.tap, &words, &found.label()).map_err(Failure::Failed)?;
+        // libvirt clears the tap's queue when it sets its limit, so that this comes last.
+        let disturbed = netem::disturb(host, &found.tap, &words, &found.label());
+        disturbed.map_err(|error| Failure::Failed(half_done(error, &found, args.rate)))?;
     }
     if args.json {
         let changed = |mac| found.interface.mac == mac;
@@ -347,6 +365,15 @@ fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     };
     world.terminal.talk(&format!("{}: {what}", found.label()));
     Ok(0)
+}
+
+/// The error of a limit of which a part is set all the same, with what that is.
+fn half_done(error: StepError, found: &Found<'_>, rate: Option<u64>) -> StepError {
+    let Some(kib) = rate else { return error };
+    error.hint(format!(
+        "what comes from the node is limited to {kib} KiB/s all the same; `maquette link limit {} {} --none` lifts that",
+        found.node.name, found.interface.name
+    ))
 }
 
 fn show(
@@ -415,6 +442,14 @@ mod tests {
     fn limits_are_in_the_words_of_tc() {
         assert_eq!(rate("10mbit"), Ok(1220));
         assert!(rate("10").is_err() && rate("1kbit").is_err() && rate("mbit").is_err());
+        assert_eq!(rate("35184gbit").map(|kib| kib <= MOST_KIB), Ok(true));
+        for endless in ["35185gbit", "18446744073709551615gbit", "18446744073709551616kbit"] {
+            assert!(rate(endless).is_err(), "{endless}");
+        }
+        for endless in ["infs", "NaNs", "1e300s", "4295s", "4294001ms", "-1s"] {
+            assert!(delay(endless).is_err(), "{endless}");
+        }
+        assert!(delay("4294s").is_ok() && delay("1e3ms").is_ok());
         assert!(delay("50ms").is_ok() && delay("0ms").is_err() && delay("50").is_err());
         assert_eq!(percent("1"), Ok("1%".into()));
         assert!(percent("101%").is_err());

@@ -1,17 +1,17 @@
 //! `maquette report`: all that somebody else needs to find out what is wrong, without secrets.
 
+mod others;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use maquette_core::blueprint::Guest;
-use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::Observed;
 use maquette_core::scrub::scrub;
 use maquette_core::values::{BmcCredentials, Secret, console_text};
 use maquette_engine::bmc::CREDENTIALS;
 use maquette_engine::private_file::read_text;
-use maquette_engine::probe::Facts;
 use maquette_engine::ssh_keys::{EnvironmentKey, KEY_FILE, SECRET_FILE};
 use maquette_libvirt::Server;
 use serde_json::json;
@@ -54,7 +54,7 @@ Consoles are what the guests wrote.
 
 /// Writes the report.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.wanted.place)?;
+    let located = load::located_of(&world.environment, &args.wanted)?;
     let mut secrets = secrets(world, &located);
     let first_boots = FirstBoots::read(world, args, &located);
     secrets.extend_from_slice(&first_boots.secrets);
@@ -65,7 +65,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     // It is wanted most where something does not answer.
     let hypervisor = session.find()?;
     let observed = hypervisor.observed();
-    let facts = only_own(hypervisor.facts.clone(), &located.environment, &observed);
+    let mut facts = hypervisor.facts.clone();
+    others::leave_out(&mut facts, &located.environment, &observed);
     let unread = first_boots.unread(&observed);
     let left_out = left_out(&unread);
     let readme = format!("{README}{}", left_out.as_deref().unwrap_or_default());
@@ -141,15 +142,6 @@ fn plan(world: &World, args: &Args, session: &mut Session<'_>) -> Result<String,
     let planned = pipeline::plan(world, &loaded, &hypervisor, pipeline::Scope::USUAL)?;
     let value = render::plan_json(&planned.plan, &environment, &hypervisor.preparation);
     Ok(format!("{value:#}\n"))
-}
-
-/// Leaves out what the hypervisor has of other people's.
-fn only_own(mut facts: Facts, environment: &EnvName, observed: &Observed) -> Facts {
-    facts.lifetimes.retain(|name, _| name == environment);
-    let own = |name: &String| observed.domains.contains_key(name.as_str());
-    facts.resident_mib.retain(|name, _| own(name));
-    facts.uptime_s.retain(|name, _| own(name));
-    facts
 }
 
 /// What libvirt has of domains and networks.

@@ -218,7 +218,10 @@ fn invite(world: &World, located: &Located, observed: &Observed, away: &[(&str, 
     let mut words = vec!["maquette ssh".to_string()];
     words.extend(located.environment.prefix().map(|prefix| format!("--prefix {prefix}")));
     words.extend(located.host.address.as_ref().map(|address| format!("--host-address {address}")));
-    words.extend(observed.domains.keys().next().map(ToString::to_string));
+    // Nobody logs in to a blank node, nor to one that does not run.
+    let is_away = |name: &str| away.iter().any(|(node, _)| *node == name);
+    let mut in_reach = observed.guests().map(|(node, _)| node.name.to_string());
+    words.extend(in_reach.find(|name| !is_away(name)));
     world.terminal.talk(&format!("whose key it is logs in with `{}` there", words.join(" ")));
 }
 

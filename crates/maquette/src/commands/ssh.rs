@@ -6,6 +6,7 @@ use std::process::Command;
 
 use maquette_core::diagnostic::Diagnostic;
 
+use super::foreground::{self, NO_CONNECTION};
 use super::ssh_routes::Routes;
 use crate::cli::EnvironmentArgs;
 use crate::failure::Failure;
@@ -42,6 +43,12 @@ const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
 /// Options of ssh without one.
 const PLAIN: &str = "46AaCfGgKkMNnqsTtVvXxYy";
 
+/// Whether a word is one of ssh's own options, as `-q`.
+pub(super) fn is_option(word: &str) -> bool {
+    let letter = word.strip_prefix('-').filter(|rest| rest.len() == 1);
+    letter.is_some_and(|letter| WITH_VALUE.contains(letter) || PLAIN.contains(letter))
+}
+
 /// ssh's own options at the beginning of words, and the command after them. `--` ends the options.
 fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
     let mut at = 0;
@@ -66,7 +73,8 @@ fn split(words: &[String]) -> Result<(&[String], &[String]), String> {
     Ok(words.split_at(at))
 }
 
-/// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's.
+/// Becomes `ssh`, so that its exit code, its terminal and its signals are the user's. Of a node of another hypervisor's it is
+/// found out only afterwards why there was no connection.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let split = match args.is_command {
         true => Ok((&[][..], args.words.as_slice())),
@@ -86,7 +94,16 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     // ssh decides by itself where its config says who it talks to; InfraRed's nodes were entered with a terminal.
     ssh.args(route.own.then_some("-t"));
     ssh.arg("--").arg(&route.destination).args(command);
-    Err(Failure::because("cannot run ssh", ssh.exec()))
+    let routes_there = std::slice::from_ref(&route);
+    if !routes.are_elsewhere(routes_there) {
+        return Err(Failure::because("cannot run ssh", ssh.exec()));
+    }
+    let status = foreground::run(world, &mut ssh);
+    let status = status.map_err(|e| Failure::because("cannot run ssh", e))?;
+    if status == NO_CONNECTION {
+        routes.explain_lost(world, routes_there)?;
+    }
+    Ok(status)
 }
 
 #[cfg(test)]
@@ -131,6 +148,16 @@ mod tests {
         is("maquette ssh web-0 -L 1:b:2 -- -x", false, "-L 1:b:2 -- -x");
         is("maquette ssh web-0 git log -- file", false, "git log -- file");
         is("maquette ssh web-0", false, "");
+    }
+
+    #[test]
+    fn all_options_of_ssh_are_known() {
+        for option in ["-L", "-l", "-q", "-v", "-4"] {
+            assert!(is_option(option), "{option}");
+        }
+        for other in ["", "-", "-Z", "-vv", "q", "--q", "-é"] {
+            assert!(!is_option(other), "{other}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::topology::{BuiltInNetworks, BuiltInType, built_in_networks, built_in_types};
+use maquette_core::units::{ByteSize, MIB};
 
 use super::convert;
 use crate::failure::Failure;
-
+use crate::render;
 use crate::world::World;
 
 /// What to do with built-in files.
@@ -26,12 +28,7 @@ pub enum Args {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
         Args::List => {
-            let list = |kind| defaults::names(kind).join("\n  ");
-            world.terminal.result(&format!(
-                "node types (--topology-nodes):\n  {}\n\nnetwork files (--topology-network):\n  {}\n",
-                list(Kind::Nodes),
-                list(Kind::Network)
-            ));
+            world.terminal.result(&list());
             Ok(0)
         }
         Args::Convert(args) => convert::run(world, args),
@@ -56,4 +53,35 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             }
         }
     }
+}
+
+/// As many networks of a file are named.
+const MOST_NETWORKS: usize = 6;
+
+/// What comes with the program, a line each.
+fn list() -> String {
+    let row = |of: BuiltInType| {
+        let system = match (of.has_os, of.has_own_image) {
+            (false, _) => "none",
+            (true, false) => "yes",
+            (true, true) => "only its vendor has the image",
+        };
+        let memory = of.memory_mib.parse::<u64>().map(|mib| ByteSize(mib.saturating_mul(MIB)));
+        let memory = memory.map_or(of.memory_mib, |size| size.to_string());
+        let name = of.name.to_string();
+        vec![name, of.vcpus, memory, of.disks.join(", "), system.into(), of.groups.join(", ")]
+    };
+    let header = ["TYPE", "VCPUS", "MEMORY", "DISKS", "SYSTEM", "GROUPS"];
+    let types = render::columns(&header, built_in_types().into_iter().map(row));
+    let row = |(file, networks): BuiltInNetworks| {
+        let names = match networks.len() {
+            ..=MOST_NETWORKS => networks.join(", "),
+            many => format!("{}, … ({many} in all)", networks[..MOST_NETWORKS].join(", ")),
+        };
+        vec![file.to_string(), names]
+    };
+    let networks = render::columns(&["FILE", "NETWORKS"], built_in_networks().into_iter().map(row));
+    format!(
+        "node types (--topology-nodes):\n{types}\nnetwork files (--topology-network):\n{networks}"
+    )
 }

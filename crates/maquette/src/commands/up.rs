@@ -52,6 +52,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         stages,
         locking: args.locking,
         authorities: authorities::authorities(
+            &world.terminal,
             &loaded.called("tls-ca"),
             &loaded.request.settings.tls_ca,
         )?,

@@ -105,7 +105,8 @@ fn besides(world: &World, loaded: &Loaded, diags: &mut Diagnostics) -> Result<()
         Err(other) => return Err(other),
     }
     let here = loaded.request.settings.tls_ca.iter().filter(|word| !word.contains("://"));
-    match authorities(&loaded.called("tls-ca"), &here.cloned().collect::<Vec<_>>()) {
+    let here: Vec<String> = here.cloned().collect();
+    match authorities(&world.terminal, &loaded.called("tls-ca"), &here) {
         Ok(_) => {}
         Err(Failure::Failed(error)) => {
             diags.push(Diagnostic::error("validate::authority", error.in_one_line()));

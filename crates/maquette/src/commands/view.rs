@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Serves the page until it is stopped.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
-    let located = load::located(&world.environment, &args.wanted.place)?;
+    let located = load::located_of(&world.environment, &args.wanted)?;
     // A mistake in what is asked for is told here; one that is made later is shown on the page.
     let mut loaded = load::described(&world.environment, &args.wanted);
     crate::pipeline::check_drawn(world, super::graph::without_image(&mut loaded))?;

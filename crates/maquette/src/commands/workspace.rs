@@ -7,7 +7,7 @@ use maquette_core::diagnostic::Diagnostic;
 use maquette_core::names::EnvName;
 use maquette_engine::StepError;
 use maquette_engine::private_file::read_text;
-use maquette_engine::ssh_keys::{KEY_FILE, SECRET_FILE};
+use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 use serde_json::json;
 
 use crate::consent;
@@ -121,6 +121,9 @@ const UNSPOKEN: [&str; 3] = ["all", "local", "ungrouped"];
 /// Most bytes of an archive that are downloaded.
 const LARGEST_DOWNLOAD: u64 = 256 << 20;
 
+/// Files of a workspace that nodes which are built in it are opened by.
+const OPENING: [&str; 3] = [KEY_FILE, SECRET_FILE, KEY_LINK];
+
 /// Does what is asked with workspaces.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     match args {
@@ -131,6 +134,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
         Args::Checkout { name, create: first } => {
             if *first {
+                Workspaces::of(&world.environment).may_activate()?;
                 create(world, name)?;
             }
             Workspaces::of(&world.environment).activate(name)?;
@@ -298,7 +302,22 @@ fn import(world: &World, from: &str, name: Option<&str>) -> Result<(), Failure> 
     for left_out in archive::import(&archive, &workspace)? {
         world.terminal.talk(&format!("left out: {left_out}"));
     }
-    Workspaces::of(&world.environment).activate(name)
+    // New nodes get the key, and what follows from the secret: host keys, and passwords of BMCs and screens.
+    if OPENING.iter().any(|file| workspace.file(file).exists()) {
+        world.terminal.talk(&format!(
+            "note: whoever has had this archive has the keys to nodes that are built in workspace `{name}`"
+        ));
+    }
+    let workspaces = Workspaces::of(&world.environment);
+    match workspaces.forced_by() {
+        Some(variable) => {
+            world.terminal.talk(&format!(
+                "workspace `{name}` is there and not in use: {variable} names the one that is"
+            ));
+            Ok(())
+        }
+        None => workspaces.activate(name),
+    }
 }
 
 fn read(world: &World, name: Option<&str>) -> Result<Inventory, Failure> {

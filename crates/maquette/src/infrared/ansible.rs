@@ -104,6 +104,17 @@ impl Argument {
     }
 }
 
+/// The words of an argument that may be there several times.
+pub fn words(args: &[Argument], name: &str) -> Vec<String> {
+    args.iter()
+        .filter(|argument| argument.name == name)
+        .filter_map(|argument| argument.value.as_deref())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().to_string())
+        .filter(|tag| !tag.is_empty())
+        .collect()
+}
+
 /// The option that a name means, or why there is none.
 fn find(begun: &str) -> Result<&'static Known, String> {
     let is_it = |known: &&Known| known.name == begun || known.short == begun;

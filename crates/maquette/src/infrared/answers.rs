@@ -22,61 +22,87 @@ pub struct Answer {
 /// The section that counts, besides `[DEFAULT]`.
 const SECTION: &str = "virsh";
 
+/// Which section a line is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    /// The one that counts.
+    Own,
+    /// `[DEFAULT]`, which holds where that says nothing, wherever it stands.
+    Default,
+    /// Any other, or none.
+    Other,
+}
+
+/// A value as it is written.
+struct Raw {
+    section: Section,
+    name: String,
+    value: String,
+    line: usize,
+}
+
 /// Reads a file's text; `variable` looks an environment variable up.
 pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Answer>, String> {
+    let all = raw(text)?;
+    let is_own = |name: &str| all.iter().any(|r| r.section == Section::Own && r.name == name);
+    all.iter()
+        .filter(|raw| raw.section == Section::Own || !is_own(&raw.name))
+        .map(|Raw { name, value, line, .. }| {
+            let wrong = |why| format!("line {line}: {why}");
+            let (values, is_list) = values(value, variable).map_err(wrong)?;
+            Ok(Answer { name: name.clone(), values, is_list, line: *line })
+        })
+        .collect()
+}
+
+/// The values of both sections that count, as Python's `configparser` takes lines apart: one that is indented deeper than the
+/// key above it continues that key's value, and keys may be indented.
+fn raw(text: &str) -> Result<Vec<Raw>, String> {
     // Some editors begin files with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut raw: Vec<(String, String, usize)> = Vec::new();
-    let mut counts = false;
-    let mut seen = false;
+    let mut all: Vec<Raw> = Vec::new();
+    let (mut section, mut seen) = (Section::Other, false);
+    // How deep the key above is indented; none at the begin of a section.
+    let mut key_at: Option<usize> = None;
     for (number, line) in (1..).zip(text.lines()) {
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
             continue;
         }
-        // Python's `configparser` passes over what is behind the brackets.
-        if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|t| t.rsplit_once(']'))
-            && !line.starts_with([' ', '\t'])
-        {
-            counts = name == SECTION || name == "DEFAULT";
-            seen |= name == SECTION;
-            continue;
-        }
-        if line.starts_with([' ', '\t']) {
-            match raw.last_mut().filter(|_| counts) {
-                Some((_, value, _)) => {
-                    value.push('\n');
-                    value.push_str(trimmed);
-                }
-                None if counts => {
-                    return Err(format!(
-                        "line {number}: this continues a value, but there is none before it"
-                    ));
-                }
-                None => {}
+        let depth = line.chars().take_while(|c| c.is_whitespace()).count();
+        if key_at.is_some_and(|at| depth > at) {
+            if let Some(raw) = all.last_mut().filter(|_| section != Section::Other) {
+                raw.value.push('\n');
+                raw.value.push_str(trimmed);
             }
             continue;
         }
-        if !counts {
+        // What is behind the brackets is passed over.
+        if let Some((name, _)) = trimmed.strip_prefix('[').and_then(|t| t.rsplit_once(']')) {
+            section = match name {
+                SECTION => Section::Own,
+                "DEFAULT" => Section::Default,
+                _ => Section::Other,
+            };
+            seen |= section == Section::Own;
+            key_at = None;
+            continue;
+        }
+        key_at = Some(depth);
+        if section == Section::Other {
             continue;
         }
         let Some(at) = trimmed.find(['=', ':']) else {
             return Err(format!("line {number}: `{trimmed}` is not of the form `name = value`"));
         };
         let (name, value) = (trimmed[..at].trim().to_lowercase(), trimmed[at + 1..].trim());
-        raw.retain(|(known, _, _)| *known != name);
-        raw.push((name, value.to_string(), number));
+        all.retain(|known| known.section != section || known.name != name);
+        all.push(Raw { section, name, value: value.to_string(), line: number });
     }
-    if !seen {
-        return Err(format!("there is no section [{SECTION}]"));
+    match seen {
+        true => Ok(all),
+        false => Err(format!("there is no section [{SECTION}]")),
     }
-    raw.into_iter()
-        .map(|(name, value, line)| {
-            let wrong = |why| format!("line {line}: {why}");
-            let (values, is_list) = values(&value, variable).map_err(wrong)?;
-            Ok(Answer { name, values, is_list, line })
-        })
-        .collect()
 }
 
 /// Variables replaced, `%%` a single `%`, and a list taken apart; and whether it is one.
@@ -188,6 +214,28 @@ mod tests {
         let text = "[other]\nprefix = x\n[DEFAULT]\nhost-user = me\n[virsh]  # ours\nPrefix: ab\n";
         assert_eq!(of(text).unwrap(), [one("host-user", "me"), one("prefix", "ab")]);
         assert!(of("[other]\na = b\n").unwrap_err().contains("[virsh]"));
+    }
+
+    /// Below `[virsh]` it won, and `--kill yes` met another environment than InfraRed's.
+    #[test]
+    fn a_default_holds_only_where_the_section_says_nothing() {
+        let text = "[virsh]\nprefix = mine\n[DEFAULT]\nprefix = other\nhost-user = me\n\
+                    [virsh]\nhost-key = k\n";
+        let read = of(text).unwrap();
+        assert_eq!(read, [one("prefix", "mine"), one("host-user", "me"), one("host-key", "k")]);
+        assert_eq!(of("[DEFAULT]\nprefix = a\n[virsh]\nprefix =\n"), Ok(vec![one("prefix", "")]));
+    }
+
+    /// They were taken for a value that goes on.
+    #[test]
+    fn keys_may_be_indented_and_values_go_on_deeper() {
+        let text = "[virsh]\n    prefix = ab\n    host-user =\n        me,\n        you\n    host-key: k\n";
+        let expected = [one("prefix", "ab"), one("host-user", "\nme,\nyou"), one("host-key", "k")];
+        assert_eq!(of(text).unwrap(), expected);
+        assert_eq!(of("  [virsh]\n\ta = b\n [other]\n c = d\n"), Ok(vec![one("a", "b")]));
+        // A value that goes on may look like a section.
+        assert_eq!(of("[virsh]\na =\n  ['b']\n").unwrap()[0].0, "a");
+        assert_eq!(of("[x]\na = b\n [virsh]\n[virsh]\nc = d\n"), Ok(vec![one("c", "d")]));
     }
 
     #[test]

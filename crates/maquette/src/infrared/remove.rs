@@ -4,6 +4,7 @@ mod cleanup;
 mod kill;
 
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::names::EnvName;
 use maquette_core::plan;
 use maquette_core::syntax::Plain;
 use maquette_engine::StepError;
@@ -18,6 +19,7 @@ use crate::playbooks::output::Output;
 use crate::playbooks::{Hooks, Point};
 use crate::session::Session;
 use crate::session::nodes::{self, Meaning};
+use crate::workspace::{Workspace, outputs};
 use crate::world::World;
 
 /// What is to be removed.
@@ -152,17 +154,36 @@ impl Removal {
             let error = StepError::new(format!("{holds}, and so no nodes that could be removed"));
             return Err(Failure::Failed(error.hint(hint)));
         }
-        if given.dry_run || given.plan {
-            world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
-            return Ok(0);
-        }
-        let loaded = load::wanted_leniently(&world.environment, wanted, extra);
-        unless_played(world, given, &loaded, tree, |_| {
+        let nothing_to_do = |located: &Located| -> Result<Vec<String>, Failure> {
+            refuse_infrareds(&located.workspace)?;
             world.terminal.talk(&format!("{holds}: nothing to do ({hint})"));
             Ok(Vec::new())
-        })?;
+        };
+        let loaded = load::wanted_leniently(&world.environment, wanted, extra);
+        if given.dry_run || given.plan {
+            nothing_to_do(&loaded.located())?;
+            return Ok(0);
+        }
+        unless_played(world, given, &loaded, tree, nothing_to_do)?;
         Ok(0)
     }
+}
+
+/// Refuses to call it done where the nodes of the workspace are InfraRed's: they go on running, and their names are taken.
+fn refuse_infrareds(workspace: &Workspace) -> Result<(), Failure> {
+    let nodes = outputs::nodes_of_infrared(workspace);
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "InfraRed built the nodes of workspace {}, and Maquette does not remove what it did not make: {}",
+        workspace.path.display(),
+        nodes.join(", ")
+    );
+    let error = StepError::new(message)
+        .hint("nothing was removed; `infrared virsh … --kill yes` removes them")
+        .hint("`--cleanup yes` removes everything on the hypervisor, whoever made it; disks of these nodes stay");
+    Err(Failure::Failed(error))
 }
 
 /// Refuses to remove all where less is asked for.
@@ -191,22 +212,49 @@ fn remove_nodes(
     Ok(0)
 }
 
-/// Removes, unless a playbook of the user's does it; says where, and what is left as far as that is known.
+/// Removes, unless a playbook of the user's does it; says where, and what is left as far as that is known: nothing is where a
+/// playbook ran.
 fn unless_played(
     world: &World,
     given: &InfraredValues,
     loaded: &Loaded,
     tree: &Plain,
     remove: impl FnOnce(&Located) -> Result<Vec<String>, Failure>,
-) -> Result<(Located, Vec<String>), Failure> {
+) -> Result<(Located, Option<Vec<String>>), Failure> {
     let hooks = Hooks::read(world, &loaded.request, tree, &given.playbook_args())?;
     let located = loaded.located();
     let output = Output::of(&world.environment, &located.workspace)
         .map_err(|e| located.workspace.unwritten(e))?;
     let hooks = hooks.with_infrareds(world, output);
     let left = match hooks.at(world, Point::Cleanup, &located.workspace)? {
-        true => Vec::new(),
-        false => remove(&located)?,
+        true => None,
+        false => Some(remove(&located)?),
     };
     Ok((located, left))
+}
+
+/// Whether nothing is left of environments after a playbook of the user's was to remove them. Else it is said that the
+/// workspace stays as it is: a playbook that does nothing leaves a stage out, and nobody else has the key to nodes that run.
+fn is_removed_by_playbook(
+    world: &World,
+    located: &Located,
+    environments: &[EnvName],
+) -> Result<bool, Failure> {
+    if environments.is_empty() {
+        return Ok(true);
+    }
+    let why = match removal::still_there(world, located, environments) {
+        Ok(left) if left.is_empty() => return Ok(true),
+        Ok(left) => format!("the playbook has left {}", left.join(", ")),
+        Err(interrupted @ Failure::Interrupted { .. }) => return Err(interrupted),
+        Err(Failure::Failed(error)) => {
+            format!("what the playbook has left cannot be seen: {}", error.in_one_line())
+        }
+        Err(_) => "what the playbook has left cannot be seen".into(),
+    };
+    let path = located.workspace.path.display();
+    world.terminal.talk(&format!(
+        "workspace {path} stays as it is, with its key and secret: {why}; once that has gone, `--kill yes` without the playbook empties the workspace"
+    ));
+    Ok(false)
 }

@@ -1,6 +1,6 @@
 //! `--ansible-args tags=…`: stages by name.
 
-use super::ansible::Argument;
+use super::ansible::{Argument, words};
 use super::refuse;
 use super::values::InfraredValues;
 use crate::failure::Failure;
@@ -122,24 +122,18 @@ pub fn select(terminal: &Terminal, args: &[Argument], nodes: bool) -> Stages {
         ));
     }
     let (wanted, unwanted) = (words(args, "tags"), words(args, "skip-tags"));
-    for tag in wanted.iter().chain(&unwanted).filter(|t| stages(t).is_none()) {
+    for tag in wanted.iter().filter(|t| stages(t).is_none()) {
         terminal.talk(&format!("warning: there is no stage with tag `{tag}`"));
+    }
+    for tag in unwanted.iter().filter(|t| stages(t).is_none()) {
+        terminal.talk(&format!(
+            "warning: there is no stage with tag `{tag}`: of your own playbooks alone it leaves tasks out"
+        ));
     }
     for why in unwanted.iter().filter_map(|tag| left_in(tag)).chain(more_than(&wanted)) {
         terminal.talk(&format!("warning: {why}"));
     }
     chosen(args, nodes)
-}
-
-/// The words of an argument that may be there several times.
-fn words(args: &[Argument], name: &str) -> Vec<String> {
-    args.iter()
-        .filter(|argument| argument.name == name)
-        .filter_map(|argument| argument.value.as_deref())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().to_string())
-        .filter(|tag| !tag.is_empty())
-        .collect()
 }
 
 /// The stages that `tags` and `skip-tags` leave.

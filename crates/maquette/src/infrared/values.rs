@@ -403,9 +403,15 @@ impl InfraredValues {
             .collect();
         stop(missing)?;
         let yes = |name: &str| self.one(name).is_some_and(|t| parse_bool(&t) == Some(true));
+        // What is not supported is refused itself, and not for what goes with it.
+        let is_later = |name: &str| {
+            options::find(name).is_some_and(|o| matches!(o.support, options::Support::Later { .. }))
+        };
         let needed: Vec<String> = REQUIRED_WHEN
             .iter()
-            .filter(|(name, when)| self.one(name).is_none() && when.iter().any(|other| yes(other)))
+            .filter(|(name, when)| {
+                self.one(name).is_none() && when.iter().any(|other| yes(other) && !is_later(other))
+            })
             .map(|(name, when)| format!("--{name} is needed with --{}", when.join(", --")))
             .collect();
         stop(needed)?;
@@ -507,6 +513,15 @@ impl InfraredValues {
             args.push(format!("--{}", argument.name));
             args.extend(argument.value.clone());
         }
+        // As parts of InfraRed's own run, playbooks have the tag of their stage, and so all of their tasks run where the stage
+        // does, but for those that a word says more of.
+        for (name, usual) in [("tags", Some("all")), ("skip-tags", None)] {
+            let words = ansible::words(&self.ansible_args, name);
+            if !words.is_empty() {
+                let words = usual.into_iter().map(String::from).chain(words);
+                args.extend([format!("--{name}"), words.collect::<Vec<_>>().join(",")]);
+            }
+        }
         args
     }
 }
@@ -564,4 +579,21 @@ fn likely_misspelt(name: &str, called: &str) -> Option<String> {
     Some(format!(
         "{called} is not an option, and becomes the setting `provision.{path}`; did you mean `{near}`?"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `skip-tags=destructive` was warned of, and the tasks ran.
+    #[test]
+    fn playbooks_of_the_users_own_get_the_tags() {
+        let args = |text: &str| {
+            let ansible_args = ansible::taken_apart(text).unwrap();
+            InfraredValues { ansible_args, ..InfraredValues::default() }.playbook_args()
+        };
+        assert_eq!(args("skip-tags=destructive,vms"), ["--skip-tags", "destructive,vms"]);
+        assert_eq!(args("diff;tags=post;tags=mine"), ["--diff", "--tags", "all,post,mine"]);
+        assert_eq!(args("forks=5"), ["--forks", "5"]);
+    }
 }

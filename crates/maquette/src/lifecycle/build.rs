@@ -216,7 +216,8 @@ impl Building<'_, '_> {
             self.show(&plan, planned.rest(), lockout.as_ref(), &mut shown);
             let sooner = self.renewal(&hypervisor, &planned)?;
             let sooner = sooner.and_then(|renewal| renewal.sooner(self.environment()));
-            let open = questions(&plan, lockout.is_some(), sooner, (&self.how.consent, &agreed));
+            let what = (&plan, &planned.observed);
+            let open = questions(what, lockout.is_some(), sooner, (&self.how.consent, &agreed));
             if open.is_empty() {
                 return Ok(Agreed { hypervisor, planned, plan });
             }
@@ -274,6 +275,13 @@ impl Building<'_, '_> {
         }
         if let Some(lockout) = lockout {
             self.world.terminal.talk(&lockout.text(self.environment(), &self.loaded.workspace));
+        }
+        let is_new = |c: &Change| matches!(c.op, Op::Create | Op::Replace);
+        let is_new_node = |c: &Change| c.kind == ObjectKind::Domain && is_new(c);
+        let is_imported = || self.loaded.workspace.saved().is_some_and(|saved| saved.imported);
+        if plan.changes.iter().any(is_new_node) && is_imported() {
+            let text = "note: this workspace was imported: whoever has had its archive has the keys to nodes that are made here";
+            self.world.terminal.talk(text);
         }
         *shown = Some(text);
     }
@@ -502,7 +510,7 @@ struct Question {
 /// What has not been agreed to: that nodes lose their disks, that a NIC that nobody named is put into a bridge, and that
 /// the environment expires sooner. A question for each, since these are different things.
 fn questions(
-    plan: &Plan,
+    (plan, observed): (&Plan, &Observed),
     lockout: bool,
     sooner: Option<String>,
     (consent, agreed): (&Consent, &BTreeSet<(Kind, String)>),
@@ -512,7 +520,11 @@ fn questions(
     let lost = Question {
         kind: Kind::LoseDisks,
         what: format!("remove {}{why}", lost(&losses)),
-        about: losses.iter().map(|(kind, name)| format!("{kind} {name}")).collect(),
+        // A node that somebody makes anew while a question is open is another one.
+        about: losses
+            .iter()
+            .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))
+            .collect(),
     };
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,

@@ -67,12 +67,17 @@ pub fn forget(world: &World, located: &Located, left: &[String]) -> Result<bool,
 /// How often a removal looks at the hypervisor again: libvirt may still be doing what an earlier, killed run asked of it.
 const LOOKS: usize = 3;
 
-/// Objects whose removal the user was shown and has agreed to, by kind and name.
-type Shown = BTreeSet<(ObjectKind, String)>;
+/// Objects whose removal the user was shown and has agreed to, by kind and name; of a node also which making of it that was,
+/// since somebody may make it anew while a question is open.
+pub type Shown = BTreeSet<(ObjectKind, String, Option<u64>)>;
 
 /// The objects of a plan.
-fn objects(plan: &Plan) -> Shown {
-    plan.changes.iter().map(|c| (c.kind, c.name.clone())).collect()
+pub fn objects(plan: &Plan, observed: &Observed) -> Shown {
+    let object = |(kind, name): (ObjectKind, &str)| {
+        let generation = observed.generation(name).filter(|_| kind == ObjectKind::Domain);
+        (kind, name.to_string(), generation)
+    };
+    plan.changes.iter().map(|c| object((c.kind, &c.name))).collect()
 }
 
 /// A removal under way.
@@ -119,7 +124,7 @@ impl<'s, 'w> Removal<'s, 'w> {
             let plan = self.plan(&observed, plan_of)?;
             // Where there is nothing to remove there is nothing to agree to.
             if !plan.is_empty() {
-                self.ask(&plan)?;
+                self.ask(&plan, &observed)?;
             }
         }
         self.session.lock("down", self.locking)
@@ -129,15 +134,16 @@ impl<'s, 'w> Removal<'s, 'w> {
     fn look(&mut self, plan_of: &mut PlanOf<'_>) -> Result<(Arc<Hypervisor>, Plan), Failure> {
         loop {
             let hypervisor = self.session.running()?;
-            let plan = self.plan(&hypervisor.observed(), plan_of)?;
+            let observed = hypervisor.observed();
+            let plan = self.plan(&observed, plan_of)?;
             if self.of_others && self.asking == Asking::Agreed && !plan.is_empty() {
                 return Err(others(&self.session.located.environment));
             }
-            if self.is_settled(&plan) {
+            if self.is_settled(&plan, &observed) {
                 return Ok((hypervisor, plan));
             }
             self.session.unlock();
-            self.ask(&plan)?;
+            self.ask(&plan, &observed)?;
             self.session.lock("down", patient(self.locking))?;
         }
     }
@@ -164,13 +170,13 @@ impl<'s, 'w> Removal<'s, 'w> {
     }
 
     /// Whether what goes has been agreed to.
-    fn is_settled(&self, plan: &Plan) -> bool {
-        self.asking == Asking::Agreed || objects(plan).is_subset(&self.shown)
+    fn is_settled(&self, plan: &Plan, observed: &Observed) -> bool {
+        self.asking == Asking::Agreed || objects(plan, observed).is_subset(&self.shown)
     }
 
     /// Shows what goes and asks, unless that is settled; nothing is locked meanwhile.
-    fn ask(&mut self, plan: &Plan) -> Result<(), Failure> {
-        if self.is_settled(plan) {
+    fn ask(&mut self, plan: &Plan, observed: &Observed) -> Result<(), Failure> {
+        if self.is_settled(plan, observed) {
             return Ok(());
         }
         if !self.json {
@@ -194,7 +200,7 @@ impl<'s, 'w> Removal<'s, 'w> {
             what.push_str(", although no key here opens these nodes: another workspace built them");
         }
         consent::question(self.world, "plan::unconfirmed", &what, self.json, &[hint])?;
-        self.shown.extend(objects(plan));
+        self.shown.extend(objects(plan, observed));
         Ok(())
     }
 }
@@ -331,6 +337,28 @@ fn left(hypervisor: &Hypervisor, environment: &EnvName) -> Vec<String> {
     domains.chain(networks).chain(edited).chain(copies).chain(unread).collect()
 }
 
+/// What the hypervisor still has of environments that somebody else was to remove, in words.
+pub fn still_there(
+    world: &World,
+    located: &Located,
+    environments: &[EnvName],
+) -> Result<Vec<String>, Failure> {
+    let mut session = Session::open(world, located.clone())?;
+    let mut all = BTreeSet::new();
+    for environment in environments {
+        match session.running_for(environment) {
+            Ok(hypervisor) => all.extend(left(&hypervisor, environment)),
+            Err(failure) => {
+                // Where no libvirt is installed any more no domain is defined.
+                session.removed(Err::<(), _>(failure))?;
+                let is_meant = |name: &str| environments.iter().any(|e| e.may_call(name));
+                return Ok(defined_still(&session, is_meant));
+            }
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
 /// Says what stays of it and why.
 fn tell_kept(world: &World, plan: &Plan) {
     for kept in plan.changes.iter().filter(|c| c.op == Op::Keep) {
@@ -446,4 +474,26 @@ fn remove_some(
         }
     }
     Err(unfinished(format!("not all of {} is removed", words.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_testkit::small::built;
+
+    use super::*;
+
+    /// A colleague made it anew meanwhile, and it went with the yes to the one before.
+    #[test]
+    fn a_node_that_is_made_anew_is_not_the_one_that_was_agreed_to() {
+        let mut seen = built(&[("controller", 1)], &[]);
+        let environment = EnvName::default();
+        let shown = objects(&plan::destroy(&seen, &environment), &seen);
+        let generation = seen.generation("controller-0");
+        assert!(shown.contains(&(ObjectKind::Domain, "controller-0".into(), generation)));
+        let now = |seen: &Observed| objects(&plan::destroy(seen, &environment), seen);
+        assert!(now(&seen).is_subset(&shown));
+        let node = &mut seen.domains.get_mut("controller-0").unwrap().recorded;
+        node.guest.as_mut().unwrap().generation = Some(generation.unwrap_or(0) + 1);
+        assert!(!now(&seen).is_subset(&shown));
+    }
 }

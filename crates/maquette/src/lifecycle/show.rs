@@ -41,7 +41,8 @@ pub fn show(
     planned.objections(session.connection.host.as_ref())?;
     planned.plan = how.stages.part(planned.plan);
     let authorities = &loaded.request.settings.tls_ca;
-    let authorities = authorities::authorities(&loaded.called("tls-ca"), authorities)?;
+    let authorities =
+        authorities::authorities(&world.terminal, &loaded.called("tls-ca"), authorities)?;
     planned.ask_servers(world, &session.connection, authorities.as_deref())?;
     planned.warn(world, loaded);
     elsewhere::warn(world, &session.located, &planned.plan);

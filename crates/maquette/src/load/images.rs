@@ -106,6 +106,8 @@ fn place(topology: &Topology, word: &str) -> Option<Span> {
 pub struct Recorded<'a> {
     /// Images with an agent, by their files.
     pub agents: &'a BTreeMap<String, AgentRecord>,
+    /// What other images are known by, by their files.
+    pub identities: &'a BTreeMap<String, String>,
     /// The pool.
     pub pool: &'a Pool,
 }
@@ -115,6 +117,15 @@ impl Recorded<'_> {
     fn has_agent(&self, volume: &str) -> bool {
         let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
         record.is_some_and(|r| r.is_of(volume) && build::is_recorded_current(r))
+    }
+
+    /// Whether there is another image under the name of one: it has so little of what that is known by that somebody can find
+    /// another with the same.
+    fn is_another(&self, resolved: &image::Resolved, observed: &Observed) -> bool {
+        let volume = resolved.image.volume.as_str();
+        let recorded = self.identities.get(&format!("{}/{volume}", self.pool.path));
+        observed.has_volume(self.pool, volume)
+            && recorded.is_some_and(|recorded| *recorded != resolved.identity)
     }
 
     /// The image that was built under a name, which somebody brought there.
@@ -165,6 +176,13 @@ pub fn images(
         }
         match image::resolve(&word, &built) {
             Ok(resolved) => {
+                if !again && recorded.is_another(&resolved, observed) {
+                    let (volume, shown) = (&resolved.image.volume, redact(&word));
+                    let message = format!("volume `{volume}` is another image than `{shown}`");
+                    let diagnostic = Diagnostic::error("image::unusable", message)
+                        .help("`maquette image prune` removes it once no disk is over it");
+                    diags.push(placed(diagnostic, &word, topology, asked));
+                }
                 check_size(topology, &word, resolved.size, diags);
                 read.insert(resolved.image.clone(), resolved.origin);
                 map.insert(word, resolved.image);

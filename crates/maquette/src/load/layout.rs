@@ -54,7 +54,10 @@ pub fn read(
     let layout = layout::read(&variables, &maquette_libvirt::layout_network, &mut reader.diags);
     if let Value::Map(entries) = &mut extra.value {
         let used = |name: &str| layout.as_ref().is_none_or(|l| l.asked.contains(name));
-        entries.retain(|e| !used(&e.key) && !e.key.starts_with("cifmw_"));
+        // A file has variables of other roles. What stands alone is meant to have an effect.
+        let is_alone = |name: &str| list.iter().any(|v| v.path.first().is_some_and(|n| n == name));
+        let told = |name: &str| !is_alone(name) || layout::tells_of(name);
+        entries.retain(|e| !(used(&e.key) || e.key.starts_with("cifmw_") && told(&e.key)));
     }
     layout
 }

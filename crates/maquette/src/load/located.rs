@@ -7,7 +7,7 @@ use maquette_core::names::EnvName;
 use maquette_core::settings::Settings;
 
 use super::{Reader, extra, provision};
-use crate::cli::EnvironmentArgs;
+use crate::cli::{EnvironmentArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::host_args::HostArgs;
 use crate::workspace::Workspace;
@@ -44,6 +44,11 @@ pub fn located_with(
     let mut place = place.clone();
     provision::settings(&mut reader, &list, &mut place.flags.0);
     located_by(reader, &place)
+}
+
+/// The same for a verb that takes all that is said of what is built.
+pub fn located_of(environment: &Environment, wanted: &TopologyArgs) -> Result<Located, Failure> {
+    located_with(environment, &wanted.place, wanted.flags.0.texts("extra-vars"))
 }
 
 fn located_by(mut reader: Reader<'_>, place: &EnvironmentArgs) -> Result<Located, Failure> {

@@ -6,6 +6,7 @@ use maquette_core::defaults::Kind;
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::syntax::{Entry, Span, Tree, Value};
 use maquette_core::topology::{MOST_NODES, NodeRequest};
+use maquette_core::values::NodeType;
 
 use super::{Reader, lookup};
 
@@ -49,7 +50,9 @@ pub fn read(reader: &mut Reader<'_>, node: &Tree, project: Option<&Tree>) -> Vec
         };
         reader.diags.push(mistake);
         // Another mistake in it is told, too.
-        if part.count.is_none() && !part.name.is_empty() && !part.name.contains('=') {
+        let is_one =
+            !part.name.is_empty() && !part.name.contains(|c: char| c == '=' || c.is_whitespace());
+        if part.count.is_none() && is_one {
             lookup::find(reader, Kind::Nodes, &part.name, part.name_span);
         }
     }
@@ -73,11 +76,28 @@ fn can_be(part: &Part<'_>, first: Option<Span>, colon: &str) -> Result<(), Diagn
             Some(text) => format!("`{text}` is not a number of nodes of type `{}`", part.name),
             None => format!("the number of nodes of type `{}` is missing", part.name),
         };
-        let name = part.name.split('=').next().unwrap_or_default();
         return Err(mistake(text, part.count_span, "a whole number belongs here")
-            .help(format!("write `{name}{colon}1`")));
+            .help(with_counts(&part.name, colon)));
     }
     Ok(())
+}
+
+/// How node types are written with their numbers; people write several with blanks between them.
+fn with_counts(name: &str, colon: &str) -> String {
+    let names = decode::pieces(name.split('=').next().unwrap_or_default());
+    let [_, _, ..] = names.as_slice() else {
+        return format!("write `{}{colon}1`", names.concat());
+    };
+    if names.iter().any(|name| name.parse::<NodeType>().is_err()) {
+        return "write `type:count,type:count`".into();
+    }
+    let counted: Vec<String> = names.iter().map(|name| format!("{name}{colon}1")).collect();
+    let described: Vec<String> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    format!(
+        "write `{}`; or `nodes: {{{}}}`, which describes them",
+        counted.join(if colon == ":" { "," } else { ", " }),
+        described.join(", ")
+    )
 }
 
 /// A part with what is known of its type.

@@ -10,7 +10,9 @@ use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::scrub::scrub;
 use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
-use maquette_core::syntax::{Tree, Value};
+use maquette_core::syntax::{Plain, Tree, Value};
+
+use crate::cli::FlagTexts;
 
 /// What the file says; everything is optional, and flags win.
 #[derive(Debug, Default)]
@@ -95,6 +97,18 @@ fn meant<'a>(node: &'a Tree, diags: &mut Diagnostics) -> Cow<'a, Tree> {
     whole
 }
 
+/// Settings that somebody gave; flags and variables win over the project file. Passwords are not among them.
+pub fn as_written(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str, Plain> {
+    let of = |row: &Setting| {
+        let text = given.told(row.name).map(|(_, text)| match row.kind {
+            Kind::Secret => Plain::text("******"),
+            _ => Plain::text(text),
+        });
+        text.or_else(|| Some(Plain::of(project.node(row.name)?)))
+    };
+    SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
+}
+
 /// The setting that a checksum belongs to.
 pub const IMAGE: &str = "image-url";
 
@@ -106,6 +120,9 @@ fn keys(
     (values, settings): (&mut BTreeMap<&'static str, Tree>, &mut Settings),
     diags: &mut Diagnostics,
 ) {
+    if let Some(help) = as_address(node, prefix) {
+        return diags.push(decode::wrong_type(node, what, "a mapping").help(help));
+    }
     let Some(mut fields) = Fields::open(node, what, diags) else { return };
     let mut inner: Vec<&'static str> = Vec::new();
     for row in SETTINGS {
@@ -139,6 +156,36 @@ fn keys(
     fields.finish(diags);
 }
 
+/// How a hypervisor is written that is named by a word, with a user before it as `ssh` takes it.
+fn as_address(node: &Tree, prefix: &str) -> Option<String> {
+    let Value::Scalar(text, _) = &node.value else { return None };
+    let (text, is_it) = (text.trim(), prefix == "hypervisor." && !node.span.secret);
+    if !is_it || text.is_empty() || text.contains(char::is_whitespace) {
+        return None;
+    }
+    // An address of IPv6 is no mapping with quotes around it.
+    let quoted = |text: &str| if text.contains(':') { format!("\"{text}\"") } else { text.into() };
+    Some(match text.rsplit_once('@') {
+        Some((user, address)) => {
+            format!("write `hypervisor: {{address: {}, user: {}}}`", quoted(address), quoted(user))
+        }
+        None => format!("write `hypervisor: {{address: {}}}`", quoted(text)),
+    })
+}
+
+/// How a single value is written that is in a mapping or alone in a list, as in another tool's file.
+fn as_text(row: &Setting, node: &Tree) -> Option<String> {
+    let text = match &node.value {
+        Value::List(items) => match items.as_slice() {
+            [Tree { value: Value::Scalar(text, _), span }] if !span.secret => text.trim(),
+            _ => return None,
+        },
+        _ => decode::named_inside(node)?,
+    };
+    let key = row.key.filter(|_| row.kind != Kind::Secret)?;
+    Some(format!("write `{}: {text}`", key.rsplit('.').next().unwrap_or(key)))
+}
+
 /// Reads the text of a setting; a mistake in it is reported at its place. `what` is how the user knows the
 /// setting: as a flag or a key.
 pub fn assign(
@@ -150,7 +197,11 @@ pub fn assign(
 ) {
     let Some(set) = row.set else { return };
     let Value::Scalar(text, _) = &node.value else {
-        diags.push(decode::wrong_type(node, what, &row.kind.expected()));
+        let error = decode::wrong_type(node, what, &row.kind.expected());
+        diags.push(match as_text(row, node) {
+            Some(help) => error.help(help),
+            None => error,
+        });
         return;
     };
     match row.kind {

@@ -1,4 +1,5 @@
-//! cloud-config in files of its own, or as a block of text: read where `user_data` of a node type names it.
+//! What is in files of its own: cloud-config, which may be a block of text as well, where `user_data` of a node type names
+//! it, and the text of what `files` writes, where that is `@FILE`.
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,11 @@ pub fn read(reader: &mut Reader<'_>, request: &mut Request) {
 }
 
 fn of_type(reader: &mut Reader<'_>, tree: &mut Tree) {
+    user_data(reader, tree);
+    files(reader, tree);
+}
+
+fn user_data(reader: &mut Reader<'_>, tree: &mut Tree) {
     let Some(node) = tree.get_mut("user_data") else { return };
     let Value::Scalar(text, _) = &node.value else { return };
     let (text, span) = (text.clone(), node.span);
@@ -49,11 +55,56 @@ fn of_type(reader: &mut Reader<'_>, tree: &mut Tree) {
     *node = found.unwrap_or(Tree { value: Value::Null, span });
 }
 
+/// Puts a file's text in the place of `@FILE`, which is a word alone: lines of cron begin with `@reboot`. `@@` is an `@`.
+fn files(reader: &mut Reader<'_>, tree: &mut Tree) {
+    let Some(Value::Map(entries)) = tree.get_mut("files").map(|node| &mut node.value) else {
+        return;
+    };
+    for entry in entries {
+        let content = match &entry.value.value {
+            Value::Map(_) => entry.value.get_mut("content"),
+            _ => Some(&mut entry.value),
+        };
+        let Some(node) = content else { continue };
+        let Value::Scalar(text, _) = &node.value else { continue };
+        let is_word = !text.trim_end().contains(char::is_whitespace);
+        let Some(name) = text.trim_end().strip_prefix('@').filter(|_| is_word) else { continue };
+        let text = match name.strip_prefix('@') {
+            Some(_) => text.replacen("@@", "@", 1),
+            None if name.is_empty() => continue,
+            // It may have anything in it.
+            None => {
+                let found = text_of_file(reader, name, node.span);
+                escaped(&found.unwrap_or_default())
+            }
+        };
+        *node = Tree::scalar(text, Span { secret: true, ..node.span });
+    }
+}
+
+fn text_of_file(reader: &mut Reader<'_>, name: &str, span: Span) -> Option<String> {
+    let path = beside(reader, name, span);
+    match reading::text(&path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", path.display());
+            let diagnostic = Diagnostic::error("topology::first-boot", message).at(span, "");
+            let help = "`@FILE` is the text of a file beside the one that names it; `@@` begins a text with `@`";
+            reader.diags.push(diagnostic.help(help));
+            None
+        }
+    }
+}
+
+/// Where a file is that another one names.
+fn beside(reader: &Reader<'_>, name: &str, span: Span) -> PathBuf {
+    let named_in = PathBuf::from(&reader.sources.get(span.source).name);
+    named_in.parent().filter(|_| named_in.is_file()).unwrap_or(Path::new("")).join(name)
+}
+
 /// A file, from where it is named.
 fn file(reader: &mut Reader<'_>, text: &str, span: Span) -> Option<Tree> {
-    let named_in = PathBuf::from(&reader.sources.get(span.source).name);
-    let place = named_in.parent().filter(|_| named_in.is_file()).unwrap_or(Path::new(""));
-    let path = place.join(text);
+    let path = beside(reader, text, span);
     match reading::text(&path) {
         Ok(text) => document(reader, &path.display().to_string(), text, span),
         Err(error) => {

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::{Painted, plain};
 
-/// The narrowest that the words about an object become before they are left to the terminal to break.
+/// The narrowest that the words about an object become beside its name, and at all.
 const NARROWEST: usize = 24;
+
+/// Where these words begin below a name that has a line of its own.
+const BELOW: usize = 6;
 
 /// Columns of a page, where no terminal says how many there are.
 const PAGE: usize = 100;
@@ -50,7 +53,9 @@ struct Columns {
     kinds: usize,
     names: usize,
     details: usize,
-    /// How long a line may be; none if it is left to the terminal to break.
+    /// Where the words about an object begin.
+    indent: usize,
+    /// How long a line may be; none if all are short enough.
     width: Option<usize>,
 }
 
@@ -65,16 +70,18 @@ impl Columns {
         let kinds = longest(|c| c.kind.as_str().len(), usize::MAX);
         let capped = |f: fn(&Change) -> usize, most: usize| longest(f, usize::MAX).min(most);
         let (names, details) = (capped(name, LONGEST_NAME), capped(detail, LONGEST_DETAIL));
-        let wide = Self { kinds, names, details, width: None };
+        // The sign, and what is between columns.
+        let indent = |names: usize| 3 + 1 + kinds + 2 + names + 2;
+        let wide = Self { kinds, names, details, indent: indent(names), width: None };
         if changes.iter().all(|change| length(wide.line(change).trim_end()) <= width) {
             return wide;
         }
         let names = longest(name, LONGEST_NAME_NARROW);
-        let mut narrow = Self { kinds, names, details, width: Some(width) };
-        let Some(room) = width.checked_sub(narrow.indent()).filter(|room| *room >= NARROWEST)
-        else {
-            return wide;
-        };
+        let mut narrow = Self { names, indent: indent(names), width: Some(width), ..wide };
+        if width < narrow.indent + NARROWEST {
+            narrow = Self { names: 0, indent: BELOW, ..narrow };
+        }
+        let room = narrow.room(width);
         // Reasons are a column of those that have room for one.
         let beside = |c: &&Change| {
             !c.reason.is_empty() && detail(c) + 2 + length(&c.reason.to_string()) <= room
@@ -83,13 +90,13 @@ impl Columns {
         narrow
     }
 
-    /// Where the words about an object begin.
-    fn indent(&self) -> usize {
-        3 + 1 + self.kinds + 2 + self.names + 2
+    /// How long the lines of words about an object may be.
+    fn room(&self, width: usize) -> usize {
+        width.saturating_sub(self.indent).max(NARROWEST)
     }
 
     fn line(&self, change: &Change) -> String {
-        let Self { kinds, names, details, width } = *self;
+        let Self { kinds, names, details, indent, width } = *self;
         let reason = change.reason.to_string();
         let what =
             format!("{:>3} {:kinds$}  {:names$}  ", change.op.sign(), change.kind, change.name);
@@ -101,8 +108,7 @@ impl Columns {
         let Some(width) = width.filter(|width| length(whole.trim_end()) > *width) else {
             return whole;
         };
-        let indent = self.indent();
-        let room = width.saturating_sub(indent);
+        let room = self.room(width);
         let texts = match length(&about) <= room {
             true => vec![about],
             false => [&change.detail, &reason].map(|text| wrapped(text, room)).concat(),
@@ -229,6 +235,10 @@ mod tests {
     use super::*;
 
     fn shown(width: Option<usize>) -> String {
+        shown_as("web-0", width)
+    }
+
+    fn shown_as(name: &str, width: Option<usize>) -> String {
         let change = |name: &str, detail: &str, reason: &str| Change {
             op: Op::Create,
             kind: ObjectKind::Domain,
@@ -238,7 +248,7 @@ mod tests {
         };
         let changes = vec![
             change(
-                "web-0",
+                name,
                 "1 vCPU, 768 MiB, 12 GiB, 172.16.0.2, cold: the image has no agent",
                 "it does not exist",
             ),
@@ -253,13 +263,19 @@ mod tests {
     #[test]
     fn a_narrow_terminal_keeps_its_columns() {
         insta::assert_snapshot!(shown(Some(60)));
-        for width in [60, 72, 90] {
+        for width in [30, 40, 60, 72, 90] {
             let longest = shown(Some(width)).lines().map(|l| l.chars().count()).max();
             assert!(longest <= Some(width), "{width}: {longest:?}");
         }
-        // Wide enough, and too narrow for anything: a line for each.
-        assert_eq!(shown(Some(200)), shown(Some(30)));
+        // Wide enough: a line for each.
         assert_eq!(shown(Some(200)).lines().count(), 3);
+        // Where no room is left beside the names, the words stand below them.
+        let text = shown_as("environment-controller-0", Some(60));
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert!(
+            text.contains("  + domain  environment-controller-0\n      1 vCPU, 768 MiB"),
+            "{text}"
+        );
         // Not a terminal: a page.
         assert_eq!(shown(None), shown(Some(PAGE)));
     }

@@ -1,14 +1,27 @@
 //! Further certificate authorities for downloads.
 
+use maquette_core::image::redact;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
+use crate::world::Terminal;
 
 /// Reads further certificate authorities: files here, and addresses. `called` is what the user knows the setting as.
-pub fn authorities(called: &str, words: &[String]) -> Result<Option<String>, Failure> {
+pub fn authorities(
+    terminal: &Terminal,
+    called: &str,
+    words: &[String],
+) -> Result<Option<String>, Failure> {
     let mut all = String::new();
     for word in words {
         let text = if word.contains("://") {
+            if !word.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+                let word = redact(word);
+                terminal.talk(&format!(
+                    "warning: `{word}`, which {called} names, comes without encryption: whoever is in between can vouch for any \
+                     download; name a file, or an address with https"
+                ));
+            }
             let most = 16 << 20;
             let content = maquette_engine::download(word, &["https", "http"], most)?;
             String::from_utf8_lossy(&content).into_owned()

@@ -123,8 +123,9 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
     };
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     if let Some(key) = &target.key {
-        close_to_others(world, Path::new(key.as_str()))?;
+        close_to_others(world, Path::new(key.as_str()), args.said.key)?;
     }
+    let replacing = args.with_replacing_keys();
     let reached = match world.hosts.connect(&target) {
         Err(ConnectError::UnknownHostKey { .. }) => {
             trust(world, &target, args, false)?;
@@ -132,9 +133,9 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
         }
         // A machine that was installed anew: who knows its new fingerprint does not have to edit files.
         Err(ConnectError::ChangedHostKey { .. })
-            if args.fingerprint.is_some() || args.known_hosts.is_some() =>
+            if replacing.fingerprint.is_some() || replacing.known_hosts.is_some() =>
         {
-            trust(world, &target, args, true)?;
+            trust(world, &target, &replacing, true)?;
             world.hosts.connect(&target)
         }
         other => other,
@@ -175,8 +176,9 @@ fn expand(environment: &Environment, path: &Path) -> PathBuf {
 }
 
 /// `ssh` refuses keys of its user's that others can read; InfraRed made them private, so this does, too: when the
-/// key is used, and not while input is still being checked.
-fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
+/// key is used, and not while input is still being checked. The mode of a file that a project file or a workspace names
+/// stays as it is.
+fn close_to_others(world: &World, key: &Path, is_said: bool) -> Result<(), Failure> {
     let Ok(metadata) = key.metadata() else { return Ok(()) };
     let private =
         || private_file::read(key).is_ok_and(|b| b.windows(11).any(|w| w == b"PRIVATE KEY"));
@@ -184,6 +186,14 @@ fn close_to_others(world: &World, key: &Path) -> Result<(), Failure> {
     // Somebody else's key may be read by a group, and `ssh` takes it as it is.
     if !open || metadata.uid() != rustix::process::getuid().as_raw() || !private() {
         return Ok(());
+    }
+    if !is_said {
+        let message = format!(
+            "others can read key file {}, and `ssh` does not take such a key",
+            key.display()
+        );
+        let hint = format!("`chmod 600 {}` makes it private", key.display());
+        return Err(input("hypervisor::key", message, Some(hint)));
     }
     std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).map_err(|e| {
         Failure::because(format!("cannot make {} private, as ssh wants it", key.display()), e)

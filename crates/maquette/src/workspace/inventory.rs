@@ -37,6 +37,21 @@ pub fn section(line: &str) -> Option<(&str, &str)> {
     (rest.is_empty() || rest.starts_with('#')).then_some((name, rest))
 }
 
+/// The form of an inventory that is not INI, by how it begins: Ansible goes by the file's name and text, too.
+pub fn other_form(text: &str) -> Option<&'static str> {
+    if text.starts_with("#!") {
+        return Some("a program");
+    }
+    let lines = text.lines().map(str::trim);
+    let first = lines.into_iter().find(|line| !line.is_empty() && !line.starts_with(['#', ';']))?;
+    match first {
+        _ if first.starts_with('{') => Some("JSON"),
+        // A host has no colon at its end.
+        _ if first.starts_with("---") || first.ends_with(':') => Some("YAML"),
+        _ => None,
+    }
+}
+
 /// An inventory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -79,8 +94,8 @@ impl Inventory {
         inventory
     }
 
-    /// The first line that no inventory has, by its number, and what is wrong with it. In YAML only its characters count.
-    pub fn mistake(text: &str, is_yaml: bool) -> Option<(usize, &'static str)> {
+    /// The first line that no inventory has, by its number, and what is wrong with it.
+    pub fn mistake(text: &str) -> Option<(usize, &'static str)> {
         let mut of_hosts = true;
         text.lines().zip(1..).find_map(|(line, number)| {
             let is_tab = |c: char| c == '\t';
@@ -88,7 +103,7 @@ impl Inventory {
                 return Some((number, "has a character that is not text"));
             }
             let line = line.trim();
-            if is_yaml || line.is_empty() || line.starts_with(['#', ';']) {
+            if line.is_empty() || line.starts_with(['#', ';']) {
                 return None;
             }
             match line.starts_with('[') {
@@ -162,10 +177,26 @@ mod tests {
             ("a\nb\u{1b}[2J\n", Some(2)),
             ("a\tx=1\n\0", Some(2)),
         ] {
-            assert_eq!(Inventory::mistake(text, false).map(|(line, _)| line), wrong, "{text:?}");
+            assert_eq!(Inventory::mistake(text).map(|(line, _)| line), wrong, "{text:?}");
         }
-        assert_eq!(Inventory::mistake("all:\n  hosts: {a: {x: \"it's\n\"}}\n[", true), None);
-        assert!(Inventory::mistake("all: \u{7}\n", true).is_some());
+    }
+
+    /// `virsh --inventory` took YAML for a list of hosts called `all:` and `hosts:`, and wrote its own behind that.
+    #[test]
+    fn what_is_not_in_the_form_of_ini_is_told_by_its_text() {
+        for (text, form) in [
+            ("---\nall:\n  hosts:\n    mon0:\n", Some("YAML")),
+            ("# ours\nall:\n  children: {}\n", Some("YAML")),
+            ("ceph:\n  hosts:\n    mon0: {ansible_host: 10.0.0.7}\n", Some("YAML")),
+            ("\n{\"all\": {\"hosts\": {}}}\n", Some("JSON")),
+            ("#!/bin/sh\necho '{}'\n", Some("a program")),
+            ("mon0 ansible_host=10.0.0.7\n[ceph]\nmon0\n", None),
+            ("[1:3] ansible_host=10.0.0.7\n", None),
+            ("mon0:2222\n", None),
+            ("# nothing\n", None),
+        ] {
+            assert_eq!(other_form(text), form, "{text:?}");
+        }
     }
 
     #[test]

@@ -148,13 +148,24 @@ impl Workspaces {
         Ok(workspace)
     }
 
+    /// The variable that names the workspace of this command, whichever is active.
+    pub fn forced_by(&self) -> Option<&'static str> {
+        self.forced.as_ref().map(|(variable, _)| *variable)
+    }
+
+    /// Refuses to make another workspace the active one while a variable names it.
+    pub fn may_activate(&self) -> Result<(), Failure> {
+        match self.forced_by() {
+            Some(variable) => Err(error(format!(
+                "{variable} names the workspace; it cannot be changed while that is set"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Makes a workspace the active one.
     pub fn activate(&self, name: &str) -> Result<(), Failure> {
-        if let Some((variable, _)) = self.forced {
-            return Err(error(format!(
-                "{variable} names the workspace; it cannot be changed while that is set"
-            )));
-        }
+        self.may_activate()?;
         if !self.exists(name) {
             return Err(self.unknown(name));
         }

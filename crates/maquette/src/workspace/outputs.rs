@@ -20,6 +20,7 @@ use maquette_engine::private_file::{read_text, relink, write_private};
 use maquette_engine::ssh_keys::{KEY_FILE, KEY_LINK, SECRET_FILE};
 
 use crate::host_args::Remote;
+use crate::workspace::inventory::{self as inventories, Host, Inventory};
 use crate::workspace::{Owner, SAVED, Workspace};
 
 pub use ansible::{Scope, dynamic, inventory};
@@ -85,7 +86,16 @@ fn write_shared(workspace: &Workspace, inventory: &str, hosts: &Keys) -> io::Res
     let shared = link.as_deref().and_then(|link| shared_name(workspace, link));
     // Whatever it is, it is the inventory that others see, unless it has nothing but this machine.
     let is_local = shared.as_deref() == Some(LOCAL);
-    let theirs = if is_local { String::new() } else { text_of(&path)?.unwrap_or_default() };
+    let theirs = text_of(&path)?.unwrap_or_default();
+    let theirs = if is_this_machine_alone(&theirs) { String::new() } else { theirs };
+    if let Some(form @ ("YAML" | "JSON")) = inventories::other_form(&theirs) {
+        let path = path.display();
+        let message = format!(
+            "inventory {path} is {form}, and what is built is written in INI: write it as INI, or name another one by `virsh --inventory FILE`"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    // The file of this machine alone stays that, for when the environment is gone: others go on with a copy.
     let shared = shared.filter(|_| !is_local).unwrap_or_else(|| BUILT.into());
     let merged = match text_of(&workspace.file(BASE))? {
         Some(base) => merge::merged(&base, &theirs, inventory, &hosts.made_anew()),
@@ -100,6 +110,21 @@ fn write_shared(workspace: &Workspace, inventory: &str, hosts: &Keys) -> io::Res
     write_private(&workspace.file(&shared), merged.as_bytes())?;
     write_private(&workspace.file(BASE), inventory.as_bytes())?;
     relink(&shared, &path)
+}
+
+/// Whether an inventory says what [`ansible::local`] and InfraRed write for a new workspace, and nothing else.
+fn is_this_machine_alone(inventory: &str) -> bool {
+    let is_usual = |word: &str| {
+        word == "localhost"
+            || word == "ansible_connection=local"
+            || word.starts_with("ansible_python_interpreter=")
+    };
+    let usual = |line: &str| {
+        let words = shlex::split(line).unwrap_or_default();
+        words.first().is_some_and(|name| name == "localhost") && words.iter().all(|w| is_usual(w))
+    };
+    let lines = inventory.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.into_iter().all(|line| line == "[local]" || usual(line))
 }
 
 /// The text of a file; none if it is not there.
@@ -208,6 +233,19 @@ pub fn lifetime(workspace: &Workspace, environment: &EnvName) -> Option<Lifetime
 /// Whether a workspace has an inventory of something built.
 pub fn is_built(workspace: &Workspace) -> bool {
     workspace.file(BUILT).exists()
+}
+
+/// Nodes in the inventory of a workspace in which nothing was ever built here: InfraRed has built them.
+pub fn nodes_of_infrared(workspace: &Workspace) -> Vec<String> {
+    let path = workspace.file(INVENTORY);
+    let link = std::fs::read_link(&path).ok();
+    let shared = link.as_deref().and_then(|link| shared_name(workspace, link));
+    if shared.as_deref() != Some(BUILT) || workspace.file(BASE).exists() {
+        return Vec::new();
+    }
+    let hosts = Inventory::read(&path).unwrap_or_default().hosts;
+    let is_node = |host: &Host| !host.is_local() && host.name != ansible::HYPERVISOR;
+    hosts.into_iter().filter(is_node).map(|host| host.name).collect()
 }
 
 /// Points a workspace at an inventory with nothing but this machine, unless it has one.
@@ -415,11 +453,46 @@ mod tests {
                 "{target:?}: {text}"
             );
         }
-        std::fs::remove_file(workspace.file(BASE)).unwrap();
-        relink(LOCAL, &hosts).unwrap();
-        std::fs::write(workspace.file(LOCAL), ansible::local()).unwrap();
-        write_shared(&workspace, ours, &Keys::read("", "")).unwrap();
-        assert_eq!(std::fs::read_to_string(&hosts).unwrap(), ours);
+        for added in ["", "\n[ceph]\nmon0 ansible_host=10.9.9.9\n"] {
+            std::fs::remove_file(workspace.file(BASE)).unwrap();
+            relink(LOCAL, &hosts).unwrap();
+            std::fs::write(workspace.file(LOCAL), ansible::local() + added).unwrap();
+            write_shared(&workspace, ours, &Keys::read("", "")).unwrap();
+            let text = std::fs::read_to_string(&hosts).unwrap();
+            match added {
+                "" => assert_eq!(text, ours),
+                // A plug-in may run first, and add its machines to a workspace that was just made.
+                _ => assert!(text.contains("mon0  ") && text.contains("\nweb-0  "), "{text}"),
+            }
+            assert_eq!(std::fs::read_link(&hosts).unwrap(), Path::new(BUILT));
+        }
+    }
+
+    #[test]
+    fn an_inventory_in_yaml_is_not_written_into() {
+        let home = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(&home.path().join("ws"));
+        let yaml = "all:\n  hosts:\n    mon0:\n";
+        adopt(&workspace, yaml).unwrap();
+        let refused = write_shared(&workspace, "\nweb-0  a=b\n", &Keys::read("", ""));
+        assert!(refused.unwrap_err().to_string().contains("is YAML"));
+        assert_eq!(std::fs::read_to_string(workspace.file(INVENTORY)).unwrap(), yaml);
+    }
+
+    /// `--kill yes` said that there is nothing to do, and InfraRed's nodes went on running.
+    #[test]
+    fn nodes_that_infrared_has_built_are_known_by_its_inventory() {
+        let home = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(&home.path().join("ws"));
+        write_local(&workspace).unwrap();
+        assert!(nodes_of_infrared(&workspace).is_empty());
+        let built = "localhost ansible_connection=local\nhypervisor  ansible_host=h\n\
+                     undercloud-0  ansible_host=10.0.0.2\n[undercloud]\nundercloud-0\n";
+        std::fs::write(workspace.file(BUILT), built).unwrap();
+        relink(BUILT, &workspace.file(INVENTORY)).unwrap();
+        assert_eq!(nodes_of_infrared(&workspace), ["undercloud-0"]);
+        std::fs::write(workspace.file(BASE), built).unwrap();
+        assert!(nodes_of_infrared(&workspace).is_empty());
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn every_finding_of_doctor_is_on_its_page() {
     let mut out = begin(
         "Findings of `maquette doctor`",
         "`maquette doctor --json` has one of these as `code` of each finding, `status --json` its words as `reason`. `{…}` stands for \
-         what is named there.",
+         what is named there. What is found of DHCP and of the hypervisor's firewall is about IPv4.",
     );
     let row = |(code, said): (&String, &Vec<String>)| {
         vec![format!("`{code}`"), said.iter().map(|s| cell(s)).collect::<Vec<_>>().join("; or ")]

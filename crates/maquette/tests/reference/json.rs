@@ -136,7 +136,8 @@ const UNPLAYED_EVENTS: [&str; 1] = ["step-progress"];
 /// Events that the source has.
 fn events() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in ["progress/json.rs", "render/lifetime.rs", "commands/share.rs"] {
+    for file in ["progress/json.rs", "render/lifetime.rs", "commands/share.rs", "commands/init.rs"]
+    {
         let source = fs::read_to_string(root().join("crates/maquette/src").join(file)).unwrap();
         let pieces = source.split("\"event\": \"").skip(1);
         found.extend(pieces.map(|rest| rest.split('"').next().unwrap().to_string()));
@@ -303,7 +304,7 @@ fn every_json_output_is_on_its_page_with_its_schema() {
         verbs.iter().filter(is_event).map(|verb| format!("`{verb}`")).collect();
     let _ = writeln!(
         out,
-        "## Events\n\nVerbs that do something print events, one a line: {}, and `share` with a key. The field `event` says which it is. \
+        "## Events\n\nVerbs that do something print events, one a line: {}, `share` with a key, and `init` without `--list`. The field `event` says which it is. \
          [Schema](../schemas/events.schema.json)\n",
         named.join(", ")
     );

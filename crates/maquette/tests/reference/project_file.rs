@@ -100,7 +100,9 @@ fn project_files_of_pages_are_whole() {
         let text = fs::read_to_string(&page).unwrap();
         let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
         for block in blocks.filter(|block| block.lines().any(|line| line.starts_with("nodes:"))) {
-            assert_eq!(codes(block), [""; 0], "{}:\n{block}", page.display());
+            // An image that is built beside it is not there.
+            let block = block.replace("image: ./own.qcow2", "image: debian-12");
+            assert_eq!(codes(&block), [""; 0], "{}:\n{block}", page.display());
             seen += 1;
         }
     }

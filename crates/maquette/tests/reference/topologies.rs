@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use maquette_core::defaults::{self, Kind};
 use maquette_core::examples::examples;
-use maquette_core::syntax::Plain;
-use serde_json::Value;
+use maquette_core::topology::{built_in_networks, built_in_types};
 
 use super::{begin, cell, compare, said, table};
 
@@ -25,10 +23,6 @@ fn nodes_of(network: &str) -> &'static str {
     }
 }
 
-fn read(kind: Kind, name: &str) -> Value {
-    serde_json::to_value(Plain::read(defaults::get(kind, name).unwrap()).unwrap()).unwrap()
-}
-
 /// Libvirt's test driver, which has no guests, has all that pictures need.
 const ON_THE_TEST_DRIVER: [&str; 6] =
     ["--virt-type", "test", "--pool-name", "default-pool", "--disk-pool", "/default-pool"];
@@ -44,7 +38,7 @@ fn every_network_file_has_its_picture() {
         "`--topology-network NAME`, or `network: NAME` in `maquette.yaml`. `maquette topology show NAME` prints one, to be \
          changed and used by its path. Each is drawn here with nodes that it has interfaces for.",
     );
-    for name in defaults::names(Kind::Network) {
+    for (name, names) in built_in_networks() {
         let nodes = nodes_of(name);
         let mut words = vec!["--topology-network", name, "--topology-nodes", nodes];
         let mut mode = "";
@@ -53,11 +47,6 @@ fn every_network_file_has_its_picture() {
             mode = " --bgp-topology-mode basic";
         }
         compare(&format!("reference/pictures/{name}.svg"), &picture(&words));
-        let file = read(Kind::Network, name);
-        let networks = file["networks"].as_object().unwrap();
-        let name_of =
-            |(key, network): (&String, &Value)| network["name"].as_str().unwrap_or(key).to_string();
-        let names: Vec<String> = networks.iter().map(name_of).collect();
         let shown = match names.len() {
             ..=12 => format!("`{}`", names.join("`, `")),
             many => {
@@ -105,28 +94,17 @@ fn every_node_type_has_its_row() {
          [network file](networks.md). Types without an operating system have blank disks, for others to install on; \
          `-e override.NAME.deploy_os=yes` gives them one.",
     );
-    let rows = defaults::names(Kind::Nodes).into_iter().map(|name| {
-        let file = read(Kind::Nodes, name);
-        let text = |key: &str| match &file[key] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let disks = file["disks"].as_object().map_or(String::new(), |disks| {
-            let size = |disk: &Value| disk["size"].as_str().unwrap_or_default().to_string();
-            disks.values().map(size).collect::<Vec<_>>().join(", ")
-        });
-        let groups = file["groups"].as_array().map_or(String::new(), |groups| {
-            groups.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-        });
-        let os = match &file["deploy_os"] {
-            Value::Bool(false) => "no",
-            Value::String(word) if ["no", "false"].contains(&word.as_str()) => "no",
-            _ => "yes",
-        };
-        let mut cells = vec![format!("`{name}`"), text("cpu"), text("memory"), disks, os.into()];
-        cells.push(groups);
-        cells
+    let rows = built_in_types().into_iter().map(|of| {
+        let os = if of.has_os { "yes" } else { "no" };
+        let disks = of.disks.join(", ");
+        vec![
+            format!("`{}`", of.name),
+            of.vcpus,
+            of.memory_mib,
+            disks,
+            os.into(),
+            of.groups.join(", "),
+        ]
     });
     table(
         &mut out,

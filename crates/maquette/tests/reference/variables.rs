@@ -58,13 +58,14 @@ const OURS: [(&str, &str); 19] = [
 ];
 
 /// Those that other programs have, too.
-const OF_OTHERS: [(&str, &str); 12] = [
+const OF_OTHERS: [(&str, &str); 13] = [
     ("ANSIBLE_CONFIG", "Ansible's configuration, which is left to it then"),
     ("ANSIBLE_VERBOSITY", "how much playbooks of `maquette virsh` say, without `-v`"),
     ("CI", "no progress is drawn, as on no terminal"),
     ("HOME", "where the directories below begin, and the user's ssh configuration is"),
     ("HOSTNAME", "what this machine is called where others see who is at work"),
     ("PATH", "where `ansible-playbook` and VNC viewers are looked for"),
+    ("SUDO_UID", "whose workspaces and project files root may use by `sudo`"),
     ("TMPDIR", "where the sockets of SSH connections are, without `XDG_RUNTIME_DIR`"),
     ("XDG_CACHE_HOME", "built images and downloads [default: `~/.cache`]"),
     ("XDG_CONFIG_HOME", "one's own node and network files [default: `~/.config`]"),

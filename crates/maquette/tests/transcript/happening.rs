@@ -96,6 +96,11 @@ impl Stage {
                 machine.image_records = format!("/var/lib/libvirt/images/{volume}\n{line}\n");
                 machine.seen.volumes.entry("images".into()).or_default().insert(volume);
             }
+            ["another", "image", "is", "in", "the", "pool", "as", volume] => {
+                let other = "0123456789abcdef".repeat(4);
+                machine.image_records = format!("/var/lib/libvirt/images/{volume}\nof {other}\n");
+                machine.seen.volumes.entry("images".into()).or_default().insert((*volume).into());
+            }
             ["domain", name, "stops"] => {
                 let domain = seen.domains.get_mut(*name).unwrap();
                 (domain.active, domain.live) = (false, None);
@@ -119,6 +124,7 @@ impl Stage {
                     "paused (I/O error)" => Power::IoError,
                     "paused (crashed)" => Power::GuestCrashed,
                     "shut off (crashed)" => Power::EmulatorDied,
+                    "shut off (shut down)" => Power::Off("shut down".into()),
                     _ => Power::StartFailed,
                 };
                 domain.paused = said.starts_with("paused");

@@ -1,6 +1,7 @@
 //! The BMC itself: what it is, how it is talked to, sessions.
 
 use super::super::crypto::Suite;
+use super::super::session::SESSIONS;
 use super::{Answer, CLOSE_SESSION, Call, Row, code, faulty, level};
 
 /// The commands.
@@ -100,14 +101,21 @@ fn close(call: &mut Call<'_>) -> Answer {
     if call.node.sessions.close(id) { Ok(Vec::new()) } else { Err(0x87) }
 }
 
+/// Of one's own session (0), or of those that are active, by their order.
 fn session(call: &mut Call<'_>) -> Answer {
     let index = call.byte()?;
-    let active = u8::try_from(call.node.sessions.active()).unwrap_or(u8::MAX) & 0x3f;
-    if ![0, 1].contains(&index) {
-        return Ok(vec![0, 16, active]);
-    }
-    let (who, peer) = call.who()?;
-    let mut data = vec![1, 16, active, who.account & 0x3f, who.level, 0x10 | CHANNEL];
+    let (who, _) = call.who()?;
+    let all: Vec<_> = call.node.sessions.listed().collect();
+    let at = match index.checked_sub(1) {
+        None => all.iter().position(|(id, ..)| *id == who.session),
+        Some(at) => Some(usize::from(at)),
+    };
+    let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+    let active = count(all.len()) & 0x3f;
+    let Some((at, (_, account, level, peer))) = at.and_then(|at| Some((at, all.get(at)?))) else {
+        return Ok(vec![0, SESSIONS, active]);
+    };
+    let mut data = vec![count(at + 1), SESSIONS, active, account & 0x3f, *level, 0x10 | CHANNEL];
     let address = match peer.ip() {
         std::net::IpAddr::V4(address) => address.octets(),
         std::net::IpAddr::V6(_) => [0; 4],

@@ -11,10 +11,10 @@ pub const ROWS: &[Row] = &[
     (0x00, 0x02, level::OPERATOR, control),
     (0x00, 0x04, level::OPERATOR, identify),
     (0x00, 0x06, level::OPERATOR, policy),
-    (0x00, 0x07, level::USER, |_| Ok(vec![0x01, 0])),
+    // Whoever has started it last, nobody remembers.
+    (0x00, 0x07, level::USER, |_| Ok(vec![0, 0])),
     (0x00, 0x08, level::OPERATOR, set_boot),
     (0x00, 0x09, level::USER, get_boot),
-    (0x00, 0x0f, level::USER, |_| Ok(vec![60, 0, 0, 0, 0])),
 ];
 
 fn status(call: &mut Call<'_>) -> Answer {
@@ -24,8 +24,8 @@ fn status(call: &mut Call<'_>) -> Answer {
         Light::Lit => 0x20,
         Light::Blinking => 0x10,
     };
-    // After a loss of power it stays off; the light can be asked for.
-    Ok(vec![u8::from(power.is_on()), 0, 0x40 | light, 0])
+    // After a loss of power it does what it did before (bits 5 and 6); the light can be asked for.
+    Ok(vec![u8::from(power.is_on()) | (LAST_STATE << 5), 0, 0x40 | light, 0])
 }
 
 fn control(call: &mut Call<'_>) -> Answer {
@@ -64,10 +64,13 @@ fn identify(call: &mut Call<'_>) -> Answer {
     Ok(Vec::new())
 }
 
-/// After a loss of power nodes stay off: their hypervisor decides about that.
+/// After a loss of power nodes are as they were pressed last.
+const LAST_STATE: u8 = 1;
+
+/// Says so, and takes nothing else: bit 1 of the answer.
 fn policy(call: &mut Call<'_>) -> Answer {
     match call.byte()? & 7 {
-        0 | 3 => Ok(vec![0x01]),
+        LAST_STATE | 3 => Ok(vec![0x02]),
         _ => Err(code::FIELD),
     }
 }

@@ -1,7 +1,7 @@
 //! The log (SEL; IPMI 2.0, 31): what happened, as events of sensors.
 
 use super::{Answer, Call, Row, code, level};
-use crate::bmc::{Entry, What};
+use crate::bmc::{BY_WATCHDOG, Entry, Timeout, What};
 
 /// The commands.
 pub const ROWS: &[Row] = &[
@@ -99,23 +99,33 @@ fn entry(call: &mut Call<'_>) -> Answer {
 }
 
 /// The sensor and the event of what happened: types of sensors are in table 42-3.
-fn event(what: What) -> [u8; 4] {
+fn event(entry: &Entry) -> [u8; 4] {
     // Type of sensor, number of sensor, kind of event (0xef: it is over), which one.
-    match what {
+    match entry.what {
         What::PowerOff => [0x09, 3, 0x6f, 0x00],
         What::PowerOn => [0x09, 3, 0xef, 0x00],
         What::PowerCycle => [0x09, 3, 0x6f, 0x01],
         What::Reset => [0x1d, 0, 0x6f, 0x01],
         What::SoftOff => [0x14, 0, 0x6f, 0x00],
+        // The timer's own, which comes before its end.
+        What::Nmi if entry.detail == BY_WATCHDOG => [0x23, 4, 0x6f, 0x08],
         What::Nmi => [0x13, 0, 0x6f, 0x00],
         What::Crashed => [0x20, 0, 0x6f, 0x01],
         What::MediaInserted => [0x21, 0, 0x6f, 0x02],
         What::MediaEjected => [0x21, 0, 0xef, 0x02],
         // A fault of the slot.
         What::MediaUnread => [0x21, 0, 0x6f, 0x00],
-        What::WatchdogExpired => [0x23, 4, 0x6f, 0x00],
+        What::WatchdogExpired => [0x23, 4, 0x6f, action(&entry.detail)],
+        // The unit has not done what it was asked for.
+        What::PressForgotten => [0x09, 3, 0x6f, 0x05],
         What::LogCleared | What::Written(_) => [0x10, 0, 0x6f, 0x02],
     }
+}
+
+/// What a watchdog did at its end, by the log's words for it: nothing, a reset, power off or a power cycle.
+fn action(detail: &str) -> u8 {
+    let mut all = (0..4).filter_map(Timeout::from_number);
+    all.find(|timeout| timeout.as_str() == detail).map_or(0, Timeout::number)
 }
 
 fn record(entry: &Entry) -> [u8; 16] {
@@ -125,7 +135,7 @@ fn record(entry: &Entry) -> [u8; 16] {
         return written;
     }
     let [a, b, c, d] = seconds(entry.at);
-    let [kind, sensor, event, which] = event(entry.what);
+    let [kind, sensor, event, which] = event(entry);
     [id_low, id_high, 0x02, a, b, c, d, 0x20, 0, 0x04, kind, sensor, event, which, 0xff, 0xff]
 }
 

@@ -44,6 +44,8 @@ fn activate(call: &mut Call<'_>) -> Answer {
             Ok(console) => call.node.effects.push(Effect::Open(console)),
             // Whoever watches a boot is there before it: the line is opened when the node runs.
             Err(Fault::State(_)) => {}
+            // 0x80, too: somebody has it who has come by another way.
+            Err(Fault::Taken(_)) => return Err(0x80),
             Err(fault) => return Err(faulty(fault)),
         }
         call.node.console = Some(Sol::new(who.session, peer));

@@ -36,7 +36,7 @@ fn records() -> Vec<Vec<u8>> {
         numeric(1, INLET, 0x37, 0x01, 0x01, "Inlet Temp"),
         numeric(2, DRAW, 0x13, 0x0b, 0x06, "Power Draw"),
         discrete(3, POWER, 0x13, 0x09, 0x0003, "Power Unit"),
-        discrete(4, WATCHDOG, 0x07, 0x23, 0x000f, "Watchdog"),
+        discrete(4, WATCHDOG, 0x07, 0x23, 0x010f, "Watchdog"),
         controller(5, "Maquette BMC"),
     ]
 }
@@ -142,12 +142,13 @@ fn thresholds(call: &mut Call<'_>) -> Answer {
 fn measured(call: &mut Call<'_>) -> Result<(u8, u16), u8> {
     let number = sensor(call)?;
     let on = call.node.bmc.power().map_err(faulty)?.is_on();
-    let expired = call.node.bmc.state().watchdog.expired;
+    let watchdog = call.node.bmc.state().watchdog;
+    let expired = u16::from(watchdog.expired != 0) << watchdog.timeout.number();
     Ok(match number {
         INLET => (INLET_C, 0xc0),
         DRAW => (if on { WATTS.0 } else { WATTS.1 }, 0xc0),
         POWER => (0, u16::from(!on)),
-        _ => (0, u16::from(expired != 0)),
+        _ => (0, expired),
     })
 }
 

@@ -82,20 +82,55 @@ fn a_wrong_password_is_known_of_also_if_the_client_finds_it_out() {
     assert!(bench.login([1, 1, 1], "12345678901234567", PASSWORD, 4).is_err_and(|c| c == 0x0c));
 }
 
-/// Whoever tries many of them is known of at once, and not when each of them has expired.
+/// Whoever tries many of them has some of them under way and no more, and each counts when its time is over.
 #[test]
-fn guesses_that_nobody_ends_are_known_of_by_the_next_ones() {
+fn guesses_that_nobody_ends_are_few_and_are_known_of() {
     let mut bench = bench();
-    let mut told = 0;
-    for _ in 0..20 {
-        let opened =
-            bench.node.receive(PEER.into(), &wrap_plus(payload::OPEN_REQUEST, &open_request()));
-        told += shown(&opened).len();
-        let opened = payload_of(sent(&opened).unwrap());
+    let mut begun = 0;
+    for _ in 0..100 {
+        let opened = bench.exchange(payload::OPEN_REQUEST, &open_request()).unwrap();
+        if opened[1] != 0 {
+            continue;
+        }
         let first = [&[2, 0, 0, 0], &opened[8..12], &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
         bench.exchange(payload::RAKP_1, &first).unwrap();
+        begun += 1;
     }
-    assert!(told >= 16, "{told}");
+    assert!((50..80).contains(&begun), "{begun}");
+    bench.time.fetch_add(20, Ordering::Relaxed);
+    assert_eq!(shown(&bench.node.tick()).len(), begun);
+}
+
+/// ipmitool, fifty times at once on one machine: each sends a packet when the others have sent theirs.
+#[test]
+fn fifty_clients_of_one_address_are_let_in_together() {
+    let mut bench = bench();
+    let peers: Vec<SocketAddr> = (0..50u16).map(|n| ([192, 0, 2, 1], 40_000 + n).into()).collect();
+    let mut ask = |peer: SocketAddr, bytes: &[u8]| {
+        let effects = bench.node.receive(peer, bytes);
+        assert!(shown(&effects).iter().all(|(_, _, right)| *right), "{peer}");
+        payload_of(sent(&effects).expect("an answer"))
+    };
+    for plain in [request(6, 0x38, 1, &[0x8e, 4]), request(6, 0x54, 1, &[0x0e, 0, 0x80])] {
+        peers.iter().for_each(|peer| assert_eq!(ask(*peer, &wrap_plain(&plain))[6], 0));
+    }
+    let open = wrap_plus(payload::OPEN_REQUEST, &open_request());
+    let opened: Vec<_> = peers.iter().map(|peer| ask(*peer, &open)).collect();
+    // It was slow, and all of them ask again.
+    let again: Vec<_> = peers.iter().map(|peer| ask(*peer, &open)).collect();
+    assert_eq!(opened, again);
+    let first = |id: &[u8]| [&[2, 0, 0, 0], id, &[5; 16], &[4, 0, 0, 5], b"admin"].concat();
+    let mut second = Vec::new();
+    for (peer, opened) in peers.iter().zip(&opened) {
+        second.push(ask(*peer, &wrap_plus(payload::RAKP_1, &first(&opened[8..12]))));
+    }
+    for ((peer, opened), second) in peers.iter().zip(&opened).zip(&second) {
+        let covered = [&second[8..24], &[9, 0, 0, 0], &[4, 5], b"admin"].concat();
+        let mut third = [&[3, 0, 0, 0], &opened[8..12]].concat();
+        third.extend(Suite::Seventeen.code(PASSWORD.as_bytes(), &covered));
+        assert_eq!(ask(*peer, &wrap_plus(payload::RAKP_3, &third))[1], 0);
+    }
+    assert_eq!(bench.node.sessions.active(), 50);
 }
 
 #[test]
@@ -181,6 +216,86 @@ fn a_console_is_there_before_its_node_and_after_it() {
     bench.time.fetch_add(60, Ordering::Relaxed);
     let mut other = bench.admin();
     assert_eq!(bench.ask(&mut other, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+}
+
+/// `maquette console`, or `virsh console`.
+#[test]
+fn a_console_that_another_program_has_is_said_to_be_taken() {
+    let mut bench = bench();
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    let mut client = bench.admin();
+    let shared = Arc::downgrade(&bench.model);
+    bench.model.hook(move |call| {
+        let model = shared.upgrade().filter(|_| call == "console");
+        let taken = Fault::Taken("the console is open elsewhere".into());
+        model.iter().for_each(|model| model.fail(Some(taken.clone())));
+    });
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0x80);
+    assert!(!bench.node.has_console());
+    bench.model.hook(|_| ());
+    bench.model.fail(None);
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+}
+
+#[test]
+fn a_watchdogs_end_is_logged_with_what_it_did() {
+    use crate::bmc::{NMI, Timeout, What};
+    let actions = [Timeout::Nothing, Timeout::Reset, Timeout::Off, Timeout::Cycle];
+    for (timeout, number) in actions.into_iter().zip(0u8..) {
+        let mut bench = bench();
+        let mut client = bench.admin();
+        bench.bmc.press(crate::bmc::Press::On).unwrap();
+        {
+            let mut state = bench.bmc.state();
+            (state.watchdog.timeout, state.watchdog.countdown) = (timeout, 50);
+            (state.watchdog.before, state.watchdog.before_s) = (NMI, 2);
+            state.watchdog.restart(bench.bmc.steady());
+        }
+        for _ in 0..5 {
+            bench.time.fetch_add(1, Ordering::Relaxed);
+            bench.bmc.tick().unwrap();
+        }
+        for (what, event) in [(What::Nmi, 8), (What::WatchdogExpired, number)] {
+            let entries = bench.bmc.state().log.entries().to_vec();
+            let id = entries.iter().find(|entry| entry.what == what).unwrap().id.to_le_bytes();
+            let (_, entry) = bench.ask(&mut client, 0x0a, 0x43, &[0, 0, id[0], id[1], 0, 0xff]);
+            assert_eq!(entry[12..16], [0x23, 4, 0x6f, event], "{timeout:?}");
+        }
+        let (_, reading) = bench.ask(&mut client, 4, 0x2d, &[4]);
+        assert_eq!(reading[2], 1 << number, "{timeout:?}");
+    }
+}
+
+/// `session info all`, and `session info active`.
+#[test]
+fn sessions_are_listed_one_after_the_other() {
+    let mut bench = bench();
+    let (mut look, mut client) =
+        (bench.login([1, 1, 1], "look", PASSWORD, 2).unwrap(), bench.admin());
+    let mut info = |index: u8| bench.ask(&mut client, 6, 0x3d, &[index]).1;
+    let (first, second) = (info(1), info(2));
+    assert_eq!((first.len(), &first[..5]), (18, &[1, 63, 2, 4, 2][..]));
+    assert_eq!(second[..5], [2, 63, 2, 2, 4]);
+    assert_eq!((info(0), info(3)), (second, vec![0, 63, 2]));
+    assert_eq!(bench.ask(&mut look, 6, 0x3d, &[0]).1, first);
+}
+
+#[test]
+fn a_break_is_refused_and_what_nobody_counts_is_not_told() {
+    let mut bench = bench();
+    bench.bmc.press(crate::bmc::Press::On).unwrap();
+    let mut client = bench.admin();
+    assert_eq!(bench.ask(&mut client, 6, 0x48, &[1, 1, 0xc0, 0, 0, 0]).0, 0);
+    let pressed = client.seal(payload::SOL, &[5, 0, 0, 0x10]);
+    let effects = bench.node.receive(PEER.into(), &pressed);
+    let shown = effects.iter().find_map(|effect| match effect {
+        Effect::Show(_, bytes) => Some(client.open(bytes)),
+        _ => None,
+    });
+    assert_eq!(shown, Some(vec![0, 5, 0, 0x40]));
+    // Who has restarted it, and for how long it has run.
+    assert_eq!(bench.ask(&mut client, 0, 7, &[]), (0, vec![0, 0]));
+    assert_eq!(bench.ask(&mut client, 0, 0x0f, &[]).0, 0xc1);
 }
 
 #[test]

@@ -40,6 +40,25 @@ fn of_two_ways_to_ask_for_a_firmware_the_last_one_counts() {
 }
 
 #[test]
+fn for_how_long_takes_what_is_booted() {
+    let bench = bench();
+    let system = &bench.systems[0];
+    let boot = |boot: Value| bench.asks("admin", Method::Patch, system, json!({"Boot": boot}));
+    let alone = boot(json!({"BootSourceOverrideEnabled": "Once"}));
+    assert_eq!(alone.status, 400);
+    assert!(alone.json().unwrap().to_string().contains("PropertyValueConflict"), "{alone:?}");
+    for good in [
+        json!({"BootSourceOverrideEnabled": "Disabled"}),
+        json!({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "None"}),
+        json!({"BootSourceOverrideTarget": "Pxe"}),
+        json!({"BootSourceOverrideEnabled": "Continuous"}),
+    ] {
+        assert_eq!(boot(good.clone()).status, 200, "{good}");
+    }
+    assert_eq!(bench.get(system)["Boot"]["BootSourceOverrideEnabled"], "Continuous");
+}
+
+#[test]
 fn http_is_booted_by_uefi_alone() {
     let bench = bench();
     let system = &bench.systems[0];

@@ -305,6 +305,37 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn accounts_are_for_ipmi_where_there_is_ipmi() {
+    let bench = bench_with(Options { ipmi_port: None, ..Options::default() });
+    let types = || bench.get(&format!("{ROOT}/AccountService/Accounts/2"))["AccountTypes"].clone();
+    assert_eq!(types(), json!(["Redfish"]));
+    bench.service.bmcs().next().unwrap().state().ipmi_port = Some(623);
+    assert_eq!(types(), json!(["Redfish", "IPMI"]));
+}
+
+/// QEMU may have to say how large its disks are, and may not answer.
+#[test]
+fn sizes_of_disks_are_asked_for_where_they_are_shown() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let bench = bench();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    bench.models[0].hook(move |call| {
+        count.fetch_add(usize::from(call == "sizes"), Ordering::Relaxed);
+    });
+    let system = &bench.systems[0];
+    for below in ["", "/Storage/1", "/Storage/1/Volumes", "/SimpleStorage"] {
+        bench.get(&format!("{system}{below}"));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    let simple = bench.get(&format!("{system}/SimpleStorage/1"));
+    assert_eq!(simple["Devices"][1]["CapacityBytes"], 10_u64 << 30);
+    let volumes = bench.get(&format!("{system}/Storage/1/Volumes?$expand=."));
+    assert_eq!(volumes["Members"][0]["CapacityBytes"], 20_u64 << 30);
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn messages_have_the_arguments_of_their_registry() {
     let bench = bench();
     let system = &bench.systems[0];
@@ -328,6 +359,9 @@ fn messages_have_the_arguments_of_their_registry() {
     bench.models[0].fail(Some(Fault::Failed("libvirt is away".into())));
     let away = asks(Method::Get, system, Value::Null);
     assert_eq!(away, is("ServiceTemporarilyUnavailable", 1, "Critical"));
+    bench.models[0].fail(Some(Fault::Refused("there is too little memory".into())));
+    assert_eq!(asks(Method::Get, system, Value::Null), is("GeneralError", 0, "Critical"));
+    assert_eq!(bench.asks("admin", Method::Get, system, Value::Null).status, 400);
     bench.models[0].fail(Some(Fault::Gone));
     assert_eq!(asks(Method::Get, system, Value::Null), is("ResourceNotFound", 2, "Critical"));
     let metadata = bench.asks("admin", Method::Post, &format!("{ROOT}/$metadata"), json!({}));

@@ -64,13 +64,55 @@ fn subscriptions_take_what_clients_ask_for() {
         json!({"HttpHeaders": [{"X Y": "canary"}]}),
         json!({"HttpHeaders": [{"X": 1}]}),
         json!({"HttpHeaders": vec![json!({"X": "canary"}); 17]}),
+        json!({"HttpHeaders": vec![json!({"X": "canary".repeat(600)}); 5]}),
         json!({"IncludeOriginOfCondition": true}),
         json!({"Oem": {}}),
+        json!({"MessageIds": ["ResourceEvent.1.3.ResourceCreated"]}),
+        json!({"MessageIds": ["Base.1.18.ResourceChanged"]}),
+        json!({"MessageIds": [7]}),
     ] {
         let refused = make(bad.clone());
         assert_eq!(refused.status, 400, "{bad}");
         assert!(!refused.json().unwrap().to_string().contains("canary"), "{refused:?}");
     }
+}
+
+/// As an operator's alarm for nodes that go off.
+#[test]
+fn messages_are_those_of_the_registry_and_can_be_chosen() {
+    let bench = bench();
+    let mut notices = bench.service.hear();
+    let reset = format!("{}/Actions/ComputerSystem.Reset", bench.systems[0]);
+    let subscription = |message: &str| {
+        let messages = vec![message.to_string()];
+        Subscription { filter: Filter { messages, ..Filter::default() }, ..Subscription::default() }
+    };
+    for (press, message) in [("On", "ResourcePoweredOn"), ("ForceOff", "ResourcePoweredOff")] {
+        assert_eq!(bench.post(&reset, json!({"ResetType": press})), 204);
+        let notice = notices.try_recv().unwrap();
+        let told = &event(&notice, "")["Events"][0];
+        assert_eq!(told["MessageId"], format!("ResourceEvent.1.3.{message}"));
+        assert_eq!(told["MessageArgs"], json!([bench.systems[0]]));
+        for id in [message.to_string(), format!("ResourceEvent.1.0.{message}")] {
+            assert!(wants(&bench.service, &subscription(&id), &notice), "{id}");
+        }
+        assert!(!wants(&bench.service, &subscription("ResourceChanged"), &notice));
+        let new = json!({"Protocol": "Redfish", "Destination": "https://h/",
+            "MessageIds": [format!("ResourceEvent.1.3.{message}")]});
+        assert_eq!(bench.post(&format!("{ROOT}/EventService/Subscriptions"), new), 201);
+    }
+    let entries = bench.get(&format!("{}/LogServices/EventLog/Entries", bench.systems[0]));
+    assert_eq!(entries["Members"][1]["MessageId"], "ResourceEvent.1.3.ResourcePoweredOff");
+    bench.models[0].stand(crate::machine::Power::On);
+    bench.get(&bench.systems[0]);
+    bench.models[0].stand(crate::machine::Power::Crashed);
+    bench.get(&bench.systems[0]);
+    notices.try_recv().unwrap();
+    let crashed = &event(&notices.try_recv().unwrap(), "")["Events"][0];
+    assert_eq!(
+        (&crashed["MessageId"], &crashed["Severity"]),
+        (&json!("ResourceEvent.1.3.ResourceStatusChangedCritical"), &json!("Critical"))
+    );
 }
 
 #[test]
@@ -84,7 +126,10 @@ fn who_asks_for_some_events_gets_those() {
         let subscription = Subscription { filter, ..Subscription::default() };
         wants(&bench.service, &subscription, notice)
     };
-    let of_types = |types: &[&'static str]| Filter { types: types.into(), ..Filter::default() };
+    let of_types = |types: &[&str]| {
+        let types = types.iter().map(ToString::to_string).collect();
+        Filter { types, ..Filter::default() }
+    };
     assert!(gets(Filter::default(), &on) && gets(of_types(&["Alert", "StatusChange"]), &on));
     assert!(!gets(of_types(&["Alert"]), &on));
     let from = |origin: &str, subordinate| {

@@ -19,6 +19,7 @@ pub(super) fn add(env: &mut Environment<'_>, name: &dyn Fn(&str) -> String) {
     env.add_filter(name("ip4_hex"), ip4_hex);
     env.add_filter(name("ipv6form"), ipv6form);
     env.add_filter(name("combine"), combine);
+    env.add_filter(name("path_join"), path_join);
 }
 
 /// The answer to one of the rarer questions of `ipaddr`; none if nobody knows it.
@@ -263,4 +264,17 @@ fn over(below: &Value, above: &Value, is_recursive: bool) -> Result<Value, Error
         }
     }
     Ok(Value::from_pairs(pairs))
+}
+
+/// A path of several parts, of which one that begins at the root drops those before it.
+fn path_join(parts: &Value) -> Result<String, Error> {
+    if !is_list(there(parts)?) {
+        return Ok(parts.to_string());
+    }
+    let parts: Vec<String> = parts.try_iter()?.map(|part| part.to_string()).collect();
+    let join = |path: String, part: &String| match (part.starts_with('/'), path.is_empty()) {
+        (true, _) | (_, true) => part.clone(),
+        _ => format!("{}/{part}", path.trim_end_matches('/')),
+    };
+    Ok(parts.iter().fold(String::new(), join))
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
+use std::time::Duration;
 
 use maquette_core::values::KnownHost;
 use ssh_key::HashAlg;
@@ -108,11 +109,22 @@ pub fn noted_in(
 
 /// The lines of a name in a file of known_hosts, under that name; it may be hashed there.
 fn looked_up(name: &str, file: &Path) -> Result<Vec<KnownHost>, ConnectError> {
-    let output = process::Command::new("ssh-keygen")
-        .args(["-F", name, "-f"])
-        .arg(file)
-        .output()
-        .map_err(ConnectError::Local)?;
+    looked_up_within(LIMIT, name, file)
+}
+
+/// The same, for some time: a pipe may never have an end.
+fn looked_up_within(
+    limit: Duration,
+    name: &str,
+    file: &Path,
+) -> Result<Vec<KnownHost>, ConnectError> {
+    let mut keygen = process::Command::new("ssh-keygen");
+    keygen.args(["-F", name, "-f"]).arg(file).stdin(Stdio::null());
+    let output = brief(&mut keygen, limit).map_err(ConnectError::Local)?.ok_or_else(|| {
+        let why =
+            format!("{} was not read to its end within {} s", file.display(), limit.as_secs());
+        ConnectError::Local(io::Error::new(io::ErrorKind::TimedOut, why))
+    })?;
     let text = String::from_utf8_lossy(&output.stdout);
     // A marked line (`@cert-authority`) is more than a key.
     let found = text.lines().filter(|l| !l.starts_with(['#', '@']));
@@ -206,6 +218,16 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF3EQts5oU6GwaGVyTy8cUMt9GqdlMsn4NZ/Vh37kvlg";
     const OTHER: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtLtEvW1qvEJiIWqegS1z+nGvGHxBGH/cwKcT58wStg";
+
+    /// Whoever wrote a project file that named one had the program wait for ever.
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_waited_for_no_longer_than_a_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = looked_up_within(Duration::from_millis(200), "hv.invalid", &pipe).unwrap_err();
+        assert!(matches!(error, ConnectError::Local(_)), "{error:?}");
+    }
 
     /// Somebody brings a file along: names in it may be hashed, ports and comments are in it, and other machines.
     #[test]

@@ -98,7 +98,7 @@ fn read_effective(
         (line != "none").then(|| line.to_string())
     };
     let value = |key: &str| some(key).unwrap_or_default();
-    let files = format!("{} {}", value("userknownhostsfile"), value("globalknownhostsfile"));
+    let files = ["userknownhostsfile", "globalknownhostsfile"].map(|key| paths(&value(key)));
     let path = |file: &str| match (file.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(file),
@@ -116,8 +116,24 @@ fn read_effective(
             .filter_map(|file| path(file.trim()).display().to_string().parse().ok())
             .collect(),
         identities_only: value("identitiesonly") == "yes",
-        known_hosts: files.split_whitespace().map(path).collect(),
+        known_hosts: files.concat().iter().map(|file| path(file)).collect(),
     })
+}
+
+/// Paths in a list of `ssh`'s, which puts no quotes around one with blanks: what begins as no path of its own belongs to the one
+/// before.
+fn paths(list: &str) -> Vec<String> {
+    let is_whole = |path: &str| path.starts_with(['/', '~']);
+    let mut all: Vec<String> = Vec::new();
+    for word in list.trim().split(' ') {
+        let is_rest = !is_whole(word) && all.last().is_some_and(|before| is_whole(before));
+        match all.last_mut().filter(|_| is_rest) {
+            Some(before) => before.extend([" ", word]),
+            None => all.push(word.into()),
+        }
+    }
+    all.retain(|path| !path.is_empty());
+    all
 }
 
 /// A value of the configuration, or what is wrong with it.
@@ -490,6 +506,15 @@ mod tests {
         assert_eq!(seen.identity_files, ["/home/me/.ssh/lab"]);
         assert!(seen.identities_only);
         assert_eq!(read("port 22\n").unwrap(), Effective::plain(address.clone()));
+        // New keys were added to a file that is called as a part of its name.
+        let blanks = "userknownhostsfile /home/my  own keys/known ~/other known\nglobalknownhostsfile /etc/a /etc/b\n";
+        let expected = ["/home/my  own keys/known", "/home/me/other known", "/etc/a", "/etc/b"];
+        assert_eq!(read(blanks).unwrap().known_hosts, expected.map(PathBuf::from));
+        let relative = "userknownhostsfile known other /etc/a\n";
+        assert_eq!(
+            read(relative).unwrap().known_hosts,
+            ["known", "other", "/etc/a"].map(PathBuf::from)
+        );
     }
 
     /// They were written into the workspace's ssh config as they were.

@@ -43,7 +43,7 @@ impl Job<'_> {
         let place = place(&directory.display().to_string(), &self.volume, &here);
         let kept = PathBuf::from(&place.target);
         let (mut agent, there) = FetchShell::start(&Local, &place, self.context)?;
-        if there && !self.transfer.force {
+        if there.is_some() && !self.transfer.force {
             agent.order("leave", &mut |_| {})?;
             return Ok(kept);
         }

@@ -111,6 +111,52 @@ fn a_file_that_was_replaced_since_it_was_named_is_not_used() {
     }
 }
 
+/// Whoever found an address with the same first digits had his image taken for it, in every environment.
+#[test]
+fn an_image_that_has_the_name_of_another_is_told_by_its_record() {
+    let (here, pool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let records = here.path().join("records");
+    let transfer = Transfer { records: records.display().to_string(), ..Transfer::default() };
+    let at = |volume: &str| {
+        let target = pool.path().join(volume).display().to_string();
+        (record_of(&transfer.records, &target), target)
+    };
+    let (record, target) = at("v.qcow2");
+    fs::create_dir(&records).unwrap();
+    fs::write(&target, "").unwrap();
+    let source = "https://h.example/x.qcow2";
+    let bring = || bring_to(&Local, &transfer, source, pool.path(), None);
+    let own = super::super::source::resolve(source, Path::new("/nowhere")).unwrap().identity;
+    for (second, fits) in [
+        ("".to_string(), true),
+        (format!("of {own}\n"), true),
+        (format!("of {}\n", "0".repeat(64)), false),
+    ] {
+        fs::write(&record, format!("{target}\n{second}")).unwrap();
+        match bring() {
+            Ok(()) => assert!(fits, "{second}"),
+            Err(error) => {
+                assert!(!fits && error.message.contains("is another image than"), "{error:?}");
+            }
+        }
+    }
+    // What is brought is recorded with it.
+    let path = here.path().join("a.qcow2");
+    image(&path, "1G");
+    let source = path.to_str().unwrap();
+    let resolved = super::super::source::resolve(source, Path::new("/nowhere")).unwrap();
+    let context =
+        StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
+    let directory = pool.path().display().to_string().parse().unwrap();
+    let into = Pool { name: "p".parse().unwrap(), path: directory };
+    fetch(&Local, &transfer, &resolved.image, &into, None, &|| Ok(true), &context).unwrap();
+    let (record, target) = at(resolved.image.volume.as_str());
+    assert_eq!(
+        fs::read_to_string(record).unwrap(),
+        format!("{target}\nof {}\n", resolved.identity)
+    );
+}
+
 /// Each counted on the room that the other one was going to take.
 #[test]
 fn what_is_uploaded_or_converted_has_its_room_as_downloads_have() {

@@ -94,7 +94,7 @@ fn what_a_bmc_knows_outlasts_the_process() {
         place.service(&nodes[1], &connection).unwrap();
         let change = Change { password: Some(Secret::new("changed-1")), ..Change::default() };
         service.change_account(2, change, None).unwrap();
-        service.keep_accounts();
+        service.keep();
         {
             let mut state = bmc.state();
             (state.boot.target, state.boot.enabled) = (Some(Device::Pxe), Override::Once);
@@ -110,7 +110,7 @@ fn what_a_bmc_knows_outlasts_the_process() {
     assert_eq!(mode(&state), 0o700);
     let files: Vec<PathBuf> =
         std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 8);
     assert!(files.iter().all(|file| mode(file) == 0o600));
 
     let (again, said) = place(directory.path(), &nodes);
@@ -124,7 +124,7 @@ fn what_a_bmc_knows_outlasts_the_process() {
     let (_, _) = place(directory.path(), &nodes[1..]);
     let left = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
-    assert_eq!(left.len(), 2);
+    assert_eq!(left.len(), 4);
     assert!(left.iter().any(|name| name.contains(&nodes[1].uuid.to_string())));
 }
 

@@ -24,8 +24,8 @@ mod tests {
     #[test]
     fn a_digest_is_made_to_fit() {
         let xml = format!(
-            "<network><name>a</name><uuid>{}</uuid><metadata>\
-             <m:network xmlns:m='{NAMESPACE}' schema='1' digest='0' environment='default'/>\
+            "<network><name>x-a</name><uuid>{}</uuid><metadata>\
+             <m:network xmlns:m='{NAMESPACE}' schema='1' digest='0' environment='x'/>\
              </metadata></network>",
             uuid::Uuid::nil()
         );

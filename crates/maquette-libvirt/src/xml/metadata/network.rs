@@ -1,6 +1,8 @@
 //! A network's record.
 
-use maquette_core::blueprint::{Carrier, Network, NodeVolumes, Reservation, Volume};
+use maquette_core::blueprint::{
+    Carrier, Network, NodeVolumes, Reservation, Volume, may_be_under_its_name,
+};
 use maquette_core::names::EnvName;
 use maquette_core::topology::{Allocation, Bootp, Forward, Srv};
 use roxmltree::Node as Element;
@@ -63,6 +65,17 @@ pub fn read_network(
     let from = Source { element, name, uuid };
     schema(from)?;
     RecordFields.read(from)
+}
+
+/// Whose record it is, in words, if not that of a network of this name; of one that cannot be used.
+pub fn network_of_another(
+    element: Element<'_, '_>,
+    of: &EnvName,
+    (name, uuid): (&str, Uuid),
+) -> Option<String> {
+    let bridge = element.attribute("bridge");
+    (!may_be_under_its_name(of, name, uuid, bridge))
+        .then(|| format!("a record of environment `{of}`"))
 }
 
 /// Tells the attributes of a network's record.

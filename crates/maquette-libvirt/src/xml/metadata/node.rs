@@ -4,7 +4,7 @@ use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc};
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
-use maquette_core::values::{ConnectionPlugin, FileName, NodeName};
+use maquette_core::values::{ConnectionPlugin, FileName, NodeName, NodeType};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
@@ -52,6 +52,19 @@ pub fn read_node(
     let from = Source { element, name, uuid };
     schema(from)?;
     RecordFields.read(from)
+}
+
+/// Whose record it is, in words, if not that of a domain of this name; of one that cannot be used.
+pub fn node_of_another(element: Element<'_, '_>, of: &EnvName, name: &str) -> Option<String> {
+    let role: Option<NodeType> = element.attribute("role").and_then(|role| role.parse().ok());
+    let index: Option<u32> = element.attribute("index").and_then(|index| index.parse().ok());
+    match role.zip(index.filter(|index| *index <= MOST_INDEX)) {
+        Some((role, index)) => {
+            let own = NodeName::of(of, &role, index);
+            (own.as_str() != name).then(|| format!("the record of `{own}`"))
+        }
+        None => (!of.may_call(name)).then(|| format!("a record of environment `{of}`")),
+    }
 }
 
 /// Tells the attributes of a domain's record.

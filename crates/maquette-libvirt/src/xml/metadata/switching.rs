@@ -124,7 +124,7 @@ impl Field<BridgeOptions> for TuningFields {
 
     fn read(&self, from: Source<'_, '_>) -> Result<BridgeOptions, MetadataError> {
         let Some(hook) = hook::read(from)? else { return Ok(BridgeOptions::default()) };
-        let hook::Hook { bridge: _, link_local, hub, querier, guard: _ } = hook;
+        let hook::Hook { bridge: _, network: _, link_local, hub, querier, guard: _ } = hook;
         Ok(BridgeOptions { link_local, hub, querier, routes: ROUTES.read(from)? })
     }
 }
@@ -133,7 +133,7 @@ impl Field<BridgeOptions> for TuningFields {
 /// engine.
 pub(super) mod hook {
     use maquette_core::blueprint::{BridgeOptions, Network};
-    use maquette_core::values::InterfaceName;
+    use maquette_core::values::{InterfaceName, NetworkName};
 
     use super::super::MetadataError;
     use super::super::fields::{
@@ -143,6 +143,8 @@ pub(super) mod hook {
     /// What it reads in one element.
     pub(in super::super) struct Hook {
         pub(super) bridge: InterfaceName,
+        /// The network that this was written for: a copy has it, too. Earlier releases have not written it.
+        pub(super) network: Option<NetworkName>,
         pub(super) link_local: bool,
         pub(super) hub: bool,
         pub(super) querier: bool,
@@ -152,6 +154,7 @@ pub(super) mod hook {
 
     record!(HookFields: Hook {
         bridge: Required("bridge"),
+        network: Optional("network"),
         link_local: Required("link-local"),
         hub: Required("hub"),
         querier: Required("querier"),
@@ -165,6 +168,7 @@ pub(super) mod hook {
         let guarded = network.carrier.uplink().filter(|u| u.guard);
         let hook = Hook {
             bridge: network.bridge.clone(),
+            network: Some(network.name.clone()),
             link_local,
             hub,
             querier,

@@ -293,6 +293,10 @@ fn every_attribute_is_written_and_read_back() {
         let cut = without_each(&written);
         assert!(cut.len() > 30, "{}", cut.len());
         for (attribute, cut) in cut {
+            // The hook alone reads for which network it was written: see assets/network-hook.sh.
+            if attribute.starts_with("network at") {
+                continue;
+            }
             let found = read(&cut, read_network, "lab-data", 6);
             assert_ne!(found, Ok(network.clone()), "nobody reads {attribute}");
         }

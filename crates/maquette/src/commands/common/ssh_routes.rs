@@ -143,7 +143,8 @@ impl Routes {
         Ok(Self { located, config, configured, inventory, inventory_file })
     }
 
-    /// The routes to all nodes that words mean; to all that can be logged in to, where there are no words.
+    /// The routes to all nodes that words mean, each of which may name the user as ssh has it; to all that can be logged in
+    /// to, where there are no words.
     pub fn select(&self, words: &[String]) -> Result<Vec<Route>, Failure> {
         let candidates = self.candidates();
         if candidates.is_empty() {
@@ -158,8 +159,17 @@ impl Routes {
             };
             names.extend(candidates.iter().map(|c| c.name).filter(known));
         }
+        let mut names: BTreeMap<&str, Option<Login>> =
+            names.into_iter().map(|name| (name, None)).collect();
         let mut diags = Diagnostics::default();
         for word in words {
+            let (user, word) = match self.with_user(word) {
+                Ok(parts) => parts,
+                Err(error) => {
+                    diags.push(error);
+                    continue;
+                }
+            };
             let found = selection::select(word, &self.located.environment, &candidates);
             // The hypervisor, this machine and what cannot be logged in to are meant by their names only.
             let found = found.into_iter().filter(|name| *name == word || self.is_node(name));
@@ -167,12 +177,28 @@ impl Routes {
             if found.is_empty() {
                 diags.push(self.unknown(word, &candidates));
             }
-            names.extend(found);
+            names.extend(found.into_iter().map(|name| (name, user.clone())));
         }
-        match diags.has_errors() {
-            true => Err(Failure::Input(diags, Sources::default())),
-            false => names.into_iter().map(|name| self.route(name)).collect(),
+        if diags.has_errors() {
+            return Err(Failure::Input(diags, Sources::default()));
         }
+        let route = |(name, user): (&str, Option<Login>)| -> Result<Route, Failure> {
+            let route = self.route(name)?;
+            Ok(match user {
+                Some(user) => route.of_user(&user),
+                None => route,
+            })
+        };
+        names.into_iter().map(route).collect()
+    }
+
+    /// A word for nodes with the user that it may name, as ssh has it: `root@NODE`.
+    fn with_user<'a>(&self, word: &'a str) -> Result<(Option<Login>, &'a str), Diagnostic> {
+        let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
+        let Some((user, node)) = of_user else { return Ok((None, word)) };
+        let user: Result<Login, ValueError> = user.parse();
+        let user = user.map_err(|e| Diagnostic::error("ssh::user", e.to_string()))?;
+        Ok((Some(user), node))
     }
 
     /// Whether it is a node that can be logged in to, as far as the inventory says.
@@ -184,23 +210,14 @@ impl Routes {
 
     /// The route to the one node that a word means, which may name the user as ssh has it: `root@NODE`.
     pub fn one(&self, word: &str) -> Result<Route, Failure> {
-        let of_user = word.rsplit_once('@').filter(|_| self.inventory.find(word).is_none());
-        let Some((user, node)) = of_user else { return self.only(word) };
-        let user: Login = user.parse().map_err(|e: ValueError| {
-            Failure::input(Diagnostic::error("ssh::user", e.to_string()))
-        })?;
-        Ok(self.only(node)?.of_user(&user))
-    }
-
-    /// The same without a user.
-    fn only(&self, word: &str) -> Result<Route, Failure> {
         let mut found = self.select(&[word.to_string()])?;
         match (found.pop(), found.is_empty()) {
             (Some(route), true) => Ok(route),
             (last, _) => {
                 let names: Vec<&str> =
                     found.iter().chain(&last).map(|route| route.name.as_str()).collect();
-                Err(nodes::several(word, &names))
+                let node = self.with_user(word).map_or(word, |(_, node)| node);
+                Err(nodes::several(node, &names))
             }
         }
     }
@@ -231,6 +248,12 @@ impl Routes {
         routes: &[Route],
     ) -> Result<(Vec<Domain>, Vec<String>), Failure> {
         let Some(observed) = self.look(world, routes) else { return Ok((Vec::new(), Vec::new())) };
+        let gone = self.lacking(&observed, routes)?;
+        Ok((of_routes(observed, routes), gone))
+    }
+
+    /// Names of nodes that are not there any more while others are; an error if nothing is.
+    fn lacking(&self, observed: &Observed, routes: &[Route]) -> Result<Vec<String>, Failure> {
         if observed.domains.is_empty() && observed.edited.is_empty() {
             return Err(self.gone());
         }
@@ -242,8 +265,7 @@ impl Routes {
                 || observed.edited(ObjectKind::Domain, name).is_some()
         };
         let lacks = |route: &&Route| !route.own && is_node(&route.name) && !is_there(&route.name);
-        let gone = routes.iter().filter(lacks).map(|route| route.name.clone()).collect();
-        Ok((of_routes(observed, routes), gone))
+        Ok(routes.iter().filter(lacks).map(|route| route.name.clone()).collect())
     }
 
     /// Names of nodes that nobody can log in to, with the reason, as far as that can be found out at once: where the
@@ -268,17 +290,33 @@ impl Routes {
     pub fn must_all_run(&self, world: &World, routes: &[Route]) -> Result<(), Failure> {
         let (seen, gone) = self.there(world, routes)?;
         if let Some(name) = gone.first() {
-            let error = StepError::new(format!("`{name}` {}", GONE.trim_start_matches("it ")));
-            return Err(Failure::Failed(error.hint("`maquette status` shows what there is")));
+            return Err(not_there(name));
         }
         if let Some(off) = seen.iter().find(|domain| !domain.active) {
             let who = self.changed_by(world);
             return Err(Failure::Failed(nodes::not_running(off.name.as_str(), who.as_deref())));
         }
-        for (name, why) in silence(world, &seen) {
-            world.terminal.talk(&format!(
-                "`{name}` does not answer now: {why}; `maquette doctor {name}` looks for the cause"
-            ));
+        silence(world, &seen).iter().for_each(|(name, why)| say_silent(world, name, why));
+        Ok(())
+    }
+
+    /// Whether nodes are another hypervisor's, which is asked about them only once there was no connection.
+    pub fn are_elsewhere(&self, routes: &[Route]) -> bool {
+        self.located.host.is_remote() && routes.iter().any(|route| !route.own)
+    }
+
+    /// Says of nodes of another hypervisor's why there was no connection to them, once `ssh` has told that there was none:
+    /// what [`Routes::must_all_run`] says beforehand of others.
+    pub fn explain_lost(&self, world: &World, routes: &[Route]) -> Result<(), Failure> {
+        if !self.are_elsewhere(routes) {
+            return Ok(());
+        }
+        for (name, why) in self.silence_there(world, routes)? {
+            match why.as_str() {
+                OFF => return Err(Failure::Failed(nodes::not_running(&name, None))),
+                GONE => return Err(not_there(&name)),
+                why => say_silent(world, &name, why),
+            }
         }
         Ok(())
     }
@@ -289,21 +327,37 @@ impl Routes {
     }
 
     /// Why nodes do not answer at this moment, by their names, for whom `ssh` has told that it has no connection: another
-    /// hypervisor is asked, too.
-    pub fn silence(&self, world: &World, routes: &[Route]) -> BTreeMap<String, String> {
-        match self.located.host.is_remote() && routes.iter().any(|route| !route.own) {
-            true => self.silence_there(world, routes).unwrap_or_default(),
-            false => silence(world, &self.seen(world, routes)),
+    /// hypervisor is asked, too, which may say [`OFF`] or [`GONE`]. An error if nothing of the environment is there any more.
+    pub fn silence(
+        &self,
+        world: &World,
+        routes: &[Route],
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        match self.are_elsewhere(routes) {
+            true => self.silence_there(world, routes),
+            false => Ok(silence(world, &self.seen(world, routes))),
         }
     }
 
     /// The same on another hypervisor. Where that does not answer, either, there is nothing to tell.
-    fn silence_there(&self, world: &World, routes: &[Route]) -> Option<BTreeMap<String, String>> {
-        let mut session = Session::open(world, self.located.clone()).ok()?;
-        let mut asked = session.running().ok()?.observed();
+    fn silence_there(
+        &self,
+        world: &World,
+        routes: &[Route],
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let Ok(mut session) = Session::open(world, self.located.clone()) else {
+            return Ok(BTreeMap::new());
+        };
+        let Ok(hypervisor) = session.running() else { return Ok(BTreeMap::new()) };
+        let mut asked = hypervisor.observed();
+        let gone = self.lacking(&asked, routes)?;
         asked.domains.retain(|name, _| routes.iter().any(|route| route.name == name.as_str()));
-        let evidence = session.evidence(&asked, Ask::Nodes).ok()?;
-        Some(answering::reasons(asked.domains.values(), &evidence))
+        let evidence = session.evidence(&asked, Ask::Nodes).unwrap_or_default();
+        let mut why = answering::reasons(asked.domains.values(), &evidence);
+        let off = asked.domains.values().filter(|domain| !domain.active);
+        why.extend(off.map(|domain| (domain.name.to_string(), OFF.to_string())));
+        why.extend(gone.into_iter().map(|name| (name, GONE.to_string())));
+        Ok(why)
     }
 
     /// What a user may type for nodes: their names, with the prefix only where something is typed already; with `sets` node
@@ -385,6 +439,19 @@ impl Routes {
         let message = format!("no node `{qualified}` can be logged in to");
         Diagnostic::error("node::unknown", message).suggest(&qualified, names).help(list)
     }
+}
+
+/// Of a node that somebody has removed while others stay.
+fn not_there(name: &str) -> Failure {
+    let error = StepError::new(format!("`{name}` {}", GONE.trim_start_matches("it ")));
+    Failure::Failed(error.hint("`maquette status` shows what there is"))
+}
+
+/// Says why a node that runs does not answer.
+fn say_silent(world: &World, name: &str, why: &str) {
+    world.terminal.talk(&format!(
+        "`{name}` does not answer now: {why}; `maquette doctor {name}` looks for the cause"
+    ));
 }
 
 /// Nodes that routes lead to.

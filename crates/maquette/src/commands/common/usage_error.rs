@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Error};
 use maquette_core::diagnostic::closest;
 
-use crate::commands::{Cli, complete_names};
+use crate::commands::{Cli, complete_names, ssh};
 use crate::world::{Environment, World};
 
 /// Plug-ins of InfraRed's that are not here.
@@ -135,8 +135,11 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
     ),
 ];
 
+/// What to say of an option of ssh's own that stands before the node.
+const OF_SSH: &str = "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`";
+
 /// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
-const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 23] = [
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 24] = [
     (
         &["list"],
         &["vm", "vms", "node", "nodes"],
@@ -209,11 +212,13 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 23] = [
     ),
     (
         &["ssh"],
-        &[
-            "-4", "-6", "-A", "-D", "-J", "-L", "-N", "-R", "-W", "-X", "-Y", "-i", "-o", "-p",
-            "-t", "-v", "-w",
-        ],
-        "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`",
+        &["-l", "--user", "-u"],
+        "the user stands before the node: `maquette ssh root@NODE`",
+    ),
+    (
+        &["exec"],
+        &["-l", "--user", "-u"],
+        "the user stands before nodes: `maquette exec root@NODE -- COMMAND`",
     ),
     (
         &["exec"],
@@ -363,6 +368,9 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     if let Some((_, _, tip)) = written.iter().find_map(row) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    } else if verb.get_name() == "ssh" && ssh::is_option(flag) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![OF_SSH.into()]));
     } else if let Some(tip) = before_the_verb(flag, words) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
@@ -371,14 +379,32 @@ fn flag_of_others(error: &mut Error, flag: &str, words: &[OsString]) {
     }
 }
 
-/// What to say of a flag that stands before the verb whose flag it is.
+/// What to say of a flag that stands before the verb whose flag it is, which may be a verb of a verb.
 fn before_the_verb(flag: &str, words: &[OsString]) -> Option<String> {
     let whole = Cli::command();
     let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
-    let at = words.iter().position(|word| whole.find_subcommand(word).is_some())?;
+    let (mut command, mut verbs) = (&whole, Vec::new());
+    for (at, word) in words.iter().enumerate() {
+        if let Some(verb) = command.find_subcommand(word) {
+            command = verb;
+            verbs.push(at);
+        }
+    }
+    let last = *verbs.last()?;
     let is_flag = |word: &&str| word.split_once('=').map_or(*word, |(name, _)| name) == flag;
-    words[..at].iter().any(is_flag).then(|| {
-        format!("options come after the verb: `maquette {} {}`", words[at], words[..at].join(" "))
+    let has = |arg: &clap::Arg| {
+        arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long))
+            || arg.get_short().is_some_and(|short| flag == format!("-{short}"))
+    };
+    // Before the first verb nothing belongs, whatever it is.
+    if !words[..verbs[0]].iter().any(is_flag) && !command.get_arguments().any(has) {
+        return None;
+    }
+    let before = (0..last).filter(|at| !verbs.contains(at)).map(|at| words[at]);
+    let options: Vec<&str> = before.collect();
+    let named: Vec<&str> = verbs.iter().map(|at| words[*at]).collect();
+    options.iter().any(is_flag).then(|| {
+        format!("options come after the verb: `maquette {} {}`", named.join(" "), options.join(" "))
     })
 }
 

@@ -10,9 +10,9 @@ use maquette_engine::StepError;
 use maquette_libvirt::Survey;
 
 use super::super::values::InfraredValues;
-use super::unless_played;
+use super::{is_removed_by_playbook, unless_played};
 use crate::failure::Failure;
-use crate::lifecycle::removal;
+use crate::lifecycle::removal::{self, Shown};
 use crate::load::{Loaded, Located};
 use crate::session::{self, Session};
 use crate::workspace::outputs::Secrets;
@@ -37,18 +37,39 @@ pub(super) fn cleanup(
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
         remove_objects(world, located, Yes::of(given), given.locking)
     })?;
-    empty_of_all(world, &located, &left)
+    let opened = opened(&located);
+    let environment = |owner: &Owner| match owner.prefix() {
+        None => Some(EnvName::default()),
+        Some(prefix) => EnvName::from_prefix(prefix).ok(),
+    };
+    let environments: Vec<EnvName> = opened.iter().filter_map(environment).collect();
+    match left {
+        Some(left) => empty_of_all(world, &located, &opened, &left),
+        None if is_removed_by_playbook(world, &located, &environments)? => {
+            empty_of_all(world, &located, &opened, &[])
+        }
+        None => Ok(0),
+    }
+}
+
+/// Environments of the hypervisor that the workspace holds, or whose nodes its key opens.
+fn opened(located: &Located) -> Vec<Owner> {
+    let saved = located.workspace.saved().unwrap_or_default();
+    let there = |o: &&Owner| o.is_on(&located.host);
+    saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect()
 }
 
 /// Leaves the workspace with this machine alone, as far as it was of environments of the hypervisor.
-fn empty_of_all(world: &World, located: &Located, left: &[String]) -> Result<u8, Failure> {
+fn empty_of_all(
+    world: &World,
+    located: &Located,
+    gone: &[Owner],
+    left: &[String],
+) -> Result<u8, Failure> {
     let unwritten = |e: std::io::Error| located.workspace.unwritten(e);
-    let saved = located.workspace.saved().unwrap_or_default();
-    let there = |o: &&Owner| o.is_on(&located.host);
-    let gone: Vec<Owner> = saved.opens.iter().chain(&saved.owner).filter(there).cloned().collect();
     outputs::write_local(&located.workspace).map_err(unwritten)?;
     let secrets = if left.is_empty() { Secrets::Go } else { Secrets::Stay };
-    for owner in &gone {
+    for owner in gone {
         outputs::remove(&located.workspace, owner, secrets).map_err(unwritten)?;
     }
     if !gone.is_empty() && !left.is_empty() {
@@ -97,9 +118,9 @@ fn remove_all_objects(
             // Nobody may be at work in it; and since it was looked at, somebody may have been.
             Some(environment) => {
                 session.lock_of(environment, "virsh --cleanup", locking)?;
-                let now = removal(session, environment)?;
+                let (now, objects) = removal(session, environment)?;
                 if !yes {
-                    agreed(&whole, &now, environment)?;
+                    agreed(&all.shown, &objects, environment)?;
                 }
                 now
             }
@@ -121,6 +142,8 @@ pub(super) struct Whole {
     found: Survey,
     /// A plan for each environment, and one for what belongs to none.
     plans: Vec<(Option<EnvName>, Plan)>,
+    /// What goes of the environments.
+    shown: Shown,
     /// How many objects belong to none.
     strange: usize,
 }
@@ -146,17 +169,19 @@ pub(super) fn whole(world: &World, session: &mut Session<'_>) -> Result<Whole, F
     }
     // Of some nothing may be left but that.
     found.environments.extend(hypervisor.facts.forwarding.keys().cloned());
-    let mut plans = Vec::new();
+    let (mut plans, mut shown) = (Vec::new(), Shown::new());
     for environment in &found.environments {
-        plans.push((Some(environment.clone()), removal(session, environment)?));
+        let (plan, objects) = removal(session, environment)?;
+        plans.push((Some(environment.clone()), plan));
+        shown.extend(objects);
     }
     let strangers = strangers(&found);
     let strange = strangers.changes.len();
     plans.push((None, strangers));
-    Ok(Whole { found, plans, strange })
+    Ok(Whole { found, plans, shown, strange })
 }
 
-fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Failure> {
+fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<(Plan, Shown), Failure> {
     let mut observed = session.running_for(environment)?.observed();
     // Domains of others go, too, and need no networks.
     observed.claims.plugged.clear();
@@ -164,17 +189,15 @@ fn removal(session: &mut Session<'_>, environment: &EnvName) -> Result<Plan, Fai
     for change in &mut plan.changes {
         change.reason = format!("environment `{environment}`").into();
     }
-    Ok(plan)
+    let objects = removal::objects(&plan, &observed);
+    Ok((plan, objects))
 }
 
 /// Refuses what came up after it was shown and agreed to.
-fn agreed(shown: &Plan, now: &Plan, environment: &EnvName) -> Result<(), Failure> {
-    let known = |c: &Change| shown.changes.iter().any(|s| (s.kind, &s.name) == (c.kind, &c.name));
-    let Some(new) = now.changes.iter().find(|c| !known(c)) else { return Ok(()) };
-    let message = format!(
-        "somebody has just gone on building environment `{environment}`: {} {}",
-        new.kind, new.name
-    );
+fn agreed(shown: &Shown, now: &Shown, environment: &EnvName) -> Result<(), Failure> {
+    let Some((kind, name, _)) = now.difference(shown).next() else { return Ok(()) };
+    let message =
+        format!("somebody has just gone on building environment `{environment}`: {kind} {name}");
     let error = StepError::new(message);
     Err(Failure::Failed(error.hint("it stays as it is; run the same command again to see all")))
 }

@@ -5,7 +5,7 @@ use maquette_core::syntax::Plain;
 use maquette_engine::StepError;
 
 use super::super::values::InfraredValues;
-use super::unless_played;
+use super::{is_removed_by_playbook, unless_played};
 use crate::cli;
 use crate::failure::Failure;
 use crate::lifecycle::removal;
@@ -49,7 +49,14 @@ pub(super) fn kill(
     let (located, left) = unless_played(world, given, loaded, tree, |located| {
         removal::remove(world, located, false, given.locking, removal::Asking::Agreed)
     })?;
-    empty(world, &located, &left)
+    let environment = std::slice::from_ref(&located.environment);
+    match left {
+        Some(left) => empty(world, &located, &left),
+        None if is_removed_by_playbook(world, &located, environment)? => {
+            empty(world, &located, &[])
+        }
+        None => Ok(0),
+    }
 }
 
 /// Leaves the workspace with this machine alone, as far as it is that environment's.

@@ -69,6 +69,20 @@ pub const EVENTS: &[Event] = &[
         ],
     },
     Event {
+        name: "project-written",
+        tells: "`init`: the project file that is written",
+        fields: &[
+            Field::new("file", Text, "the file"),
+            Field::new("example", Text, "the example that it is, as `init --list` has it"),
+            Field::new(
+                "prefix",
+                Text,
+                "the prefix in it, where another project has the environment without one",
+            )
+            .or_null(),
+        ],
+    },
+    Event {
         name: "lease",
         tells: "`extend`, and `up` with `--ttl` or `--owner`: how long the environment lasts",
         fields: &[

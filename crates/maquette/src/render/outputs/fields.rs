@@ -269,7 +269,7 @@ pub const OUTPUTS: &[Output] = &[
     },
     Output {
         verb: "init",
-        tells: "`init --list`: the examples",
+        tells: "`init --list`: the examples; without it, an event is printed",
         list: true,
         fields: &[
             Field::new("name", Text, "its name, for `maquette init NAME`"),

@@ -39,6 +39,9 @@ struct Host {
 /// The group of nodes with a BMC.
 const BMCS: &str = "bmcs";
 
+/// What the hypervisor is called.
+pub const HYPERVISOR: &str = "hypervisor";
+
 /// Local hosts run modules with the Python that runs Ansible, as its implicit localhost does.
 const LOCAL_PYTHON: &str = "{{ ansible_playbook_python }}";
 
@@ -125,7 +128,7 @@ fn machines(files: &Files<'_>) -> Vec<Host> {
     };
     let mut all = vec![local("localhost")];
     all.push(match files.jump() {
-        None => local("hypervisor"),
+        None => local(HYPERVISOR),
         Some(target) => {
             let mut vars = vec![
                 ("ansible_host", target.address.to_string()),
@@ -136,7 +139,7 @@ fn machines(files: &Files<'_>) -> Vec<Host> {
                 vars.push(("ansible_ssh_private_key_file", key.to_string()));
             }
             vars.push(("ansible_python_interpreter", "auto_silent".into()));
-            Host { name: "hypervisor".into(), vars }
+            Host { name: HYPERVISOR.into(), vars }
         }
     });
     all

@@ -108,7 +108,23 @@ impl Bmc {
     /// Presses a button. One that changes nothing (on, when it is on) is no error.
     pub fn press(&self, press: Press) -> Result<(), Fault> {
         let _one = self.one_press();
-        self.press_to_stay(press)
+        let done = self.press_to_stay(press);
+        if !matches!(press, Press::PowerCycle | Press::ForceRestart) {
+            return done;
+        }
+        match done {
+            // Whoever has pressed is told no: it is not done later, either.
+            Err(fault @ (Fault::Refused(_) | Fault::Unsupported(_))) => {
+                self.end_restart(Outcome::Failed(fault.to_string()));
+                Err(fault)
+            }
+            // It is done as soon as libvirt is back: nobody is to press again for it.
+            Err(Fault::Failed(_)) if self.is_restarting() => {
+                self.stays(true);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Presses a button; what becomes of the node holds when its hypervisor has started again.
@@ -506,6 +522,11 @@ impl Bmc {
             Ok(_) => self.start(),
             Err(fault) => Err(fault),
         };
+        if done.is_ok() {
+            // It runs by now, whatever its guest had been asked for before.
+            self.state().leaving = false;
+            self.stays(true);
+        }
         if let Err(fault) = &done {
             let since = restart.failing.unwrap_or(now);
             if now.saturating_sub(since) >= PATIENCE_S {

@@ -446,7 +446,7 @@ fn a_power_cycle_that_fails_half_way_is_tried_again() {
             let model = shared.upgrade().filter(|_| call == "start");
             model.iter().for_each(|model| model.fail(Some(Fault::Failed("gone".into()))));
         });
-        assert!(bmc.press(press).is_err() && bmc.waits(), "{press:?}");
+        assert!(bmc.press(press).is_ok() && bmc.waits(), "{press:?}");
         model.hook(|_| ());
         model.fail(None);
         bmc.tick().unwrap();
@@ -456,11 +456,29 @@ fn a_power_cycle_that_fails_half_way_is_tried_again() {
 }
 
 #[test]
+fn a_power_cycle_that_is_refused_is_not_done_later() {
+    for press in [Press::PowerCycle, Press::ForceRestart] {
+        let (bmc, model, _) = bmc();
+        bmc.press(Press::On).unwrap();
+        boot(&bmc, Device::Pxe, Override::Once);
+        let shared = Arc::downgrade(&model);
+        model.hook(move |call| {
+            let model = shared.upgrade().filter(|_| call == "start");
+            model.iter().for_each(|model| model.fail(Some(Fault::Refused("no memory".into()))));
+        });
+        assert!(bmc.press(press).is_err() && !bmc.waits(), "{press:?}");
+        model.hook(|_| ());
+        model.fail(None);
+        bmc.tick().unwrap();
+        assert_eq!(bmc.power(), Ok(Power::Off), "{press:?}");
+    }
+}
+
+#[test]
 fn a_slow_look_from_before_logs_nothing() {
     let (bmc, model, _) = bmc();
     let bmc = Arc::new(bmc);
     bmc.press(Press::On).unwrap();
-    // It has seen that the node is on, and is overtaken before it can say so.
     struct Slow(Arc<Model>, Mutex<Option<std::sync::mpsc::Receiver<()>>>);
     impl Machine for Slow {
         fn power(&self) -> Result<Power, Fault> {

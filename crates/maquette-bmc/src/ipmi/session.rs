@@ -15,6 +15,8 @@ pub const SESSIONS: u8 = 63;
 /// Most that have only been asked for, in all and of one source.
 const ASKED: usize = 256;
 const ASKED_EACH: usize = 64;
+/// After so many seconds nobody goes on with one that was left in the middle of its key exchange.
+const LEFT_S: u64 = 3;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
 /// For how long a request that is sent again is answered as before, and not done again.
@@ -293,7 +295,7 @@ impl Sessions {
     /// Makes room for another session that is asked for; false if its source has too many in the middle of a key exchange.
     /// What goes is one that nobody has gone on with, if possible, which is all that whoever forges addresses can have. Clients
     /// that have to go have guessed nothing.
-    fn make_room(&mut self, source: Source) -> bool {
+    fn make_room(&mut self, source: Source, now: u64) -> bool {
         let of = |session: &Session, own: bool| {
             !session.is_active() && (!own || Source::of(session.peer.ip()) == source)
         };
@@ -303,9 +305,14 @@ impl Sessions {
             }
             let asked = |s: &Session| of(s, own) && matches!(s.stage, Stage::Asked);
             let at = self.all.iter().position(asked);
-            let at = at.or_else(|| self.all.iter().position(|s| !own && of(s, own)));
+            // One that was left in the middle for longer than any client takes has guessed.
+            let is_left = |s: &Session| !own || now.saturating_sub(s.used) >= LEFT_S;
+            let at = at.or_else(|| self.all.iter().position(|s| of(s, own) && is_left(s)));
             let Some(at) = at else { return false };
-            self.all.remove(at);
+            let gone = self.all.remove(at);
+            if own {
+                self.wrong.extend(gone.unproven());
+            }
         }
         true
     }
@@ -323,7 +330,7 @@ impl Sessions {
             known.used = session.used;
             return Some(known.id);
         }
-        if !self.make_room(Source::of(session.peer.ip())) {
+        if !self.make_room(Source::of(session.peer.ip()), session.used) {
             return None;
         }
         let id = u32::from_le_bytes(random::<4>().ok()?);

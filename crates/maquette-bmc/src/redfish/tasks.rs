@@ -91,7 +91,8 @@ fn problem(outcome: &Outcome) -> Option<Problem> {
         Outcome::Cancelled => {
             Some(Fault::State("another press of a button came after it".into()).into())
         }
-        Outcome::Failed(why) => Some(Fault::Failed(why.clone()).into()),
+        // It is over: nothing would come of asking again.
+        Outcome::Failed(why) => Some(Fault::Refused(why.clone()).into()),
     }
 }
 

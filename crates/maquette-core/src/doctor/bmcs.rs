@@ -6,6 +6,7 @@ use super::firewall::{Dropped, Hook, Keeper, Packet};
 use super::{Finding, HostSigns, Layer, Subject};
 use crate::blueprint::Bmc;
 use crate::observed::{Network, Observed};
+use crate::topology::Forward;
 
 /// A port of BMCs: protocol, number, and the address that it is at.
 type Door = (&'static str, u16, Ipv4Addr);
@@ -49,11 +50,19 @@ pub(super) fn filtered(
         "bmc-filtered",
         "the hypervisor's firewall drops what its nodes send to BMCs",
     );
-    Some(finding.seen([by]).advise(advice(keeper, bridge, &closed)))
+    Some(finding.seen([by]).advise(advice(
+        keeper,
+        (bridge, network.recorded.carrier.forward()),
+        &closed,
+    )))
 }
 
 /// What lets ports be reached, by who keeps the rules.
-fn advice(keeper: Keeper, bridge: &str, closed: &[(&'static str, u16)]) -> String {
+fn advice(
+    keeper: Keeper,
+    (bridge, forward): (&str, Forward),
+    closed: &[(&'static str, u16)],
+) -> String {
     let mut spans = Vec::new();
     for protocol in ["tcp", "udp"] {
         let ports = || closed.iter().filter(|(of, _)| *of == protocol).map(|(_, port)| *port);
@@ -71,8 +80,14 @@ fn advice(keeper: Keeper, bridge: &str, closed: &[(&'static str, u16)]) -> Strin
     match keeper {
         Keeper::Firewalld => {
             let ports = each('-', &|protocol, span| format!("--add-port={span}/{protocol}"));
+            // Where libvirt puts the bridge; before 8.10 it has no zone for `route` alone.
+            let zone = match forward {
+                Forward::Route => " --zone=libvirt-routed",
+                Forward::Open => "",
+                _ => " --zone=libvirt",
+            };
             format!(
-                "firewalld keeps these rules; `firewall-cmd --permanent --zone=libvirt {} && firewall-cmd --reload` lets them pass",
+                "firewalld keeps these rules; `firewall-cmd --permanent{zone} {} && firewall-cmd --reload` lets them pass",
                 ports.join(" ")
             )
         }

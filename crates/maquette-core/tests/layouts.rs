@@ -91,6 +91,7 @@ fn each_key_of_a_node_type_has_its_effect() {
         ("{}", &["groups"], "[webs]"),
         ("{parent_ansible_group: edge}", &["groups"], "[webs, edge]"),
         ("{boot_order: [network, disk]}", &["boot"], "[network, hd]"),
+        ("{boot_order: [network, fd, hd, network]}", &["boot"], "[network, hd]"),
         ("{boot_order: [hd, network], disk_file_name: blank}", &["boot"], "[hd, network]"),
         ("{nets: [trunk, trunk]}", &["interfaces"], "[{network: trunk}, {network: trunk}]"),
         ("{nets: [pr]}", &["interfaces"], "[{network: cifmw-pr, bridged: yes}]"),

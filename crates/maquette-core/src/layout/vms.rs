@@ -1,5 +1,7 @@
 //! `vms` of a layout: node types.
 
+use std::collections::BTreeSet;
+
 use super::idle::Idle;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -174,6 +176,12 @@ fn boot(fields: &mut Fields<'_>, blank: bool, diags: &mut Diagnostics) -> Vec<Sp
     for device in order.iter_mut().filter(|device| device.value == "disk") {
         device.value = "hd".into();
     }
+    // libvirt's own `fd`, and a word that a patch has added once more, were passed over.
+    let mut seen = BTreeSet::new();
+    order.retain(|device| {
+        ["hd", "network", "cdrom"].contains(&device.value.as_str())
+            && seen.insert(device.value.clone())
+    });
     let usual = if blank { &["network", "hd"][..] } else { &["hd"] };
     match order.iter().map(|device| device.value.as_str()).eq(usual.iter().copied()) {
         true => Vec::new(),

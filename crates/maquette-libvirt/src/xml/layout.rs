@@ -118,9 +118,10 @@ fn is_usual_nat(element: Element<'_, '_>) -> bool {
 
 fn dns(element: Element<'_, '_>, network: &mut NetworkXml) {
     for child in children(element) {
-        match (child.tag_name().name(), child.attribute("addr")) {
-            ("forwarder", Some(address)) => network.forwarders.push(address.into()),
-            ("srv", _) => {
+        match (child.tag_name().name(), child.attribute("addr"), child.attribute("domain")) {
+            // One for a domain alone would, for all names, leave nodes without any others.
+            ("forwarder", Some(address), None) => network.forwarders.push(address.into()),
+            ("srv", ..) => {
                 let keys = [
                     ("name", "service"),
                     ("protocol", "protocol"),
@@ -269,7 +270,7 @@ mod tests {
         for (part, unread) in [
             (
                 "<dns><forwarder domain='a.example' addr='192.0.2.53'/></dns>",
-                &["dns/forwarder domain"][..],
+                &["dns/forwarder"][..],
             ),
             ("<dns><forwarder addr='192.0.2.53'/></dns>", &[]),
             ("<dns><forwarder domain='a.example'/></dns>", &["dns/forwarder"]),

@@ -8,7 +8,7 @@ say() { printf '\n@@ %s\n' "$1"; }
 quoted() { tr -d '\000' | sed 's/^/|/'; }
 pool=$1
 shift
-say pool; df -P -k -- "$pool" 2>/dev/null | tail -n 1 || :
+say pool; timeout -s KILL 5 df -P -k -- "$pool" 2>/dev/null | tail -n 1 || :
 say logs; df -P -k -- /var/log/libvirt 2>/dev/null | tail -n 1 || :
 say memory; grep -E '^Mem(Total|Available):' /proc/meminfo || :
 say load
@@ -36,7 +36,9 @@ confined() {
     fi
     env -i "PATH=$PATH" LC_ALL=C timeout 20 prlimit --core=0 --nofile=64 --as=4294967296 --cpu=20 --fsize=65536 -- "$@"
 }
-booted=$(sed -n 's/^btime //p' /proc/stat 2>/dev/null || :)
+# When the kernel's own clock began, which stands still in suspend; else when it was booted.
+kernel=$(sed -n 's/^now at \([0-9]*\)[0-9]\{9\} nsecs.*/\1/p' /proc/timer_list 2>/dev/null | head -n 1)
+if [ -n "$kernel" ]; then booted=$(($(date +%s) - kernel)); else booted=$(sed -n 's/^btime //p' /proc/stat 2>/dev/null || :); fi
 # When QEMU was started last, in seconds since 1970, by its log's own line for that: the file is written to when it ends, too.
 started() {
     at=$(tail -c 1000000 "$1" 2>/dev/null | tr -d '\000' |
@@ -61,7 +63,7 @@ while [ $# -ge 5 ]; do
         # One line, however libvirt breaks it.
         if leases=$(head -c 1000000 "/var/lib/libvirt/dnsmasq/$3.status" 2>/dev/null | tr '\n' ' '); then echo "leases $leases"; fi
         ;;
-    pool) df -P -k -- "$name" 2>/dev/null | tail -n 1 || : ;;
+    pool) timeout -s KILL 5 df -P -k -- "$name" 2>/dev/null | tail -n 1 || : ;;
     node)
         # It may end while it is looked at.
         if since=$(stat -c %Y "/run/libvirt/qemu/$name.pid" 2>/dev/null); then echo "uptime $(($(date +%s) - since))"; fi

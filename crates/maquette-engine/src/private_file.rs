@@ -5,8 +5,10 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 /// Most bytes that are read of one file.
 pub const MOST: u64 = 16 << 20;
@@ -82,28 +84,41 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
+/// How often the file that another one is written as is opened, before whoever takes it away each time has won.
+const TRIES: usize = 100;
+
+/// How often it is asked whether somebody else still writes it, and how long is waited each time: it is small. A file server that
+/// does not answer about locks is as one that has none.
+const ASKS: (usize, Duration) = (200, Duration::from_millis(10));
+
 /// Opens the file that another one is written as, with a lock: what somebody else was writing has its name by then, and what a
 /// killed run has left is written over.
 fn held(temporary: &Path) -> io::Result<fs::File> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-    loop {
-        let file = options.open(temporary);
-        let there = temporary.symlink_metadata();
-        // A link, a pipe, or a file that has other names, too: it is not one that was begun here.
-        if there.is_ok_and(|there| !there.is_file() || there.nlink() > 1) {
+    let user = rustix::process::geteuid().as_raw();
+    for _ in 0..TRIES {
+        // A link, a pipe, a file that has other names, too, or one of somebody else's: it is not one that was begun here.
+        let is_begun =
+            |there: &fs::Metadata| there.is_file() && there.nlink() == 1 && there.uid() == user;
+        if temporary.symlink_metadata().is_ok_and(|there| !is_begun(&there)) {
             fs::remove_file(temporary)?;
-            continue;
         }
-        let file = file?;
-        // There are file systems without locks, on which it is as if nobody else wrote.
-        let _ = flock(&file, FlockOperation::LockExclusive);
+        let file = options.open(temporary)?;
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        for _ in 0..ASKS.0 {
+            match flock(&file, exclusive) {
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(ASKS.1),
+                _ => break,
+            }
+        }
         let (own, there) = (file.metadata()?, temporary.symlink_metadata());
         if there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
             return Ok(file);
         }
     }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "others write it all the time"))
 }
 
 /// Writes a file that only its owner can read, whole or not at all, unless there is one: who is first is not written over. It is on

@@ -206,7 +206,11 @@ impl Workspace {
     /// What of it others can write, and who: its ssh config and its key could be anybody's, and what is run as whoever uses it.
     pub fn open_to(&self, user: &Environment) -> Option<(PathBuf, Others)> {
         let files = OBEYED.map(|name| self.file(name));
-        let mut all = std::iter::once(self.path.clone()).chain(files);
+        // An empty one of the user's own is closed to others when the first file comes.
+        let is_empty = || self.path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+        let is_new = owners::is_ours(&self.path) && is_empty();
+        let whole = (!is_new).then(|| self.path.clone());
+        let mut all = whole.into_iter().chain(files);
         all.find_map(|path| {
             let others = owners::who_else(user, &path)?;
             Some((path, others))

@@ -18,11 +18,19 @@ pub enum Others {
     Everybody,
 }
 
+/// Files that Podman and Docker have in their containers.
+const CONTAINED: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
+
 /// Who else than the user and root can write a file or directory; nobody can where there is none.
 pub fn who_else(user: &Environment, path: &Path) -> Option<Others> {
     let metadata = path.metadata().ok()?;
     let (mode, owner) = (metadata.mode(), metadata.uid());
-    judged(mode, owned(user).contains(&owner), || is_private(metadata.gid()))
+    judged(mode, owned(user).contains(&owner), || is_private(owner, metadata.gid()))
+}
+
+/// Whether a file or directory belongs to whom this program runs as.
+pub fn is_ours(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Whether a file, or a link of its name, was made by somebody else than the user and root.
@@ -33,12 +41,16 @@ pub fn is_strangers(user: &Environment, path: &Path) -> bool {
 }
 
 /// Whose files are as good as the user's: root's, those of whoever asked `sudo`, and of whom the home directory belongs to, since
-/// what is in there is run as the user anyway.
+/// what is in there is run as the user anyway. Root of a container finds a mounted directory that is another user's: nobody else
+/// is in there.
 fn owned(user: &Environment) -> Vec<u32> {
     let own = rustix::process::geteuid();
     let asked = user.text("SUDO_UID").filter(|_| own.is_root()).and_then(|uid| uid.parse().ok());
     let home = user.home().and_then(|home| Some(home.metadata().ok()?.uid()));
-    [Some(0), Some(own.as_raw()), asked, home].into_iter().flatten().collect()
+    let is_contained = own.is_root() && CONTAINED.iter().any(|file| Path::new(file).exists());
+    let here = || Some(Path::new(".").metadata().ok()?.uid());
+    let mounted = is_contained.then(here).flatten();
+    [Some(0), Some(own.as_raw()), asked, home, mounted].into_iter().flatten().collect()
 }
 
 fn judged(mode: u32, is_own: bool, is_private: impl Fn() -> bool) -> Option<Others> {
@@ -49,16 +61,15 @@ fn judged(mode: u32, is_own: bool, is_private: impl Fn() -> bool) -> Option<Othe
     }
 }
 
-/// Whether nobody else is in a group: with a umask of 002, all that is made by a user with a group of his own can be written by it.
-fn is_private(group: u32) -> bool {
-    let own = rustix::process::getgid().as_raw();
+/// Whether nobody else than the owner is in a group: with a umask of 002, all that is made by a user with a group of his own can
+/// be written by it.
+fn is_private(owner: u32, group: u32) -> bool {
     let read = |path: &str| read_text(Path::new(path)).unwrap_or_default();
-    let user = rustix::process::getuid().as_raw();
-    group == own && is_own_group(group, user, &read("/etc/passwd"), &read("/etc/group"))
+    is_own_group(group, owner, &read("/etc/passwd"), &read("/etc/group"))
 }
 
-/// Whether a group, which is the user's first one, is called as the user and has no other member. Of those that are not in the
-/// system's files, but in a directory service, only the numbers tell.
+/// Whether a group is a user's first one, is called as the user, and has no other member. Of those that are not in the system's
+/// files, but in a directory service, only the numbers tell.
 fn is_own_group(group: u32, user: u32, users: &str, groups: &str) -> bool {
     let found = |text: &str, number: u32| {
         let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
@@ -68,8 +79,9 @@ fn is_own_group(group: u32, user: u32, users: &str, groups: &str) -> bool {
         })
     };
     match (found(users, user), found(groups, group)) {
-        (Some((name, _)), Some((group, members))) => {
-            name == group && members.split(',').all(|m| m.trim().is_empty() || m.trim() == name)
+        (Some((name, first)), Some((called, members))) => {
+            let is_alone = members.split(',').all(|m| m.trim().is_empty() || m.trim() == name);
+            first == group.to_string() && called == name && is_alone
         }
         _ => group == user,
     }

@@ -121,8 +121,11 @@ fn looked_up_within(
     let mut keygen = process::Command::new("ssh-keygen");
     keygen.args(["-F", name, "-f"]).arg(file).stdin(Stdio::null());
     let output = brief(&mut keygen, limit).map_err(ConnectError::Local)?.ok_or_else(|| {
-        let why =
-            format!("{} was not read to its end within {} s", file.display(), limit.as_secs());
+        let why = format!(
+            "{} was not read to its end within {} s, or has more than 64 KiB about {name}",
+            file.display(),
+            limit.as_secs()
+        );
         ConnectError::Local(io::Error::new(io::ErrorKind::TimedOut, why))
     })?;
     let text = String::from_utf8_lossy(&output.stdout);

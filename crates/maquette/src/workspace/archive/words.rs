@@ -25,6 +25,18 @@ pub fn is_host(text: &str) -> bool {
     all(inner, 255, "_.:-")
 }
 
+/// Names that distributions have in /etc/hosts for the machine itself.
+const LOCAL: [&str; 8] = [
+    "localhost",
+    "localhost.localdomain",
+    "localhost4",
+    "localhost4.localdomain4",
+    "localhost6",
+    "localhost6.localdomain6",
+    "ip6-localhost",
+    "ip6-loopback",
+];
+
 /// Whether a host's name or address is that of the machine that asks: its loopback, or no address at all, however it is spelt.
 pub fn is_here(text: &str) -> bool {
     let text = text.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
@@ -35,9 +47,7 @@ pub fn is_here(text: &str) -> bool {
             || address.is_unspecified()
             || address.to_ipv4().is_some_and(is_own);
     }
-    let is_named = text.starts_with("localhost")
-        || text.ends_with(".localhost")
-        || ["ip6-localhost", "ip6-loopback"].contains(&text.as_str());
+    let is_named = LOCAL.contains(&text.as_str()) || text.ends_with(".localhost");
     is_named || ipv4(&text).is_some_and(is_own)
 }
 

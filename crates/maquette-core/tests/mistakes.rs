@@ -219,3 +219,21 @@ fn swap_must_leave_room() {
     let found = mistakes(&mut input(&[("undercloud", 1)], "3_nets", &extra));
     insta::assert_snapshot!(found.join("\n"), @"topology::disk-too-small -e:1:38 `disk1` of node type `undercloud` is too small: 10 GiB of swap leave nothing of 10 GiB [it needs room for the system besides: mostly 8 GiB]");
 }
+
+/// What people who write for Ansible do: the whole of a mapping is a variable.
+#[test]
+fn an_override_that_is_an_expression_is_what_that_yields() {
+    let network = "networks: {net1: {name: lan, forward: nat, ip_address: 10.9.0.1}}";
+    let extra = [
+        "my.name=lan",
+        "my.forward=nat",
+        "my.ip_address=10.8.0.1",
+        "override.networks.net1={{ my }}",
+    ];
+    let mut wanted = input(&[("controller", 1)], network, &extra);
+    let said = mistakes(&mut wanted);
+    assert!(!said.iter().any(|text| text.contains("must be a mapping")), "{said:?}");
+    let mut wanted = input(&[("controller", 1)], network, &["override.networks.net1=lan"]);
+    let said = mistakes(&mut wanted);
+    assert!(said.iter().any(|text| text.contains("must be a mapping")), "{said:?}");
+}

@@ -512,7 +512,11 @@ fn no_role(
 /// wrong below it is told as well.
 fn lay(base: &mut Tree, over: &Tree, what: &str, diags: &mut Diagnostics) {
     let is_map = |tree: &Tree| matches!(tree.value, Value::Map(_));
-    match is_map(base) && !is_map(over) {
+    let may_be_map = match &over.value {
+        Value::Scalar(text, _) => text.trim_start().starts_with("{{"),
+        _ => is_map(over),
+    };
+    match is_map(base) && !may_be_map {
         true => diags.push(wrong_type(over, what, "a mapping")),
         false => merge(base, over),
     }

@@ -8,7 +8,7 @@ use crate::hardware::{BmcChoice, BmcProtocol, BootMode, CacheMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::scrub::is_secret_name;
-use crate::settings::{SETTINGS, Setting, Settings};
+use crate::settings::{Kind, SETTINGS, Setting, Settings};
 use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
 use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 
@@ -122,6 +122,9 @@ const NOT_KEPT: [&str; 8] = [
     "force-image-download",
 ];
 
+/// What stands for a secret among settings.
+pub const HIDDEN: &str = "******";
+
 /// Settings that are not the defaults.
 fn of_settings(
     settings: &Settings,
@@ -144,6 +147,11 @@ fn of_settings(
         };
         let value = own.map(Plain::Text).or_else(|| given.get(row.name).cloned());
         let Some(value) = value.filter(|value| !is_usual(row, value)) else { continue };
+        if row.kind == Kind::Secret && value == Plain::text(HIDDEN) {
+            let what = format!("`--{}` is a secret", row.name);
+            lost(format!("{what}, and is left out: give it as a flag, as `@FILE`"), diags);
+            continue;
+        }
         let span = project.1;
         let tree = match value {
             // As it was written, whatever the key takes.

@@ -44,6 +44,12 @@ fn each_setting_is_kept_or_told_as_left_out() {
             None => assert!(said(&diags)[0].contains(&format!("`--{}`", row.name)), "{diags:?}"),
         }
     }
+    // A secret is in no file; it was written as six stars, which nothing takes.
+    let given = BTreeMap::from([("bmc-credentials", Plain::text(convert::HIDDEN))]);
+    let mut diags = Diagnostics::default();
+    let files = convert::of_request(&wanted.request, &given, &mut diags);
+    assert_eq!(Plain::of(&files.project).at(&["bmc_credentials"]), None);
+    assert!(said(&diags)[0].contains("is a secret"), "{diags:?}");
     // What holds anyway is in no file.
     let given = BTreeMap::from([("disk-bus", Plain::text("virtio"))]);
     let files = convert::of_request(&wanted.request, &given, &mut Diagnostics::default());

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use maquette_core::convert::HIDDEN;
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::file_keys::own_word;
@@ -97,14 +98,18 @@ fn meant<'a>(node: &'a Tree, diags: &mut Diagnostics) -> Cow<'a, Tree> {
     whole
 }
 
-/// Settings that somebody gave; flags and variables win over the project file. Passwords are not among them.
+/// Settings that somebody gave; flags and variables win over the project file. [`HIDDEN`] stands for a secret itself; the words and
+/// the file that such a setting takes as well are as they are.
 pub fn as_written(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str, Plain> {
+    let is_word = |text: &Plain| {
+        matches!(text, Plain::Text(text) if text.starts_with('@')
+            || ["node", "environment"].contains(&text.as_str()))
+    };
     let of = |row: &Setting| {
-        let text = given.told(row.name).map(|(_, text)| match row.kind {
-            Kind::Secret => Plain::text("******"),
-            _ => Plain::text(text),
-        });
-        text.or_else(|| Some(Plain::of(project.node(row.name)?)))
+        let text = given.told(row.name).map(|(_, text)| Plain::text(text));
+        let text = text.or_else(|| Some(Plain::of(project.node(row.name)?)))?;
+        let is_secret = row.kind == Kind::Secret && !is_word(&text);
+        Some(if is_secret { Plain::text(HIDDEN) } else { text })
     };
     SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
 }

@@ -293,6 +293,11 @@ impl Network {
     }
 }
 
+/// Whether a domain has the identifier that a node of an environment gets by its name. libvirt defines no copy with the same one.
+pub fn has_own_identifier(environment: &EnvName, name: &str, uuid: Uuid) -> bool {
+    uuid == identifier("domain", environment, name)
+}
+
 /// Whether a network whose record cannot be used may be one of an environment's; `bridge` is what is recorded of it, if that
 /// is called otherwise. Renaming it in its definition renames what is in its record as well, and only its identifier tells that
 /// where no name does.

@@ -149,7 +149,8 @@ pub fn domain_in(xml: &Parsed<'_>) -> Result<DomainXml, ReadError> {
     let root = xml.0.root_element();
     let (name, uuid) = identity(root)?;
     let read = |e: Element<'_, '_>| metadata::read_node(e, &name, uuid);
-    let of_another = |e: Element<'_, '_>, of: &EnvName| metadata::node_of_another(e, of, &name);
+    let of_another =
+        |e: Element<'_, '_>, of: &EnvName| metadata::node_of_another(e, of, (&name, uuid));
     let record = Record::read(ours(root, "node"), read, of_another);
     let images = ours(root, "node").into_iter().flat_map(|e| e.descendants());
     let images = images.filter_map(|e| e.attribute("image-volume")).map(String::from).collect();

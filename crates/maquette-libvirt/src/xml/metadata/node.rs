@@ -1,6 +1,6 @@
 //! A domain's record.
 
-use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc};
+use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc, has_own_identifier};
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::names::EnvName;
 use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
@@ -55,7 +55,15 @@ pub fn read_node(
 }
 
 /// Whose record it is, in words, if not that of a domain of this name; of one that cannot be used.
-pub fn node_of_another(element: Element<'_, '_>, of: &EnvName, name: &str) -> Option<String> {
+pub fn node_of_another(
+    element: Element<'_, '_>,
+    of: &EnvName,
+    (name, uuid): (&str, Uuid),
+) -> Option<String> {
+    // Somebody has changed what the record says of itself, and not the domain.
+    if of.may_call(name) && has_own_identifier(of, name, uuid) {
+        return None;
+    }
     let role: Option<NodeType> = element.attribute("role").and_then(|role| role.parse().ok());
     let index: Option<u32> = element.attribute("index").and_then(|index| index.parse().ok());
     match role.zip(index.filter(|index| *index <= MOST_INDEX)) {

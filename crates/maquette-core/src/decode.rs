@@ -340,7 +340,7 @@ pub fn number(
     value
 }
 
-/// A whole number, in any form that YAML 1.1 has for one where it is not quoted: `0x4`, `0b100`, `8_192`.
+/// A whole number, in the forms that YAML 1.1 has for one where it is not quoted: `0x4`, `0b100`, `8_192`; but `010` is ten.
 /// <https://yaml.org/type/int.html>
 fn whole(text: &str, style: Style) -> Option<u64> {
     let plain = || {

@@ -69,13 +69,13 @@ pub fn run(world: &World, args: &[String], logged: bool) -> Result<u8, Failure> 
     let tree = extra.over(&world.environment, &options).map_err(refuse)?;
     form::decided(&tree).map_err(refuse)?;
     let own = given.inventory.as_deref().map(own_inventory).transpose()?;
+    // Nothing is written of what is refused.
+    later(&given, &options, &tree)?;
     let downloaded = downloaded(world, &tree)?;
     let (options, tree) = (with_network(options, &downloaded), with_network(tree, &downloaded));
     let known = OPTIONS.iter().map(|option| option.path().join(".")).collect();
     let extra = extra.with_settings(&options, known);
 
-    // Nothing is written of what is refused.
-    later(&given, &options, &tree)?;
     give_settings(world, &given, &tree)?;
     let workspace = active_workspace(world)?;
     log::arguments(&workspace, &given)?;

@@ -293,6 +293,9 @@ mod tests {
         let (_, diags) = value("{b: {}, a: '{{ b.there.gone }}'}", "a");
         let first = diags.iter().next().unwrap();
         let places: Vec<&str> = first.labels.iter().map(|label| label.text.as_str()).collect();
-        assert!(places.iter().all(|p| p.is_empty() || "at `b.there.gone`".contains(p.trim_start_matches("at `"))), "{first:?}");
+        let is_part = |place: &&str| {
+            !place.is_empty() && "at `b.there.gone`".ends_with(place.trim_start_matches("at `"))
+        };
+        assert!(places.iter().any(is_part), "{first:?}");
     }
 }

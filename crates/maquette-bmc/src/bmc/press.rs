@@ -376,7 +376,7 @@ impl Bmc {
         // Known until it is done: a service that ends in between starts the node when it is there again, and what fails, since
         // libvirt's daemon is restarted for one, is tried again.
         self.restart_by(self.steady());
-        self.tick_restart()
+        self.go_on_restarting().map(drop)
     }
 
     fn restart_by(&self, by: u64) {
@@ -506,27 +506,32 @@ impl Bmc {
     }
 
     fn tick_restart(&self) -> Result<(), Fault> {
-        if !self.is_restarting() {
-            return Ok(());
-        }
-        let (looked, now) = (self.power(), self.steady());
-        // By this look the restart may have turned out to be done.
-        let Some(restart) = self.state().restart else { return Ok(()) };
-        let done = match looked {
-            Ok(power) if power.is_on() && restart.over_boot => {
-                self.end_restart(Outcome::Done);
-                return Ok(());
-            }
-            Ok(power) if power.is_on() && now < restart.by => return Ok(()),
-            Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
-            Ok(_) => self.start(),
-            Err(fault) => Err(fault),
-        };
-        if done.is_ok() {
+        if self.go_on_restarting()? {
             // It runs by now, whatever its guest had been asked for before.
             self.state().leaving = false;
             self.stays(true);
         }
+        Ok(())
+    }
+
+    /// Does what is due of a restart; whether it has started the node.
+    fn go_on_restarting(&self) -> Result<bool, Fault> {
+        if !self.is_restarting() {
+            return Ok(false);
+        }
+        let (looked, now) = (self.power(), self.steady());
+        // By this look the restart may have turned out to be done.
+        let Some(restart) = self.state().restart else { return Ok(false) };
+        let done = match looked {
+            Ok(power) if power.is_on() && restart.over_boot => {
+                self.end_restart(Outcome::Done);
+                return Ok(false);
+            }
+            Ok(power) if power.is_on() && now < restart.by => return Ok(false),
+            Ok(power) if power.is_on() => self.stop().and_then(|()| self.start()),
+            Ok(_) => self.start(),
+            Err(fault) => Err(fault),
+        };
         if let Err(fault) = &done {
             let since = restart.failing.unwrap_or(now);
             if now.saturating_sub(since) >= PATIENCE_S {
@@ -535,7 +540,7 @@ impl Bmc {
                 restart.failing = Some(since);
             }
         }
-        done
+        done.map(|()| true)
     }
 
     fn tick_watchdog(&self) -> Result<(), Fault> {

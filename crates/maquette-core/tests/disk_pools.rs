@@ -400,6 +400,32 @@ fn paths_are_checked_before_anything_is_looked_at() {
     }
 }
 
+/// What was built there by an older release is still the environment's.
+#[test]
+fn the_pool_of_an_environment_is_not_in_the_systems_directories_unless_it_is_there() {
+    let (wanted, mut seen) = (web(1, "{disk1: {size: 20G}}"), Observed::default());
+    let topology = topology(&wanted, &seen);
+    let said = |path: &str, seen: &Observed| {
+        let mut blueprint = blueprint_of(&wanted, seen);
+        blueprint.pool.path = path.parse().unwrap();
+        let mut diags = Diagnostics::default();
+        expand::conflicts(&topology, &blueprint, seen, &mut diags);
+        diags.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    for fine in ["/srv/disks", "/run/media/ann/disk", "/home", "/var/lib/libvirt/images"] {
+        assert_eq!(said(fine, &seen), "", "{fine}");
+    }
+    for system in ["/usr/local/vms", "/etc", "/run/media", "/./proc"] {
+        let refused = said(system, &seen);
+        assert!(refused.contains("is the system's own directory"), "{system}: {refused}");
+    }
+    up(&mut seen, &wanted);
+    for domain in seen.domains.values_mut() {
+        domain.pool.path = "/usr/local/vms".parse().unwrap();
+    }
+    assert_eq!(said("/usr/local/vms", &seen), "");
+}
+
 #[test]
 fn nodes_with_disks_in_pools_of_their_own_boot() {
     let blueprint = blueprint_of(&web(1, OWN), &Observed::default());

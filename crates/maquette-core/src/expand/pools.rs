@@ -5,7 +5,7 @@ use crate::blueprint::{Blueprint, DiskPool, Node, Pool};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::identifier;
 use crate::observed::Observed;
-use crate::values::{Directory, DiskKey, FileName, Name, NodeName};
+use crate::values::{Directory, DiskKey, FileName, Name, NodeName, system};
 
 /// How many digits of its identifier are in a pool's name.
 const DIGITS: usize = 8;
@@ -51,6 +51,7 @@ impl Expander<'_> {
 
 /// Reports directories that disks cannot be put into: what is in the way there, and what has the name of the pool.
 pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    refuse_of_system(&blueprint.pool, observed, diags);
     let mut seen: Vec<&Pool> = Vec::new();
     for node in &blueprint.nodes {
         for disk in &node.disks {
@@ -73,6 +74,20 @@ pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut 
                 );
             }
         }
+    }
+}
+
+/// Refuses the system's own directories for the environment's pool, unless nodes are there already: what was built can be grown,
+/// shown and removed.
+fn refuse_of_system(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
+    let plain = system::plain_path(&pool.path);
+    let is_there = observed.domains.values().any(|domain| domain.pool.path == pool.path);
+    if !is_there && system::is_of_system(&plain) {
+        let message = format!("`--disk-pool`: `{plain}` is the system's own directory");
+        diags.push(
+            Diagnostic::error("topology::disk-path", message)
+                .help("name a directory of the hypervisor for disks, such as `/srv/disks`"),
+        );
     }
 }
 

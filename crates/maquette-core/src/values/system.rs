@@ -27,8 +27,8 @@ const TREES: [&str; 23] = [
     "/var/spool",
 ];
 
-/// One of them below which there is room for whoever asks for it: memory.
-const FREE: &str = "/dev/shm";
+/// Those of them below which there is room for whoever asks for it: memory, and disks that desktops mount.
+const FREE: [&str; 2] = ["/dev/shm", "/run/media"];
 
 /// Directories in which there are those of others, and below which there may be one for disks.
 const ROOTS: [&str; 10] = [
@@ -69,7 +69,7 @@ fn is_of_user(plain: &str) -> bool {
 
 /// Whether a path, as [`plain_path`] has it, is in a tree of the system's, or of a user's keys and set-up: no pool is to be there.
 pub fn is_of_system(plain: &str) -> bool {
-    let is_free = is_below(plain, FREE) && plain != FREE;
+    let is_free = FREE.iter().any(|free| is_below(plain, free) && plain != *free);
     is_of_user(plain)
         || plain == "/"
         || (!is_free && TREES.iter().any(|tree| is_below(plain, tree)))
@@ -132,6 +132,7 @@ mod tests {
             "/default-pool",
             "/tmp/.tmpX/pool",
             "/home/ann/.local/share/pool",
+            "/run/media/ann/disk",
         ] {
             assert_eq!(judged(path), (false, false, false), "{path}");
         }

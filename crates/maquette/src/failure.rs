@@ -54,6 +54,14 @@ impl Failure {
         Self::Failed(StepError::new(message).because(error))
     }
 
+    /// The same, with the exit code of the program that has told of it.
+    pub fn with_status(self, status: u8) -> Self {
+        match self {
+            Self::Failed(error) => Self::Status(status, error),
+            other => other,
+        }
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {

@@ -3,7 +3,7 @@
 
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use maquette_core::decode::quoted_list;
@@ -26,6 +26,11 @@ pub fn code() -> u8 {
         0 => 130,
         signal => u8::try_from(128 + signal).unwrap_or(130),
     }
+}
+
+/// Whether a signal has come.
+pub fn has_come() -> bool {
+    SIGNALS.load(Ordering::SeqCst) > 0
 }
 
 /// What the run looks at that is being stopped.
@@ -84,6 +89,12 @@ impl Drop for InterruptedChild {
 /// Programs that end when this one is ended, each with the node that it does something on.
 static HELPERS: Mutex<Vec<(Pid, Option<String>)>> = Mutex::new(Vec::new());
 
+/// Told whenever there is one less of them.
+static HELPER_ENDED: Condvar = Condvar::new();
+
+/// How long one that has the terminal may take to give it back as it was.
+const HANDING_BACK: Duration = Duration::from_secs(2);
+
 /// A program that is told to end when this one is, for as long as this is there: an `ssh`.
 pub struct Helper(Option<Pid>);
 
@@ -101,6 +112,7 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         helpers().retain(|(pid, _)| Some(*pid) != self.0);
+        HELPER_ENDED.notify_all();
     }
 }
 
@@ -108,9 +120,8 @@ fn helpers() -> std::sync::MutexGuard<'static, Vec<(Pid, Option<String>)>> {
     HELPERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells all helpers to end, unless a terminal has told them; what is to be said of what may go on on nodes.
-fn end_helpers(terminal_told: bool) -> Option<String> {
-    let helpers = helpers();
+/// Tells helpers to end, unless a terminal has told them; what is to be said of what may go on on nodes.
+fn end(helpers: &[(Pid, Option<String>)], terminal_told: bool) -> Option<String> {
     for (pid, _) in helpers.iter().filter(|_| !terminal_told) {
         // It may have ended.
         let _ = rustix::process::kill_process(*pid, Signal::TERM);
@@ -121,6 +132,13 @@ fn end_helpers(terminal_told: bool) -> Option<String> {
         let nodes = quoted_list(&nodes);
         format!("interrupted; the command had not ended on {nodes}, and may go on there")
     })
+}
+
+/// Waits until the helper that has the user's terminal has ended: an `ssh` puts it back as it was.
+fn await_terminal() {
+    let has_terminal =
+        |helpers: &mut Vec<(Pid, Option<String>)>| helpers.iter().any(|(_, node)| node.is_none());
+    let _ = HELPER_ENDED.wait_timeout_while(helpers(), HANDING_BACK, has_terminal);
 }
 
 fn program() -> std::sync::MutexGuard<'static, Option<Program>> {
@@ -215,7 +233,9 @@ pub fn watch(terminal: &Arc<Terminal>) -> std::io::Result<()> {
             if asking {
                 terminal.talk("\ninterrupted at the question; nothing more was done");
             }
-            if let Some(goes_on) = end_helpers(by_terminal) {
+            let goes_on = end(&helpers(), by_terminal);
+            await_terminal();
+            if let Some(goes_on) = goes_on {
                 terminal.talk(&goes_on);
             }
             echo::show();
@@ -267,14 +287,14 @@ mod tests {
     fn helpers_end_with_the_program() {
         let sleep = || Command::new("sleep").arg("1000").spawn().unwrap();
         let (mut on_node, mut plain) = (sleep(), sleep());
-        let all = [Helper::with(&on_node, Some("lab-web-0")), Helper::with(&plain, None)];
+        let pid = |child: &Child| Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let all = [(pid(&on_node), Some("lab-web-0".to_string())), (pid(&plain), None)];
         let said = "interrupted; the command had not ended on `lab-web-0`, and may go on there";
-        assert_eq!(end_helpers(true).as_deref(), Some(said));
+        assert_eq!(end(&all, true).as_deref(), Some(said));
         assert!(plain.try_wait().unwrap().is_none());
-        assert_eq!(end_helpers(false).as_deref(), Some(said));
+        assert_eq!(end(&all, false).as_deref(), Some(said));
         assert!(!on_node.wait().unwrap().success() && !plain.wait().unwrap().success());
-        drop(all);
-        assert_eq!(end_helpers(false), None);
+        assert_eq!(end(&[], false), None);
     }
 
     const INSIDE: &str = "MAQUETTE_TEST_INSIDE_TERMINAL";

@@ -98,7 +98,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         }
     };
     if status == NO_CONNECTION {
-        routes.explain_lost(world, &led)?;
+        routes.explain_lost(world, &led).map_err(|failure| failure.with_status(status))?;
     }
     Ok(status)
 }

@@ -115,11 +115,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let away = routes.away(world, &targets)?;
     signals::watch(&world.terminal).map_err(|e| Failure::because("cannot catch signals", e))?;
     let mut outcomes = on_all(world, args, &targets, &away);
-    let silent = explain(world, &routes, &targets, &mut outcomes)?;
-    let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
+    let silent = explain(world, &routes, &targets, &mut outcomes);
     if args.json {
         world.terminal.result(&format!("{:#}", as_json(&outcomes)));
     }
+    let silent = silent?;
+    let failed: Vec<(&String, &Outcome)> = outcomes.iter().filter(|(_, o)| !o.is_good()).collect();
     let count = outcomes.len();
     let nodes = if count == 1 { "1 node".to_string() } else { format!("{count} nodes") };
     if failed.is_empty() {

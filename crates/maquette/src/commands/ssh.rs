@@ -101,7 +101,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let status = foreground::run(world, &mut ssh);
     let status = status.map_err(|e| Failure::because("cannot run ssh", e))?;
     if status == NO_CONNECTION {
-        routes.explain_lost(world, routes_there)?;
+        routes.explain_lost(world, routes_there).map_err(|failure| failure.with_status(status))?;
     }
     Ok(status)
 }

@@ -30,14 +30,26 @@ pub fn run(world: &World, program: &mut Command) -> io::Result<u8> {
             Err(error) => return Err(error.into()),
         };
         if status.stopped() {
-            // The shell that lets it go on lets both.
-            kill_process(getpid(), Signal::STOP)?;
+            // The shell that lets it go on lets both. A terminal's Ctrl-Z has stopped both, and by now both may go on.
+            if is_stopped(pid) {
+                kill_process(getpid(), Signal::STOP)?;
+            }
             continue;
+        }
+        if signals::has_come() {
+            return Ok(signals::code());
         }
         let killed = status.terminating_signal().map(|signal| 128 + signal);
         let code = status.exit_status().or(killed);
         return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     }
+}
+
+/// Whether a process is stopped at this moment, by proc_pid_stat(5).
+fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    // Its name, in brackets, may have anything in it.
+    stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
 #[cfg(test)]
@@ -52,5 +64,18 @@ mod tests {
         assert_eq!(status("exit 255"), NO_CONNECTION);
         assert_eq!(status("kill -TERM $$"), 128 + 15);
         assert!(run(&world, &mut Command::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn what_is_stopped_is_told_from_what_goes_on() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(!is_stopped(pid));
+        kill_process(pid, Signal::STOP).unwrap();
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        assert!(is_stopped(pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_stopped(pid));
     }
 }

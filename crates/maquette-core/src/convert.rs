@@ -111,7 +111,7 @@ fn keep_extras(request: &Request, network: &mut Tree, diags: &mut Diagnostics) {
 }
 
 /// Settings that these files are, or that are about one run.
-const NOT_KEPT: [&str; 8] = [
+pub const NOT_KEPT: [&str; 8] = [
     "topology-nodes",
     "topology-network",
     "layout",

@@ -4,23 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use maquette_core::convert;
+use maquette_core::convert::{self, NOT_KEPT};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::settings::SETTINGS;
 use maquette_core::syntax::Plain;
 use maquette_testkit::input;
-
-/// Settings that the files are, or that are about one run.
-const NOT_KEPT: [&str; 8] = [
-    "topology-nodes",
-    "topology-network",
-    "layout",
-    "networks",
-    "extra-vars",
-    "checksum",
-    "topology-extend",
-    "force-image-download",
-];
 
 fn said(diags: &Diagnostics) -> Vec<String> {
     diags.iter().map(|d| d.message.clone()).collect()

@@ -16,6 +16,7 @@ mod values;
 use std::path::Path;
 use std::time::Duration;
 
+use maquette_core::convert::HIDDEN;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA};
 use maquette_core::image::redact;
 use maquette_core::secret_keys;
@@ -215,7 +216,7 @@ fn refuse(mistakes: Vec<String>) -> Failure {
 
 /// The tree as it may be shown.
 fn masked(tree: &Plain) -> Plain {
-    secret_keys::masked(tree, "******")
+    secret_keys::masked(tree, HIDDEN)
 }
 
 /// Refuses, by name, what is not there yet, whoever has put it into the tree: an option, or an extra variable.

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
+use maquette_core::convert::HIDDEN;
 use maquette_core::image::redact;
 use maquette_core::scrub::is_secret_name;
 use maquette_engine::host::Command;
@@ -19,8 +20,6 @@ use crate::world::World;
 /// Largest command log before it is put aside, in bytes.
 const LARGEST: u64 = 5 << 20;
 
-const MASK: &str = "******";
-
 /// The local time, as InfraRed writes it into names.
 pub fn now(world: &World) -> String {
     let time = jiff::Timestamp::try_from((world.clock)()).unwrap_or_default();
@@ -29,7 +28,7 @@ pub fn now(world: &World) -> String {
 
 fn shown(name: &str, value: &str) -> String {
     if options::find(name).is_some_and(|option| option.secret) {
-        return MASK.into();
+        return HIDDEN.into();
     }
     masked(value)
 }
@@ -37,7 +36,7 @@ fn shown(name: &str, value: &str) -> String {
 /// `key=value` of a password hides its value, and an address what may be secret in it.
 fn masked(text: &str) -> String {
     match text.split_once('=') {
-        Some((key, _)) if !key.contains("://") && is_secret_name(key) => format!("{key}={MASK}"),
+        Some((key, _)) if !key.contains("://") && is_secret_name(key) => format!("{key}={HIDDEN}"),
         // What comes before an address has neither `@` nor `?` in it.
         _ => match text.find("://").map(|at| text[..at].rfind('=').map_or(0, |n| n + 1)) {
             Some(begin) => format!("{}{}", &text[..begin], redact(&text[begin..])),
@@ -78,9 +77,9 @@ pub fn command(world: &World, args: &[String], given: &InfraredValues) -> Result
         let long = arg.starts_with("--").then(|| name.split('=').next().unwrap_or_default());
         let hidden = long.is_some_and(options::may_be_secret);
         line = line.arg(match (secret, hidden, arg.contains('=')) {
-            (true, _, _) => MASK.to_string(),
+            (true, _, _) => HIDDEN.to_string(),
             (false, true, true) => {
-                format!("{}={MASK}", arg.split('=').next().unwrap_or_default())
+                format!("{}={HIDDEN}", arg.split('=').next().unwrap_or_default())
             }
             _ => masked(arg),
         });

@@ -32,6 +32,7 @@ const WITHOUT_BOUND: &[(&str, &str, usize, &str)] = &[
         "the user's Python, which says its version",
     ),
     ("maquette/src/session/locking.rs", "fs::read_to_string(", 2, "the system's"),
+    ("maquette/src/commands/common/foreground.rs", "fs::read_to_string(", 1, "the kernel's"),
     ("maquette/src/signals.rs", "fs::read_to_string(", 1, "the kernel's"),
     (
         "maquette/src/workspace/archive/contents.rs",

@@ -223,10 +223,12 @@ impl Routes {
     }
 
     /// What this machine's libvirt has of the environment; nothing where the hypervisor is another one, which would have to be
-    /// connected to, or may be, as in a workspace that came in an archive.
+    /// connected to, or may be, as in a workspace that came in an archive or is of what was built on another hypervisor.
     fn look(&self, world: &World, routes: &[Route]) -> Option<Observed> {
         let is_elsewhere = self.located.host.is_remote()
-            || self.located.workspace.saved().is_some_and(|saved| saved.imported);
+            || self.located.workspace.saved().is_some_and(|saved| {
+                saved.imported || !saved.is_of(&self.located.environment, &self.located.host)
+            });
         if is_elsewhere || routes.iter().all(|route| route.own) {
             return None;
         }

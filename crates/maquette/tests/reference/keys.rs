@@ -15,7 +15,8 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
         "A setting is given as a flag, as an environment variable, or in `maquette.yaml`. A flag counts more than a \
          variable, and a variable more than the file. `maquette virsh` has those of the last \
          column as options with the same names, `IR_…` variables for them, and keys of answers files that are called like \
-         the options. Variables that are not settings are [at the end](#other-variables).",
+         the options; playbooks and expressions see these below `provision`, with a point for each `-`: \
+         `provision.host.address`, `provision.net_subnet`. Variables that are not settings are [at the end](#other-variables).",
     );
     let virsh = said(&["virsh", "--help"]);
     let code = |text: Option<String>| text.map_or(String::new(), |text| format!("`{text}`"));

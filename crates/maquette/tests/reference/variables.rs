@@ -17,7 +17,7 @@ const OURS: [(&str, &str); 19] = [
     ("MAQUETTE_ACCEPT", "words of `--accept`, with commas between them"),
     (
         "MAQUETTE_YES",
-        "agrees to a clean-up, to `down` and to the end of a workspace, and to nothing that is lost when `up` builds",
+        "agrees to `down`, to the clean-up of one environment and to the end of a workspace, and to nothing that is lost when `up` builds",
     ),
     (
         "MAQUETTE_LOCK_WAIT",

@@ -36,17 +36,22 @@ const REMOVING: [&str; 8] =
     ["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"];
 
 /// Verbs of other tools behind a verb of ours, and what there is instead.
-const BEHIND: [(&str, &[&str], &str); 2] = [
+const BEHIND: [(&str, &[&str], &str); 3] = [
     ("image", &REMOVING, "`maquette image prune` removes images and templates that no node uses"),
     (
         "host",
         &["create", "add", "list", "switch", "use"],
         "`--host-address ADDRESS` names a hypervisor, as does `hypervisor: {address: …}` in maquette.yaml",
     ),
+    (
+        "workspace",
+        &["new", "select"],
+        "`--prefix NAME` names an environment; `maquette workspace checkout NAME` is about workspaces as InfraRed has them",
+    ),
 ];
 
 /// Verbs of other tools that none here is like, or is like by accident, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 32] = [
+const ELSEWHERE: [(&[&str], &str); 33] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
@@ -69,7 +74,7 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
     (&["global-status"], "`maquette list` shows the environments of a hypervisor"),
     (&["version"], "`maquette --version` prints it"),
     (
-        &["ps", "inspect", "info", "show"],
+        &["ps", "inspect", "info", "show", "state"],
         "`maquette status` shows the nodes, `maquette list` the environments",
     ),
     (&["infrared", "ir"], "`maquette virsh …` takes what `infrared virsh …` took"),
@@ -101,7 +106,11 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
         &["ssh-config", "ssh_config"],
         "`ansible.ssh.config` in the workspace is the configuration for ssh; `maquette up` says where that is",
     ),
-    (&["upload"], "`maquette cp FILE NODE:PATH` copies files"),
+    (&["upload", "rsync"], "`maquette cp FILE NODE:PATH` copies files"),
+    (
+        &["package"],
+        "no image is made of a node; `maquette image build` makes one of Debian's packages",
+    ),
     (&["port"], "`maquette forward NODE 8080:80` makes ports of a node reachable here"),
     (&["viewer", "vnc", "gui", "spice"], "`maquette open NODE` shows a node's screen"),
     (&["login", "shell"], "`maquette ssh NODE` logs in"),
@@ -110,7 +119,7 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
         "`maquette inventory --list` is for Ansible, `maquette status --json` for other programs",
     ),
     (
-        &["check", "lint"],
+        &["check", "lint", "fmt"],
         "`maquette validate` finds mistakes, `maquette plan` shows what would be done",
     ),
     (
@@ -139,7 +148,7 @@ const ELSEWHERE: [(&[&str], &str); 32] = [
 const OF_SSH: &str = "options of ssh come after the node: `maquette ssh NODE -L 8080:localhost:80`";
 
 /// Flags of other tools, of verbs here; of all that have the flag of the advice, where no verbs are named.
-const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 24] = [
+const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 26] = [
     (
         &["list"],
         &["vm", "vms", "node", "nodes"],
@@ -189,7 +198,17 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 24] = [
         &["--force", "--auto-approve", "-auto-approve", "--recreate"],
         "`--yes` agrees to whatever is lost, `--accept KIND` to one kind of it",
     ),
-    (&["plan"], &["--detailed-exitcode"], "`--exit-code` ends with 3 if there is something to do"),
+    (
+        &["plan"],
+        &["-detailed-exitcode", "--detailed-exitcode"],
+        "`--exit-code` ends with 3 if there is something to do",
+    ),
+    (
+        &["up", "plan"],
+        &["-replace", "--replace"],
+        "`maquette down NODE`, then `maquette up`, makes a node again",
+    ),
+    (&["up"], &["--provider"], "nodes are libvirt's: no provider is named"),
     (
         &["up"],
         &["--provision", "--no-provision"],
@@ -202,7 +221,7 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 24] = [
     ),
     (
         &["up", "plan", "validate"],
-        &["-P", "-var", "--var", "--param"],
+        &["-P", "-var", "--var", "-var-file", "--var-file", "--param"],
         "`-e override.TYPE.KEY=VALUE` changes a value, `-e @FILE` many",
     ),
     (

@@ -36,7 +36,7 @@ pub use compile::{Allocation, NodeRequest, Request, compile, is_read, named_extr
 pub use described::only_network;
 pub(crate) use described::{NETWORK_DEFAULTS, NODE_DEFAULTS};
 pub use disk::{Disk, Preallocation};
-pub use first_boot::{BootFile, FirstBoot};
+pub use first_boot::{BootDigest, BootFile, FirstBoot};
 pub use free_subnet::place;
 pub use interface::{ConnectTo, Interface, Interfaces, Ips};
 pub use lint::{ADDRESS_RULE, lint, overlap};

@@ -33,8 +33,8 @@ use crate::hardware::CacheMode;
 use crate::names::{EnvName, identifier, interface_name};
 use crate::settings::StartChoice;
 use crate::topology::{
-    Allocation, BootDevice, BootMode, Bootp, Bus, Dhcp, FirstBoot, Preallocation, SeedDrive, Srv,
-    VirtType,
+    Allocation, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, FirstBoot, Preallocation,
+    SeedDrive, Srv, VirtType,
 };
 use crate::units::{ByteSize, MacAddr};
 use crate::values::{
@@ -554,4 +554,6 @@ pub struct Guest {
     pub swap_mib: u64,
     /// Digest of what its first boot does besides; none where that is nothing.
     pub first_boot: Option<Uuid>,
+    /// The same part by part, for telling what changes. Records of earlier versions have none.
+    pub first_boot_parts: Vec<BootDigest>,
 }

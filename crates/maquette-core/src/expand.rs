@@ -340,6 +340,7 @@ impl<'a> Expander<'a> {
                 .or_else(|| recorded.and_then(|guest| guest.timezone.clone())),
             swap_mib: role.swap_mib,
             first_boot: role.first_boot.digest(self.context.tag),
+            first_boot_parts: role.first_boot.parts(self.context.tag),
         });
         let machine = settings.virtopts.machine().or(role.machine_type.as_ref());
         let user = match &guest {

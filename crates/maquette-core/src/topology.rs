@@ -36,7 +36,7 @@ pub use compile::{Allocation, NodeRequest, Request, compile, is_read, named_extr
 pub use described::only_network;
 pub(crate) use described::{NETWORK_DEFAULTS, NODE_DEFAULTS};
 pub use disk::{Disk, Preallocation};
-pub use first_boot::{BootFile, FirstBoot};
+pub use first_boot::{BootDigest, BootFile, FirstBoot};
 pub use free_subnet::place;
 pub use interface::{ConnectTo, Interface, Interfaces, Ips};
 pub use lint::{ADDRESS_RULE, lint, overlap};
@@ -146,6 +146,10 @@ mod tests {
         assert_eq!(says("runcmd"), "did you mean `commands`?");
         assert!(says("ip").contains("networks: [{network: NAME, ip: "), "{}", says("ip"));
         assert!(says("ports").contains("maquette forward"), "{}", says("ports"));
+        // `user_data` and `machine_type` are what these look like.
+        assert!(says("user").contains("`ansible_user`"), "{}", says("user"));
+        assert!(says("mac").contains("maquette status --json"), "{}", says("mac"));
+        assert_eq!(says("tags"), "did you mean `groups`?");
         assert_eq!(instead("vms", &["nodes", "image"]).as_deref(), Some("did you mean `nodes`?"));
         assert_eq!(instead("ram", &["size"]), None);
         assert!(instead("cidr", &names(NETWORK)).is_some());

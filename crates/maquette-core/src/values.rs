@@ -25,7 +25,7 @@ pub use access::{ConnectionPlugin, Group, Login, PublicKey, TimeZone};
 pub use bmc_credentials::BmcCredentials;
 pub use console::console_text;
 pub use dns::{DnsName, HostAddress, ServiceLabel};
-pub use first_boot::{FileMode, GuestPath, GuestText, Owner, PackageName};
+pub use first_boot::{BootPart, FileMode, GuestPath, GuestText, Owner, PackageName};
 pub use hardware::{
     DeviceModel, Directory, DiskKey, FileName, MachineName, Mtu, PlainPath, Serial, TargetDevice,
     VlanId,

@@ -580,6 +580,6 @@ fn packages_files_and_commands_of_a_first_boot() {
     let changed = plan::create(&changed, &observed, &|_| Secret::new("private"));
     let node = changed.changes.iter().find(|c| c.name == "web-0").unwrap();
     assert_eq!(node.op, Op::Replace);
-    let why = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password; all data on vda is lost";
+    let why = "its first boot changes: files (/etc/motd); all data on vda is lost";
     assert_eq!(node.reason.to_string(), why);
 }

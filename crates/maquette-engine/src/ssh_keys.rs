@@ -405,6 +405,7 @@ mod tests {
             timezone: None,
             swap_mib: 0,
             first_boot: None,
+            first_boot_parts: Vec::new(),
         };
         assert!(lent.lacks_secret_of(&guest) && !key.lacks_secret_of(&guest));
         guest.generation = None;

@@ -497,6 +497,7 @@ fn guest() -> Guest {
         timezone: None,
         swap_mib: 0,
         first_boot: None,
+        first_boot_parts: Vec::new(),
     }
 }
 

@@ -23,6 +23,7 @@ pub fn guest() -> Guest {
         timezone: None,
         swap_mib: 0,
         first_boot: None,
+        first_boot_parts: Vec::new(),
     }
 }
 

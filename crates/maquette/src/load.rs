@@ -23,7 +23,7 @@ use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
 use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
-use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
+use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, Value, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
 use crate::cli::{EnvironmentArgs, FlagTexts, TopologyArgs};
@@ -498,7 +498,9 @@ impl<'a> Reader<'a> {
             true => None,
             false => self.network_file(network.as_ref(), networks.as_ref(), layout),
         };
-        unread |= file.is_none();
+        // A list of networks says what was meant, and not what is in them.
+        let is_list = |networks: &Tree| !matches!(networks.value, Value::Map(_));
+        unread |= file.is_none() || networks.as_ref().is_some_and(is_list);
         let (network_name, network) =
             file.unwrap_or_else(|| (String::new(), Tree::empty_map(extra.span)));
         let network_unread = unread;

@@ -422,6 +422,7 @@ fn as_shared(
             // A digest with that secret: whether what it is of has changed cannot be known here.
             if guest.first_boot.is_some() && known.first_boot.is_some() {
                 guest.first_boot = known.first_boot;
+                guest.first_boot_parts = known.first_boot_parts.clone();
             }
         }
     }

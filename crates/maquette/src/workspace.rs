@@ -249,6 +249,10 @@ impl Workspace {
         if saved.owner.as_ref() == Some(owner) && saved.opens.contains(owner) {
             return Ok(());
         }
+        if saved.owner.as_ref().is_some_and(|before| before != owner) {
+            // They open another environment's nodes.
+            outputs::write_colleagues(self, &[])?;
+        }
         saved.owner = Some(owner.clone());
         if !saved.opens.contains(owner) {
             saved.opens.push(owner.clone());

@@ -42,6 +42,10 @@ const LINES: &[(&str, &str)] = &[
     ("maquette up --accept=lose-", "disks "),
     // An interface by its network.
     ("maquette link down --project early.yaml --prefix early first-0 fro", "nt "),
+    // Whose key goes: by its name, and by its fingerprint where it has none.
+    ("maquette unshare bo", "b@laptop "),
+    ("maquette unshare bob@l", "aptop "),
+    ("maquette unshare SHA256:d", "BJHYpwVSEi+T0DEeW22p3xx0zetKDruU4zbaY2THyU "),
     // Before anything is built, nodes are those of the project file.
     ("maquette stop --project early.yaml --prefix early first-", "0 "),
 ];
@@ -60,6 +64,9 @@ fn prepare(here: &Path) {
     file("controls", "");
     let config = "Host lab-web-0\nHost lab-web-1\nHost lab-db-0\nHost lab-x$(touch${IFS}owned)-0\n";
     file(".local/share/maquette/workspaces/lab/ansible.ssh.config", config);
+    let keys = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN794jTiQfZfG1KaT0PtFDJ/XFSqti bob@laptop\n\
+                ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJM+rvN+ot98qgEN794jTiQfZfG1KaT0PtFDJ/XFSqti\n";
+    file(".local/share/maquette/workspaces/lab/colleagues", keys);
 }
 
 /// What the lines become in a shell.

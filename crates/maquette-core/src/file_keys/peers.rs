@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 28] = [
+pub(crate) const ROWS: [Row; 38] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -55,6 +55,7 @@ pub(crate) const ROWS: [Row; 28] = [
             "script",
             "scripts",
             "provision",
+            "run",
             "bootcmd",
         ],
         "commands",
@@ -88,6 +89,37 @@ pub(crate) const ROWS: [Row; 28] = [
         "cpumodel",
         "`networks` at the top of maquette.yaml describes networks, `networks: [NAME, …]` of a node type lists those that it is on",
     ),
+    (
+        &["user", "username", "login", "ssh_user", "ssh_username", "remote_user"],
+        "cpumodel",
+        "`username` at the top of maquette.yaml is the login user of all nodes, `ansible_user` that of a node type",
+    ),
+    (
+        &["password", "passwd", "root_password", "rootpassword"],
+        "cpumodel",
+        "nodes are logged in to with keys; `--topology-password` gives the login user a password for consoles",
+    ),
+    (
+        &["timezone", "time_zone", "tz"],
+        "cpumodel",
+        "`timezone` at the top of maquette.yaml is that of all nodes",
+    ),
+    (
+        &["mac", "macs", "mac_address", "hwaddr"],
+        "cpumodel",
+        "a MAC address follows from its node's name, and stays; `maquette status --json` has it",
+    ),
+    (
+        &["mac", "mac_address", "hwaddr"],
+        "src_model",
+        "a MAC address follows from its node's name, and stays; `maquette status --json` has it",
+    ),
+    (
+        &["synced_folder", "synced_folders", "shared_folders", "sharedfolders", "mounts"],
+        "cpumodel",
+        "no directory is shared with nodes; `files` writes some at the first boot, `maquette cp` copies directories",
+    ),
+    (&["tags", "labels", "roles", "ansible_groups"], "groups", ""),
     (&["vms", "machines", "hosts", "servers", "domains", "roles"], "nodes", ""),
     (
         &["nets", "links", "bridges"],
@@ -101,6 +133,11 @@ pub(crate) const ROWS: [Row; 28] = [
     ),
     (&["box", "base_image"], "image", ""),
     (
+        &["domain", "dns_domain"],
+        "net_subnet",
+        "`domain` belongs to a network: `networks: {NAME: {domain: lab.example}}`",
+    ),
+    (
         &["name", "project", "env", "environment", "cluster_name"],
         "net_subnet",
         "did you mean `prefix`?",
@@ -112,6 +149,16 @@ pub(crate) const ROWS: [Row; 28] = [
     ),
     (&["address", "addresses", "ip_address", "ipaddr", "ipv4", "static_ip"], "ip", ""),
     (&["name", "net", "net_name", "network_name", "bridge", "source"], "network", ""),
+    (
+        &["bridge", "bridge_name", "parent"],
+        "floating_ip",
+        "`forward: bridge` with `nic: NIC` has the network on a NIC of the hypervisor's; a node is on a bridge that is there by `networks: [{network: br0, bridged: yes}]`",
+    ),
+    (
+        &["vlan", "vlans", "vlan_id"],
+        "floating_ip",
+        "`portgroups` of a network on Open vSwitch have VLANs: `maquette init ovs-vlans` writes an example",
+    ),
     (&["isolated"], "floating_ip", "`forward: none` isolates a network"),
     (&["mode", "type", "nat"], "forward", ""),
     (&["interface", "bus_type", "disk_bus"], "bus", ""),

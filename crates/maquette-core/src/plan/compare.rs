@@ -3,6 +3,7 @@
 //! Each function takes both sides apart without `..`: a field that nobody has given a class does not
 //! compile. All differences are kept, so that a plan names every change of an object.
 
+mod first_boot;
 mod network;
 mod node;
 mod switching;

@@ -1,5 +1,6 @@
 //! What a node's first boot installs, writes and runs besides setting the node up.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use uuid::Uuid;
@@ -8,7 +9,9 @@ use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
 use crate::syntax::{Entry, Span, Tree, Value};
-use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, Secret};
+use crate::values::{
+    BootPart, FileMode, GuestPath, GuestText, Line, Login, Owner, PackageName, Secret,
+};
 
 /// What the login user is logged in by at the serial console, for all instances of systemd's unit.
 const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
@@ -147,6 +150,18 @@ pub struct BootFile {
     pub owner: Option<Owner>,
 }
 
+/// A part of what a first boot does, as a node's record has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootDigest {
+    /// Which part.
+    pub part: BootPart,
+    /// A digest of what it is; nothing can be guessed from it without the environment's secret.
+    pub content: Uuid,
+}
+
+/// Most packages, and most files, that a record names one by one: it has to stay small enough for libvirt.
+const MOST_NAMED: usize = 64;
+
 /// What a first boot installs, writes and runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FirstBoot {
@@ -273,6 +288,47 @@ impl FirstBoot {
         }
         let parts = Secret::new(parts);
         (!self.is_empty()).then(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&parts).as_bytes()))
+    }
+
+    /// The same part by part, by which it is seen what a change is of. `tag` as for [`digest`](Self::digest).
+    pub fn parts(&self, tag: &dyn Fn(&Secret) -> String) -> Vec<BootDigest> {
+        let Self { packages, files, commands, autologin, user_data, password } = self;
+        let mut texts: BTreeMap<BootPart, String> = BTreeMap::new();
+        let mut add = |part: BootPart, text: &str| {
+            let _ = write!(texts.entry(part).or_default(), "{} {text}\0", text.len());
+        };
+        for (at, name) in packages.iter().enumerate() {
+            add(named(at, BootPart::Package(name.clone()), BootPart::Packages), name);
+        }
+        for (at, BootFile { path, content, mode, owner }) in files.iter().enumerate() {
+            let part = named(at, BootPart::File(path.clone()), BootPart::Files);
+            let mode = format!("{:o}", mode.bits());
+            let owner = owner.as_ref().map_or("", Owner::as_str);
+            for text in [path.as_str(), content.reveal(), mode.as_str(), owner] {
+                add(part.clone(), text);
+            }
+        }
+        commands.iter().for_each(|command| add(BootPart::Commands, command.reveal()));
+        if *autologin {
+            add(BootPart::Console, "autologin");
+        }
+        user_data.iter().for_each(|data| add(BootPart::UserData, data.reveal()));
+        password.iter().for_each(|password| add(BootPart::Password, password.reveal()));
+        let digest = |(part, text): (BootPart, String)| {
+            // What is in one part is no part's that has another name.
+            let text = Secret::new(format!("{part}\0{text}"));
+            let content = Uuid::new_v5(&Uuid::NAMESPACE_OID, tag(&text).as_bytes());
+            BootDigest { part, content }
+        };
+        texts.into_iter().map(digest).collect()
+    }
+}
+
+/// The part that a package or file is: itself, or the rest of its kind where a record cannot name it.
+fn named(at: usize, part: BootPart, rest: BootPart) -> BootPart {
+    match at < MOST_NAMED && part.to_string().parse::<Line>().is_ok() {
+        true => part,
+        false => rest,
     }
 }
 
@@ -412,5 +468,32 @@ mod tests {
         ] {
             assert_eq!(read_while_starting(path), read, "{path}");
         }
+    }
+
+    /// libvirt takes no definition that is too long, and a record no name that is not a plain line.
+    #[test]
+    fn a_record_names_some_packages_and_files_and_has_a_digest_of_the_rest() {
+        let file = |path: &str, content: &str| BootFile {
+            path: path.parse().unwrap(),
+            content: Secret::new(content),
+            mode: FileMode::USUAL,
+            owner: None,
+        };
+        let names: Vec<PackageName> =
+            (0..MOST_NAMED + 2).map(|number| format!("p{number}").parse().unwrap()).collect();
+        let all = |odd: &str| FirstBoot {
+            packages: names.clone(),
+            files: vec![file("/etc/motd", "hello"), file("/srv/{{ x }}", odd)],
+            ..FirstBoot::default()
+        };
+        let tag = |text: &Secret| text.reveal().to_string();
+        let (before, after) = (all("a").parts(&tag), all("b").parts(&tag));
+        assert_eq!(before.len(), MOST_NAMED + 3);
+        let changed = before.iter().zip(&after).filter(|(before, after)| before != after);
+        let changed: Vec<String> = changed.map(|(before, _)| before.part.to_string()).collect();
+        assert_eq!(changed, ["files"]);
+        let named = |name: &str| before.iter().any(|known| known.part.to_string() == name);
+        assert!(named("package p63") && !named("package p64") && named("packages"));
+        assert!(named("file /etc/motd") && !named("file /srv/{{ x }}"));
     }
 }

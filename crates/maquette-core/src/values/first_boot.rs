@@ -1,5 +1,6 @@
 //! What a first boot installs, writes and runs.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::{Form, ValueError, checked, is_unprintable, shortened, word};
@@ -59,6 +60,70 @@ checked!(
         text.splitn(2, ':').try_for_each(|name| form.check(name))
     }
 );
+
+/// A part of what a first boot does, as a node's record calls it; its order is that of the record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BootPart {
+    /// A package.
+    Package(PackageName),
+    /// Packages that are not named one by one.
+    Packages,
+    /// A file.
+    File(GuestPath),
+    /// Files that are not named one by one.
+    Files,
+    /// All commands.
+    Commands,
+    /// The user's own cloud-config.
+    UserData,
+    /// The login at the console.
+    Console,
+    /// The login user's password.
+    Password,
+}
+
+impl BootPart {
+    /// Those that are a single word.
+    const WORDS: [(&'static str, Self); 6] = [
+        ("packages", Self::Packages),
+        ("files", Self::Files),
+        ("commands", Self::Commands),
+        ("user_data", Self::UserData),
+        ("console", Self::Console),
+        ("password", Self::Password),
+    ];
+}
+
+impl fmt::Display for BootPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(name) => write!(f, "package {name}"),
+            Self::File(path) => write!(f, "file {path}"),
+            Self::Packages => f.write_str("packages"),
+            Self::Files => f.write_str("files"),
+            Self::Commands => f.write_str("commands"),
+            Self::UserData => f.write_str("user_data"),
+            Self::Console => f.write_str("console"),
+            Self::Password => f.write_str("password"),
+        }
+    }
+}
+
+impl FromStr for BootPart {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(' ') {
+            Some(("package", name)) => return name.parse().map(Self::Package),
+            Some(("file", path)) => return path.parse().map(Self::File),
+            _ => {}
+        }
+        let found = Self::WORDS.into_iter().find(|(word, _)| *word == text);
+        found.map(|(_, part)| part).ok_or_else(|| {
+            ValueError(format!("`{}` is not a part of a first boot", shortened(text)))
+        })
+    }
+}
 
 /// Permissions of a file, in octal. Bits beyond these go where an owner is given after them, as cloud-init does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +192,16 @@ mod tests {
         assert!("www-data:adm".parse::<Owner>().is_ok());
         for bad in ["", "a:", ":b", "a b", "a:b:c", "-x"] {
             assert!(bad.parse::<Owner>().is_err(), "{bad}");
+        }
+        for part in ["package nginx", "file /srv/a b", "packages", "files", "commands", "user_data"]
+        {
+            assert_eq!(part.parse::<BootPart>().map(|part| part.to_string()), Ok(part.to_string()));
+        }
+        for (word, part) in BootPart::WORDS {
+            assert_eq!(part.to_string(), word);
+        }
+        for bad in ["", "package", "package -y", "file etc/motd", "commands ", "script x"] {
+            assert!(bad.parse::<BootPart>().is_err(), "{bad}");
         }
         assert!("a\n\tb".parse::<GuestText>().is_ok() && "a\u{1b}".parse::<GuestText>().is_err());
     }

@@ -9,8 +9,10 @@ use maquette_core::examples::examples;
 use maquette_core::explain;
 use maquette_core::syntax::{Tree, Value};
 use maquette_core::topology::{NodeRequest, Request};
+use maquette_core::values::PublicKey;
 use maquette_engine::image::build::BUILDABLE;
 use maquette_engine::image::catalogue;
+use maquette_engine::ssh_keys::fingerprint;
 
 use super::ssh_routes::Routes;
 use super::virsh;
@@ -18,6 +20,7 @@ use crate::cli::{EnvironmentArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::load;
 use crate::workspace::named::Workspaces;
+use crate::workspace::outputs;
 use crate::world::World;
 
 /// Arguments of `complete-names`.
@@ -49,6 +52,8 @@ enum What {
     Example,
     /// What can be explained.
     Key,
+    /// Whose key opens nodes that were shared.
+    Colleague,
     /// A built-in node type or network file.
     BuiltIn,
     /// An image that can be built.
@@ -74,14 +79,16 @@ struct Typed<'a> {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let Some((word, before)) = args.words.split_last() else { return Ok(0) };
     let Some(typed) = typed(before, word) else { return Ok(0) };
-    // A shell's script splits and inserts them.
-    let is_harmless =
-        |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/,=@".contains(c));
     let names = names(world, &typed, before).into_iter();
     let names = names.filter(|name| name.starts_with(typed.begun));
     let words = names.map(|name| format!("{}{name}", typed.kept));
     words.filter(|word| is_harmless(word)).for_each(|word| world.terminal.result(&word));
     Ok(0)
+}
+
+/// Whether a word stays one, and means nothing else, where a shell's script splits words and inserts them.
+fn is_harmless(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/,=@+".contains(c))
 }
 
 fn names(world: &World, typed: &Typed<'_>, before: &[String]) -> BTreeSet<String> {
@@ -102,6 +109,7 @@ fn names(world: &World, typed: &Typed<'_>, before: &[String]) -> BTreeSet<String
         What::Network => named(Kind::Network).chain(own(Kind::Network)).collect(),
         What::Example => examples().into_iter().map(|example| example.name.into()).collect(),
         What::Key => keys(),
+        What::Colleague => colleagues(world, before),
         What::BuiltIn => named(Kind::Nodes).chain(named(Kind::Network)).collect(),
         What::Buildable => BUILDABLE.iter().map(|(name, _)| (*name).to_string()).collect(),
         What::Interface => interfaces(world, before),
@@ -192,6 +200,20 @@ fn keys() -> BTreeSet<String> {
         [Some(path), name].into_iter().flatten()
     };
     paths.flat_map(both).collect()
+}
+
+/// With whom the environment is shared, as far as is known here: by the names of their keys, and by fingerprints where a name
+/// is not one key's.
+fn colleagues(world: &World, before: &[String]) -> BTreeSet<String> {
+    let place = place(before).unwrap_or_default();
+    let Ok(located) = load::located(&world.environment, &place) else { return BTreeSet::new() };
+    let keys = outputs::colleagues(&located.workspace);
+    let is_one = |name: &str| keys.iter().filter(|key| key.comment() == Some(name)).count() == 1;
+    let word = |key: &PublicKey| match key.comment() {
+        Some(name) if is_one(name) && is_harmless(name) => Some(name.to_string()),
+        _ => fingerprint(key),
+    };
+    keys.iter().filter_map(word).collect()
 }
 
 /// Environments that have a workspace here.
@@ -309,8 +331,9 @@ fn positional(command: &Command, at: usize) -> Option<(What, &Arg)> {
         "SOURCE" | "DESTINATION" => Some(What::Path),
         "INTERFACE" => Some(What::Interface),
         "EXAMPLE" => Some(What::Example),
-        // Those of `share` are files.
         "KEY" if found.get_id() == "key" => Some(What::Key),
+        // Those of `share` are files.
+        "KEY" if command.get_name() == "unshare" => Some(What::Colleague),
         "NAME" | "NAMES" => match command.get_name() {
             "show" => Some(What::BuiltIn),
             "build" => Some(What::Buildable),
@@ -355,7 +378,10 @@ mod tests {
         is("extend", None);
         is("extend --prefix", Some(What::Prefix));
         is("share", None);
-        is("unshare", None);
+        for line in ["unshare", "unshare --reachable", "unshare bob@laptop", "unshare --prefix lab"]
+        {
+            is(line, Some(What::Colleague));
+        }
         is("init", Some(What::Example));
         is("explain", Some(What::Key));
         is("cp", Some(What::Path));
@@ -396,6 +422,7 @@ mod tests {
         is("ssh", "root@we", "root@", "we");
         is("cp notes.txt", "root@we", "root@", "we");
         is("stop", "root@we", "", "root@we");
+        is("unshare", "bob@l", "", "bob@l");
         assert_eq!(typed(&["status".into()], "--no-such=l"), None);
     }
 }

@@ -23,6 +23,7 @@ use crate::render;
 use crate::session::{Ask, Session, locking};
 use crate::session::{entry, lockout};
 use crate::workspace::identity::{self, Way};
+use crate::workspace::{Owner, outputs};
 use crate::world::World;
 
 /// Arguments of `share`.
@@ -137,6 +138,7 @@ pub fn change(
         }
         _ => {}
     }
+    note(located, &shared_after(&observed, verb, &keys, done.is_ok()));
     done.inspect_err(|_| tell_silence(world, &session, &observed))?;
     let is_done = away.is_empty() || verb == Verb::Share;
     if json {
@@ -144,6 +146,32 @@ pub fn change(
     }
     // Who asked for a key to go has to know that it opens something still.
     Ok(u8::from(!is_done))
+}
+
+/// Whose keys are recorded after a run that was to change them.
+fn shared_after(
+    observed: &Observed,
+    verb: Verb,
+    keys: &[PublicKey],
+    is_done: bool,
+) -> Vec<PublicKey> {
+    let mut all = observed.shared_keys();
+    if is_done {
+        all.retain(|known| !keys.iter().any(|key| key.is_same(known)));
+        if verb == Verb::Share {
+            all.extend(keys.iter().cloned());
+        }
+    }
+    all
+}
+
+/// Keeps in the environment's workspace whose keys open the nodes, for whoever types `maquette unshare` and presses Tab. A name
+/// that is missing there is no reason to fail.
+fn note(located: &Located, keys: &[PublicKey]) {
+    let (workspace, owner) = (&located.workspace, Owner::new(&located.environment, &located.host));
+    if outputs::is_built(workspace) && outputs::belongs(workspace, &owner) {
+        let _ = outputs::write_colleagues(workspace, keys);
+    }
 }
 
 /// Says why nodes do not answer: that the connection failed is all that `ssh` knew.
@@ -322,6 +350,7 @@ fn list(world: &World, located: &Located, json: bool) -> Result<u8, Failure> {
     let mut session = Session::open(world, located.clone())?;
     let observed = session.running()?.observed();
     let all = known(&observed);
+    note(located, &observed.shared_keys());
     if json {
         let keys: Vec<Value> = all
             .iter()

@@ -69,6 +69,8 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
         let written =
             outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
+        let shared = now.whole.shared_keys();
+        let written = written.and_then(|()| outputs::write_colleagues(&located.workspace, &shared));
         written.map_err(|e| located.workspace.unwritten(e))?;
     }
     if args.json {

@@ -178,17 +178,15 @@ fn as_address(node: &Tree, prefix: &str) -> Option<String> {
     })
 }
 
-/// How a single value is written that is in a mapping or alone in a list, as in another tool's file.
-fn as_text(row: &Setting, node: &Tree) -> Option<String> {
-    let text = match &node.value {
+/// The single value that is in a mapping or alone in a list, as in another tool's file.
+fn single(node: &Tree) -> Option<&str> {
+    match &node.value {
         Value::List(items) => match items.as_slice() {
-            [Tree { value: Value::Scalar(text, _), span }] if !span.secret => text.trim(),
-            _ => return None,
+            [Tree { value: Value::Scalar(text, _), span }] if !span.secret => Some(text.trim()),
+            _ => None,
         },
-        _ => decode::named_inside(node)?,
-    };
-    let key = row.key.filter(|_| row.kind != Kind::Secret)?;
-    Some(format!("write `{}: {text}`", key.rsplit('.').next().unwrap_or(key)))
+        _ => decode::named_inside(node),
+    }
 }
 
 /// Reads the text of a setting; a mistake in it is reported at its place. `what` is how the user knows the
@@ -203,10 +201,14 @@ pub fn assign(
     let Some(set) = row.set else { return };
     let Value::Scalar(text, _) = &node.value else {
         let error = decode::wrong_type(node, what, &row.kind.expected());
-        diags.push(match as_text(row, node) {
-            Some(help) => error.help(help),
-            None => error,
-        });
+        let meant = row.key.zip(single(node)).filter(|_| row.kind != Kind::Secret);
+        let Some((key, text)) = meant else { return diags.push(error) };
+        let key = key.rsplit('.').next().unwrap_or(key);
+        diags.push(error.help(format!("write `{key}: {text}`")));
+        // Nothing else is wrong because of that.
+        if row.kind.takes(text) {
+            let _ = set(settings, text);
+        }
         return;
     };
     match row.kind {

@@ -35,8 +35,9 @@ pub use bundle::bundle;
 /// InfraRed's list of what a workspace was used for.
 pub const REGISTRY: &str = ".registry";
 
-/// What no other workspace has a use for: what the last command did here, and how long the environment lasts.
-const LEFT_OUT: [&str; 2] = [outputs::EVENTS, outputs::LIFETIME];
+/// What no other workspace has a use for: what the last command did here, and what is known here of how long the environment
+/// lasts and with whom it is shared.
+const LEFT_OUT: [&str; 3] = [outputs::EVENTS, outputs::LIFETIME, outputs::COLLEAGUES];
 
 /// Writes a workspace into `target`; keys from elsewhere go along if `copy_keys`.
 pub fn export(

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use maquette_core::blueprint::Node;
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::values::{BmcCredentials, PlainPath, Secret};
+use maquette_core::values::{BmcCredentials, PlainPath, PublicKey, Secret};
 use maquette_engine::bmc::{BmcSecrets, CREDENTIALS};
 use maquette_engine::host::ssh::Target;
 use maquette_engine::private_file::{read_text, relink, write_private};
@@ -46,6 +46,8 @@ pub const VNC_PASSWORD: &str = "vnc-password";
 pub const EVENTS: &str = "events.jsonl";
 /// Until when the environment lasts, as far as is known here: what is noted on the hypervisor.
 pub const LIFETIME: &str = "lease";
+/// Public keys of colleagues that open the nodes, as far as is known here: what `maquette unshare` completes.
+pub const COLLEAGUES: &str = "colleagues";
 /// Pinned host keys.
 pub const KNOWN_HOSTS: &str = "known_hosts";
 
@@ -230,6 +232,21 @@ pub fn lifetime(workspace: &Workspace, environment: &EnvName) -> Option<Lifetime
     Lifetime::parse_all(&text).remove(environment)
 }
 
+/// Keeps the public keys of colleagues, a line each, so that a shell can complete whose they are without asking the hypervisor.
+pub fn write_colleagues(workspace: &Workspace, keys: &[PublicKey]) -> io::Result<()> {
+    if keys.is_empty() {
+        return delete(workspace, &[COLLEAGUES]);
+    }
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    write_private(&workspace.file(COLLEAGUES), text.as_bytes())
+}
+
+/// Public keys of colleagues, as far as is known here.
+pub fn colleagues(workspace: &Workspace) -> Vec<PublicKey> {
+    let text = read_text(&workspace.file(COLLEAGUES)).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 /// Whether a workspace has an inventory of something built.
 pub fn is_built(workspace: &Workspace) -> bool {
     workspace.file(BUILT).exists()
@@ -329,6 +346,7 @@ pub fn remove(workspace: &Workspace, owner: &Owner, secrets: Secrets) -> io::Res
             CREDENTIALS,
             EVENTS,
             LIFETIME,
+            COLLEAGUES,
         ];
         delete(workspace, &built)?;
         bmcs::remove(workspace)?;
@@ -493,6 +511,18 @@ mod tests {
         assert_eq!(nodes_of_infrared(&workspace), ["undercloud-0"]);
         std::fs::write(workspace.file(BASE), built).unwrap();
         assert!(nodes_of_infrared(&workspace).is_empty());
+    }
+
+    #[test]
+    fn colleagues_of_one_environment_are_not_anothers() {
+        let (mine, other) = (owner("job", "h"), owner("zz", "h"));
+        let (_home, workspace) = workspace(&[&mine]);
+        let key = PublicKey::known("ssh-ed25519 AAAA bob@desk");
+        write_colleagues(&workspace, std::slice::from_ref(&key)).unwrap();
+        workspace.claim(&mine).unwrap();
+        assert_eq!(colleagues(&workspace), [key]);
+        workspace.claim(&other).unwrap();
+        assert!(colleagues(&workspace).is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Nodes.
 
 use super::Class::{Live, Record, Replace, Restart};
-use super::{Class, Differences, What, list, or};
+use super::{Class, Differences, What, first_boot, list, or};
 use crate::blueprint::{
     Access, Attachment, Bmc, Checksums, Disk, DiskPool, Guest, Image, Interface, Ipv4Setup, Node,
     Vnc,
@@ -133,6 +133,8 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
         timezone,
         swap_mib,
         first_boot,
+        // They are what the digest is of, and tell what of it changes.
+        first_boot_parts: _,
     } = old;
     found.change(Replace, "user", user, &new.user);
     let key = "it was made with another SSH key than this workspace has";
@@ -141,8 +143,9 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
     let (from, to) = (zone(timezone.as_ref()), zone(new.timezone.as_ref()));
     found.change(Record, "time zone", &from, &to);
     let mib = |mib: u64| format!("{mib} MiB");
-    let what = "what its first boot does changes: packages, files, commands, `user_data`, `console` or the password";
-    found.note(*first_boot != new.first_boot, Replace, what);
+    if *first_boot != new.first_boot {
+        found.note(true, Replace, first_boot::change(old, new));
+    }
     found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
     // Whatever is made anew has another host key; that alone is a reason only if nothing else is.
     let alone = found.worst() < Some(Replace);

@@ -3,7 +3,9 @@
 use maquette_core::blueprint::{Access, Bmc, Disk, Guest, Node, Pool, Vnc, has_own_identifier};
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::names::EnvName;
-use maquette_core::topology::{BmcProtocol, BootMode, Bus, Preallocation, SeedDrive, VirtType};
+use maquette_core::topology::{
+    BmcProtocol, BootDigest, BootMode, Bus, Preallocation, SeedDrive, VirtType,
+};
 use maquette_core::values::{ConnectionPlugin, FileName, NodeName, NodeType};
 use roxmltree::Node as Element;
 use uuid::Uuid;
@@ -165,6 +167,12 @@ record!(GuestFields: Guest {
     timezone: Optional("timezone"),
     swap_mib: Within("swap-mib", 0..=MOST_MIB),
     first_boot: Optional("first-boot"),
+    first_boot_parts: Few("first-boot-part", BootDigestFields),
+});
+
+record!(BootDigestFields: BootDigest {
+    part: Required("part"),
+    content: Required("content"),
 });
 
 /// Seeds of the first version were disks.

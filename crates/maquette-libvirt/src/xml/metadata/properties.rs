@@ -10,8 +10,8 @@ use maquette_core::blueprint::{
 };
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bootp, Bus, Dhcp, Preallocation, SeedDrive, Srv,
-    VirtType,
+    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, Preallocation,
+    SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{ConnectionPlugin, Mtu, VlanId};
@@ -187,12 +187,17 @@ fn interface() -> impl Strategy<Value = Interface> {
 
 fn guest() -> impl Strategy<Value = Guest> {
     let zone = of(value("[A-Z][a-z]{1,8}(/[A-Z][a-z]{1,8})?"));
+    let part = value("package [a-z]{1,9}|file (/[a-z0-9_. -]{0,7}[a-z]){1,3}|commands|user_data");
+    let part = (part, any::<u128>())
+        .prop_map(|(part, id)| BootDigest { part, content: Uuid::from_u128(id) });
     let first_boot = any::<Option<u128>>().prop_map(|id| id.map(Uuid::from_u128));
+    let first_boot = (first_boot, vec(part, 0..4));
     let keys = (key(), vec(key(), 0..3), key());
     let drive = prop::sample::select(vec![SeedDrive::Disk, SeedDrive::CdRom]);
     ((file(), drive), login(), keys, whatever(), zone, 0..=MOST_MIB, first_boot).prop_map(
         |((seed, drive), user, keys, generation, timezone, swap_mib, first_boot)| {
             let (authorized_key, shared, host_key) = keys;
+            let (first_boot, first_boot_parts) = first_boot;
             Guest {
                 seed,
                 drive,
@@ -204,6 +209,7 @@ fn guest() -> impl Strategy<Value = Guest> {
                 timezone,
                 swap_mib,
                 first_boot,
+                first_boot_parts,
             }
         },
     )

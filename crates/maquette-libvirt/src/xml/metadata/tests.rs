@@ -6,8 +6,8 @@ use maquette_core::blueprint::{
     Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootMode, Bootp, Bus, Dhcp, Preallocation, SeedDrive, Srv,
-    VirtType,
+    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, Preallocation,
+    SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -82,6 +82,10 @@ pub(crate) fn full_node() -> NodeRecord {
         timezone: Some(TimeZone::known("Europe/Berlin")),
         swap_mib: 512,
         first_boot: Some(Uuid::from_u128(7)),
+        first_boot_parts: vec![BootDigest {
+            part: "package vim".parse().unwrap(),
+            content: Uuid::from_u128(8),
+        }],
     };
     let node = Node {
         name: "lab-n-0".parse().unwrap(),

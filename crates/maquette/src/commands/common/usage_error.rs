@@ -36,7 +36,11 @@ const REMOVING: [&str; 8] =
     ["delete", "rm", "remove", "undefine", "teardown", "undeploy", "purge", "cleanup"];
 
 /// Verbs of other tools behind a verb of ours, and what there is instead.
-const BEHIND: [(&str, &[&str], &str); 3] = [
+const BEHIND: [(&str, &[&str], &str); 7] = [
+    ("link", &["off", "disconnect", "unplug"], "`maquette link down NODE` pulls a node's cable"),
+    ("link", &["on", "connect", "plug"], "`maquette link up NODE` puts a node's cable back"),
+    ("bmc", &["on", "off"], "`maquette bmc power NODE on` has its BMC switch a node"),
+    ("workspace", &["new", "add"], "`maquette workspace create NAME` makes one"),
     ("image", &REMOVING, "`maquette image prune` removes images and templates that no node uses"),
     (
         "host",
@@ -45,13 +49,13 @@ const BEHIND: [(&str, &[&str], &str); 3] = [
     ),
     (
         "workspace",
-        &["new", "select"],
+        &["select"],
         "`--prefix NAME` names an environment; `maquette workspace checkout NAME` is about workspaces as InfraRed has them",
     ),
 ];
 
 /// Verbs of other tools that none here is like, or is like by accident, and what there is instead.
-const ELSEWHERE: [(&[&str], &str); 33] = [
+const ELSEWHERE: [(&[&str], &str); 43] = [
     (
         &["snapshot", "snapshots", "save", "revert"],
         "Maquette makes no snapshots; `virsh snapshot-create-as NODE NAME` of libvirt does",
@@ -61,7 +65,28 @@ const ELSEWHERE: [(&[&str], &str); 33] = [
         &["provision"],
         "`maquette up` builds what is described; a changed first boot has it replace nodes, and what nodes do later is for Ansible",
     ),
-    (&["halt", "poweroff", "shutdown"], "`maquette stop NODE` shuts nodes down"),
+    (&["new", "generate"], "`maquette init` writes a project file to begin with"),
+    (
+        &["edit", "config", "configure", "set", "modify"],
+        "what is asked for is in maquette.yaml; `maquette plan` shows what a change of it takes, `maquette up` does it",
+    ),
+    (
+        &["diff", "preview"],
+        "`maquette plan` shows what `up` would do, `maquette status` what was changed by others",
+    ),
+    (
+        &["clone", "duplicate"],
+        "`count` of a node type in maquette.yaml has more nodes that are alike",
+    ),
+    (
+        &["rename", "mv"],
+        "a node is called after its environment, node type and number: another `name` in maquette.yaml makes other nodes",
+    ),
+    (&["on", "poweron", "power-on", "boot"], "`maquette start NODE` starts nodes"),
+    (
+        &["halt", "poweroff", "power-off", "off", "shutdown"],
+        "`maquette stop NODE` shuts nodes down",
+    ),
     (&["suspend"], "`maquette pause NODE` holds nodes as libvirt's `suspend` does"),
     (&["reload", "reboot"], "`maquette restart NODE` shuts nodes down and starts them"),
     (&REMOVING, "`maquette down` removes the environment, or a node"),
@@ -71,11 +96,18 @@ const ELSEWHERE: [(&[&str], &str); 33] = [
         &["download", "pull", "images", "box", "distro_list", "fetch"],
         "`maquette image list` names images, and `maquette up` downloads them",
     ),
-    (&["global-status"], "`maquette list` shows the environments of a hypervisor"),
+    (
+        &["global-status", "env", "envs", "environments"],
+        "`maquette list` shows the environments of a hypervisor",
+    ),
     (&["version"], "`maquette --version` prints it"),
     (
-        &["ps", "inspect", "info", "show", "state"],
+        &["ps", "inspect", "info", "show", "describe", "get", "nodes", "state"],
         "`maquette status` shows the nodes, `maquette list` the environments",
+    ),
+    (
+        &["top", "stats", "watch", "monitor"],
+        "`maquette status --watch` shows nodes as they change, `maquette view` does so in a browser",
     ),
     (&["infrared", "ir"], "`maquette virsh …` takes what `infrared virsh …` took"),
     (
@@ -106,14 +138,23 @@ const ELSEWHERE: [(&[&str], &str); 33] = [
         &["ssh-config", "ssh_config"],
         "`ansible.ssh.config` in the workspace is the configuration for ssh; `maquette up` says where that is",
     ),
-    (&["upload", "rsync"], "`maquette cp FILE NODE:PATH` copies files"),
+    (&["upload", "copy", "rsync"], "`maquette cp FILE NODE:PATH` copies files"),
     (
         &["package"],
         "no image is made of a node; `maquette image build` makes one of Debian's packages",
     ),
     (&["port"], "`maquette forward NODE 8080:80` makes ports of a node reachable here"),
     (&["viewer", "vnc", "gui", "spice"], "`maquette open NODE` shows a node's screen"),
-    (&["login", "shell"], "`maquette ssh NODE` logs in"),
+    (&["login", "shell", "connect", "enter"], "`maquette ssh NODE` logs in"),
+    (&["attach", "tty", "serial"], "`maquette console NODE` is at a node's serial console"),
+    (
+        &["run", "command"],
+        "`maquette exec NODE -- COMMAND` runs a command, `maquette up` builds what is described",
+    ),
+    (
+        &["export", "backup"],
+        "`maquette workspace export` packs a workspace with its keys, `maquette topology convert` writes what there is as files",
+    ),
     (
         &["output", "ansible_inventory", "ansible-inventory"],
         "`maquette inventory --list` is for Ansible, `maquette status --json` for other programs",

@@ -42,7 +42,7 @@ fn directory(tree: &Tree, at: &str, path: &str, left_out: &mut LeftOut) -> Tree 
         let run = RUN.contains(&lower.as_str()) || lower.ends_with("_plugins");
         // A file system may take `hoſts` for `hosts`: what is interpreted has a plain name, and is here.
         let odd = at.is_empty() && !name.is_ascii();
-        // It would be how long an environment lasts that is another one here.
+        // It would be how long an environment lasts, or with whom it is shared, that is another one here.
         let told = at.is_empty() && super::LEFT_OUT.contains(&lower.as_str());
         if run || odd || told || (name.starts_with('.') && name != ".registry") {
             left_out.push(shown);

@@ -187,6 +187,9 @@ fn what_was_edited_by_hand_is_named_and_mended_wherever_that_is_interrupted() {
             plan.changes.iter().any(|c| c.name == name && c.reason.to_string().contains("by hand"))
         );
         assert!(plan.losses().is_empty(), "{:?}", plan.losses());
+        // A node keeps its disks; of a network nothing is kept.
+        let undone = plan::undone_edits(&plan, &edited);
+        assert_eq!(undone.contains(&name.as_str()), kind == ObjectKind::Network, "{undone:?}");
         for stop in 0..=plan.steps.len() {
             let mut seen = edited.clone();
             apply(&mut seen, &plan.steps[..stop]);

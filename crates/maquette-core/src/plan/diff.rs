@@ -10,7 +10,7 @@ use super::remove::{
 };
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, Shutdown, StepId, compare, describe,
-    in_use, switching, warm,
+    drift, in_use, switching, warm,
 };
 use crate::blueprint::{
     Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, NodeVolumes, Pool, Template,
@@ -66,7 +66,9 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     planner.forwarding();
     planner.unwanted_networks();
     planner.sort();
-    Plan { changes: planner.changes, steps: planner.builder.finish() }
+    let mut plan = Plan { changes: planner.changes, steps: planner.builder.finish() };
+    drift::tell_undone_edits(&mut plan, observed);
+    plan
 }
 
 /// Gives nodes that are made anew a generation and a host key of their own: what had been there may have

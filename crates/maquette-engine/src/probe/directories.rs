@@ -23,10 +23,14 @@ pub fn directories(
         return Ok(BTreeMap::new());
     }
     let said = check(host, &Command::script(DIRECTORIES, all.iter().map(ToString::to_string)))?;
-    Ok(read(&said, all))
+    Ok(read_directories(&said, all))
 }
 
-fn read(said: &str, all: &BTreeSet<Directory>) -> BTreeMap<Directory, DirectoryFacts> {
+/// Understands what [`DIRECTORIES`] prints of these.
+pub fn read_directories(
+    said: &str,
+    all: &BTreeSet<Directory>,
+) -> BTreeMap<Directory, DirectoryFacts> {
     let mut found: Vec<DirectoryFacts> = all.iter().map(|_| DirectoryFacts::default()).collect();
     let (mut at, mut login) = (None, None);
     for line in said.lines() {
@@ -148,7 +152,8 @@ mod tests {
         let odd = "access 99999 0 root /c\naccess x 0 root /d\naccess 755 -1 root /e\naccess 755 0 root\n\
                    access 755 0 root /f/../g\naccess 755 0 root /h\u{1b}[2J\naccess\n";
         let path = "/srv".parse::<Directory>().unwrap();
-        let found = read(&format!("{said}{odd}"), &BTreeSet::from([path.clone()]));
+        let all = BTreeSet::from([path.clone()]);
+        let found = read_directories(&format!("{said}{odd}"), &all);
         let told = |a: &Access| format!("{:o} {:?} {}", a.mode, a.stranger, a.path);
         let told: Vec<String> = found[&path].access.iter().map(told).collect();
         assert_eq!(

@@ -258,7 +258,7 @@ pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) ->
     Change { op: Op::Delete, kind, name, detail, reason }
 }
 
-/// Stops an object whose record is not believed, a domain in such a way, and removes its definition. Returns the last step.
+/// Stops an object whose record is not believed, a domain as `shutdown` says, and removes its definition. Returns the last step.
 pub(super) fn remove_edited(
     edited: &Edited,
     shutdown: Shutdown,

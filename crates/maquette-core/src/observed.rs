@@ -20,7 +20,7 @@ mod pools;
 pub use bmcs::{Bmcs, Listening};
 pub use claims::{Claims, ReservedMemory, is_overlay};
 pub use left_over::LeftOver;
-pub use pools::{DirectoryFacts, HostPool};
+pub use pools::{Access, DirectoryFacts, HostPool, OpenTo, open};
 
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,6 +322,8 @@ pub struct Observed {
     pub directories: BTreeMap<Directory, DirectoryFacts>,
     /// Space that is free in the environment's pool, in bytes, if the pool is there.
     pub pool_free: Option<u64>,
+    /// Who may do what in the directory of that pool, and in those above it, as of a directory that disks name.
+    pub pool_access: Vec<Access>,
     /// What others have.
     pub claims: Claims,
     /// Its own network interfaces.

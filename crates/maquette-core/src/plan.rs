@@ -35,7 +35,7 @@ mod zone;
 
 pub use action::{Action, Lane, LiveChange, NetworkChange, Readiness, Sharing, Shutdown};
 pub use diff::{create, place_seeds, renew, unknown_first_boots};
-pub use drift::{Drift, drifts};
+pub use drift::{Drift, drifts, undone_edits};
 pub use in_use::replaced_in_use;
 pub use left_to_guests::left_to_guests;
 pub use measured::measured;

@@ -9,7 +9,7 @@ use maquette_core::capacity::{self, Capacity, Templates};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{DirectoryFacts, HostPool, Observed};
+use maquette_core::observed::{Access, DirectoryFacts, HostPool, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_testkit::{
     Input, apply, blueprint_of, changes, input, mistakes, node_volumes, perform, plan_of, titles,
@@ -333,6 +333,46 @@ fn what_is_in_the_way_of_a_directory_is_said_before_anything_is_done() {
     let elsewhere = HostPool { path: "/other".into(), active: true };
     let seen = Observed { pools: [(name, elsewhere)].into(), ..Observed::default() };
     assert!(refused(&wanted, &seen).contains("is at /other, not at /srv/disks"));
+}
+
+/// One directory, and who may do what in it.
+fn access(path: &str, mode: u32, stranger: &str) -> Access {
+    let stranger = (!stranger.is_empty()).then(|| stranger.to_string());
+    Access { path: path.parse().unwrap(), mode, stranger }
+}
+
+/// Whoever can write there has another disk in the place of a node's.
+#[test]
+fn directories_of_disks_that_others_can_change_are_named() {
+    let wanted = web(2, OWN);
+    let with = |pool: &[Access], disks: &[Access]| {
+        let mut seen = Observed { pool_access: pool.to_vec(), ..Observed::default() };
+        let facts = DirectoryFacts { access: disks.to_vec(), ..DirectoryFacts::default() };
+        seen.directories.insert("/srv/disks".parse().unwrap(), facts);
+        refused(&wanted, &seen)
+    };
+    let above = || access("/srv", 0o755, "");
+    for (mode, stranger) in [(0o711, ""), (0o775, ""), (0o1777, ""), (0o711, "libvirt-qemu")] {
+        assert_eq!(with(&[], &[access("/srv/disks", mode, stranger), above()]), "", "{mode:o}");
+    }
+    let everybody =
+        "can be written by every user of the hypervisor, who can put others in their place";
+    let open = access("/srv/disks", 0o777, "");
+    let said = format!("`/srv/disks`, where disks of nodes are, {everybody}");
+    assert_eq!(with(&[], &[open.clone(), above()]), said);
+    // Of NFS with `root_squash` a directory that root makes is nobody's.
+    let squashed = access("/srv/disks", 0o1711, "nobody");
+    let said = "`/srv/disks`, where disks of nodes are, belongs to `nobody`, who can put others in their place";
+    assert_eq!(with(&[], &[squashed, above()]), said);
+    // Above it, and behind a link; the environment's own pool; each once.
+    let srv = access("/srv", 0o777, "");
+    let said = format!("`/srv`, on the way to disks of nodes in `/srv/disks`, {everybody}");
+    assert_eq!(with(&[], &[access("/srv/disks", 0o711, ""), srv.clone()]), said);
+    let pool = [access("/var/lib/libvirt/images", 0o711, ""), srv.clone()];
+    let said =
+        format!("`/srv`, on the way to disks of nodes in `/var/lib/libvirt/images`, {everybody}");
+    assert_eq!(with(&pool, &[access("/srv/disks", 0o711, ""), srv]), said);
+    assert_eq!(with(&pool, &[open]).matches("put others in their place").count(), 2);
 }
 
 #[test]

@@ -84,6 +84,16 @@ fn disks_of_a_node_that_a_copy_has_too_outlive_the_node() {
     assert_eq!(node_volumes(&seen), mine);
 }
 
+/// A controller on one of its networks only.
+fn on_management() -> Input {
+    let network = "{n: {name: management, forward: nat, ip_address: 172.16.0.1, dhcp: {range: {start: 172.16.0.2, end: 172.16.0.100}}}}";
+    let file = format!(
+        "networks: {network}\nnodes:\n  default: {{interfaces: [management], external_network: management}}\n"
+    );
+    let extra = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
+    input(&[("controller", 1)], &file, &extra)
+}
+
 /// A topology without it, or with another subnet for it, took the network from below whoever was on it.
 #[test]
 fn a_network_that_others_are_on_is_neither_removed_nor_made_again() {
@@ -93,12 +103,7 @@ fn a_network_that_others_are_on_is_neither_removed_nor_made_again() {
     stranger.nics.truncate(1);
     stranger.nics[0].mac = "52:54:00:00:00:99".parse().unwrap();
     stranger.nics[0].network = "data".into();
-    let fewer = "{n: {name: management, forward: nat, ip_address: 172.16.0.1, dhcp: {range: {start: 172.16.0.2, end: 172.16.0.100}}}}";
-    let fewer = format!(
-        "networks: {fewer}\nnodes:\n  default: {{interfaces: [management], external_network: management}}\n"
-    );
-    let extra = ["override.controller.deploy_os=yes", "override.controller.disks.disk1.size=12G"];
-    let fewer = input(&[("controller", 1)], &fewer, &extra);
+    let fewer = on_management();
     let other = asked(&[("controller", 1)], &["override.networks.net1.mtu=1400"]);
     let gone = "undefine network data".to_string();
     assert!(titles(&plan_of(&fewer, &seen)).contains(&gone), "{:?}", plan_of(&fewer, &seen));
@@ -144,6 +149,34 @@ fn a_network_whose_record_is_not_believed_stays_for_others_on_its_bridge() {
     let said =
         "network `data` has to be made again, and running domains of others are on it: win11";
     assert!(refused(&wanted, &seen).contains(&said.to_string()), "{:?}", refused(&wanted, &seen));
+}
+
+/// `virsh net-edit`: what somebody had made of a network went without a question.
+#[test]
+fn what_somebody_edited_in_a_network_wants_a_confirmation_of_its_own() {
+    let whole = built(&[("controller", 1)], &[]);
+    let wanted = asked(&[("controller", 1)], &[]);
+    let other = asked(&[("controller", 1)], &["override.networks.net1.mtu=1400"]);
+    let fewer = on_management();
+    let mut record = whole.clone();
+    edit(&mut record, ObjectKind::Network, "data");
+    let mut definition = whole.clone();
+    definition.networks.get_mut("data").unwrap().defined.mtu = Some(9000);
+    for seen in [record, definition] {
+        for wanted in [&wanted, &other, &fewer] {
+            let plan = plan_of(wanted, &seen);
+            assert_eq!(plan::undone_edits(&plan, &seen), ["data"], "{:#?}", plan.changes);
+            let data = plan.changes.iter().find(|c| c.name == "data").unwrap();
+            let said = "what was edited in it is lost";
+            assert!(data.reason.all.iter().any(|why| why == said), "{data:?}");
+        }
+    }
+    // Of what nobody has edited nothing is lost.
+    for wanted in [&other, &fewer] {
+        let plan = plan_of(wanted, &whole);
+        assert!(plan.changes.iter().any(|c| c.name == "data" && c.op != Op::Keep));
+        assert!(plan::undone_edits(&plan, &whole).is_empty(), "{:#?}", plan.changes);
+    }
 }
 
 /// Nothing named them any more, so that nothing ever removed them.

@@ -10,7 +10,7 @@ use maquette_core::seed::seed_files;
 use maquette_core::values::PublicKey;
 use maquette_core::values::Secret;
 use maquette_testkit::{
-    Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, topology,
+    Input, apply, blueprint_of, edit, expand, input, node_volumes, plan_of, titles, topology,
 };
 use uuid::Uuid;
 
@@ -187,6 +187,9 @@ fn what_was_edited_by_hand_is_named_and_mended_wherever_that_is_interrupted() {
             plan.changes.iter().any(|c| c.name == name && c.reason.to_string().contains("by hand"))
         );
         assert!(plan.losses().is_empty(), "{:?}", plan.losses());
+        // A node keeps its disks; of a network nothing is kept.
+        let undone = plan::undone_edits(&plan, &edited);
+        assert_eq!(undone.contains(&name.as_str()), kind == ObjectKind::Network, "{undone:?}");
         for stop in 0..=plan.steps.len() {
             let mut seen = edited.clone();
             apply(&mut seen, &plan.steps[..stop]);
@@ -199,6 +202,21 @@ fn what_was_edited_by_hand_is_named_and_mended_wherever_that_is_interrupted() {
             assert!(again.is_empty(), "{:?}", again.changes);
         }
     }
+}
+
+/// The plug of a guest was pulled that only its record was changed of; what it had not written yet was lost unasked.
+#[test]
+fn a_guest_whose_record_was_edited_shuts_down_before_its_domain_is_defined_anew() {
+    let mut seen = built();
+    edit(&mut seen, ObjectKind::Domain, "controller-1");
+    let stops = |plan: &Plan| {
+        let all = titles(plan).into_iter();
+        all.filter(|t| t.starts_with("stop ") || t.starts_with("power off ")).collect::<Vec<_>>()
+    };
+    assert_eq!(stops(&plan_of(&asked(&[]), &seen)), ["stop domain controller-1"]);
+    // Of one that goes nothing is kept.
+    let gone = plan::destroy(&seen, &maquette_core::names::EnvName::default());
+    assert!(stops(&gone).contains(&"power off domain controller-1".to_string()), "{gone:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-# All that is asked of a hypervisor's own side, in one round trip. Every part may be missing.
+# All that is asked of a hypervisor's own side, in one round trip. Every part may be missing. `access.sh` stands before this.
 # $1: `remote` if the SSH server is of interest.  $2: the directory of the storage pool, or nothing. Then limits of the kernel's by their names for sysctl, `--`, and
 # paths that are looked for.
 say() { printf '\n@@ %s\n' "$1"; }
@@ -56,6 +56,7 @@ if [ -n "$pool" ]; then
     left=$(timeout -s KILL 5 df -P -k -- "$pool" 2>/dev/null | awk 'NR == 2 { print $4 }') || :
     [ -z "$left" ] || echo "$left $pool"
 fi
+say access; [ -z "$pool" ] || access_of "$pool"
 say time; date +%s
 say leases
 for file in /var/lib/maquette/environments/environment.*; do

@@ -10,7 +10,7 @@ mod sections;
 mod workers;
 
 pub use daemons::Daemons;
-pub use directories::{DIRECTORIES, directories};
+pub use directories::{DIRECTORIES, directories, read_directories};
 pub use facts::{
     Facts, KVM, NESTED_OPTIONS, Reach, SSH_LIMITS_BEGUN, SshLimits, gather, gather_for, read,
 };

@@ -7,7 +7,8 @@ use std::path::Path;
 use maquette::fuzzing;
 use maquette_core::image::{Format, ImageLocation, ImageRef, inspect, redact, redact_words};
 use maquette_core::lifetime::Lifetime;
-use maquette_core::values::printable;
+use maquette_core::observed::{self, Access};
+use maquette_core::values::{Directory, printable};
 use maquette_engine::guests::{self, Guest};
 use maquette_engine::image::resolve;
 use maquette_engine::prepare::record::Record;
@@ -29,6 +30,24 @@ pub fn probe(data: &[u8]) {
             "an owner, as it is shown",
             lifetime.owner.as_deref().unwrap_or_default(),
         );
+    }
+    who_may_write(&facts.pool_access);
+    // What is asked of directories that disks name, besides.
+    let asked = ["/srv/disks", "/srv/fast"].map(|path| path.parse().ok());
+    let asked: BTreeSet<Directory> = asked.into_iter().flatten().collect();
+    let found = probe::read_directories(&text, &asked);
+    assert!(found.keys().eq(&asked), "{found:?}");
+    found.values().for_each(|facts| who_may_write(&facts.access));
+}
+
+/// Who may write to directories is shown to people, and nobody's numbers are more than a mode has.
+fn who_may_write(access: &[Access]) {
+    for Access { path, mode, stranger } in access {
+        check::no_controls("whose a directory is", stranger.as_deref().unwrap_or_default());
+        assert!(path.starts_with('/') && *mode <= 0o7777, "{path} {mode:o}");
+    }
+    if let Some((at, _)) = observed::open(access) {
+        assert!(access.iter().any(|access| access.path == *at), "{at}");
     }
 }
 

@@ -178,7 +178,7 @@ impl ModelHost {
 
 impl Host for ModelHost {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError> {
-        if command.args.iter().any(|arg| arg.starts_with(PROBE)) {
+        if command.args.iter().any(|arg| arg.contains(PROBE)) {
             // `sh -euc SCRIPT sh WHERE POOL LIMIT… -- PATH…`
             let paths = command.args.iter().position(|arg| arg == "--").map_or(0, |at| at + 1);
             let paths = &command.args[paths..];

@@ -130,6 +130,7 @@ pub fn text(
         ("vswitch", vswitch.into()),
         ("hook", hook),
         ("expiry", expiry),
+        ("access", machine.looks.get("access").map_or_else(String::new, |said| said.join("\n"))),
         ("time", NOW_S.to_string()),
         ("leases", leases.into()),
         ("images", machine.image_records.clone()),

@@ -12,6 +12,8 @@ use crate::world::{Environment, World};
 pub enum Kind {
     /// Nodes or volumes that are there lose their data
     LoseDisks,
+    /// Networks that somebody edited outside Maquette are removed, or made anew
+    UndoEdits,
     /// The NIC with the hypervisor's default route is put into a bridge, although no file names it
     BridgeDefaultNic,
     /// The environment is removed by itself sooner than was noted
@@ -23,6 +25,7 @@ impl Kind {
     fn word(self) -> &'static str {
         match self {
             Self::LoseDisks => "lose-disks",
+            Self::UndoEdits => "undo-edits",
             Self::BridgeDefaultNic => "bridge-default-nic",
             Self::ExpireSooner => "expire-sooner",
         }
@@ -45,10 +48,11 @@ impl Consent {
         Self { accepted: accepted.to_vec(), ..Self::default() }
     }
 
-    /// What `--yes` says, which agrees to lost disks, also to those that go by themselves and sooner: `up` asks for these.
+    /// What `--yes` says, which agrees to lost disks, also to those that go by themselves and sooner, and to lost edits of
+    /// networks: `up` asks for these.
     pub fn yes(mut self, yes: bool) -> Self {
         if yes {
-            self.accepted.extend([Kind::LoseDisks, Kind::ExpireSooner]);
+            self.accepted.extend([Kind::LoseDisks, Kind::UndoEdits, Kind::ExpireSooner]);
         }
         self
     }

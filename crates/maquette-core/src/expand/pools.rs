@@ -1,10 +1,12 @@
 //! Storage pools of the directories that disks name.
 
+use std::collections::BTreeSet;
+
 use super::Expander;
 use crate::blueprint::{Blueprint, DiskPool, Node, Pool};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::identifier;
-use crate::observed::Observed;
+use crate::observed::{self, Observed, OpenTo};
 use crate::values::{Directory, DiskKey, FileName, Name, NodeName, system};
 
 /// How many digits of its identifier are in a pool's name.
@@ -52,6 +54,7 @@ impl Expander<'_> {
 /// Reports directories that disks cannot be put into: what is in the way there, and what has the name of the pool.
 pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
     refuse_of_system(&blueprint.pool, observed, diags);
+    open_to_others(blueprint, observed, diags);
     let mut seen: Vec<&Pool> = Vec::new();
     for node in &blueprint.nodes {
         for disk in &node.disks {
@@ -89,6 +92,51 @@ fn refuse_of_system(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
                 .help("name a directory of the hypervisor for disks, such as `/srv/disks`"),
         );
     }
+}
+
+/// Warns of directories in which others can put something else in the place of disks, of each once.
+fn open_to_others(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
+    if blueprint.nodes.is_empty() {
+        return;
+    }
+    let own = (&blueprint.pool.path, observed.pool_access.as_slice());
+    let disks = blueprint.nodes.iter().flat_map(|node| &node.disks);
+    let others = disks.filter_map(|disk| {
+        let path = &disk.pool.as_ref()?.pool.path;
+        Some((path, observed.directories.get(path)?.access.as_slice()))
+    });
+    let mut told: BTreeSet<&Directory> = BTreeSet::new();
+    for (path, access) in std::iter::once(own).chain(others) {
+        if let Some((at, to)) = observed::open(access)
+            && told.insert(at)
+        {
+            diags.push(is_open(path, at, to));
+        }
+    }
+}
+
+/// What is said of a directory of disks that somebody else can change, or one above it.
+fn is_open(path: &Directory, at: &Directory, to: OpenTo<'_>) -> Diagnostic {
+    let path = system::plain_path(path);
+    let place = match at.as_str() == path {
+        true => format!("`{at}`, where disks of nodes are,"),
+        false => format!("`{at}`, on the way to disks of nodes in `{path}`,"),
+    };
+    match to {
+        OpenTo::Everybody => {
+            let message = format!(
+                "{place} can be written by every user of the hypervisor, who can put others in their place"
+            );
+            Diagnostic::warning("hypervisor::pool-open", message)
+                .help(format!("`chmod o-w {at}` leaves it to its owner and group"))
+        }
+        OpenTo::Owner(who) => {
+            let message = format!("{place} belongs to `{who}`, who can put others in their place");
+            Diagnostic::warning("hypervisor::pool-open", message)
+                .help(format!("`chown root {at}` makes it root's"))
+        }
+    }
+    .help("or name another directory with `--disk-pool`, or `path` of the disk")
 }
 
 fn of_pool(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {

@@ -31,6 +31,48 @@ pub struct DirectoryFacts {
     pub files: BTreeSet<String>,
     /// Space that is free there, or where it will be, in bytes.
     pub free: Option<u64>,
+    /// Who may do what in it, and in those above it, from itself upwards; from the first that is there, if it is not.
+    pub access: Vec<Access>,
+}
+
+/// A directory of the hypervisor, and who may do what in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The directory, without links on the way to it.
+    pub path: Directory,
+    /// Its mode, with the sticky bit.
+    pub mode: u32,
+    /// Whose it is; none where that is root, or whoever is logged in to the hypervisor.
+    pub stranger: Option<String>,
+}
+
+/// Who else than root and whoever is logged in can put files in the place of those that are in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenTo<'a> {
+    /// Every user there.
+    Everybody,
+    /// Its owner.
+    Owner(&'a str),
+}
+
+/// Whom distributions have QEMU run as: disks are theirs while nodes run.
+const EMULATORS: [&str; 2] = ["libvirt-qemu", "qemu"];
+
+impl Access {
+    fn open_to(&self) -> Option<OpenTo<'_>> {
+        // With the sticky bit a file is taken away by its owner, or the directory's, alone.
+        let is_open = self.mode & 0o002 != 0 && self.mode & 0o1000 == 0;
+        let owner = self.stranger.as_deref().filter(|owner| !EMULATORS.contains(owner));
+        match is_open {
+            true => Some(OpenTo::Everybody),
+            false => owner.map(OpenTo::Owner),
+        }
+    }
+}
+
+/// The first of some directories, one in the other, where others can put files in the place of ours, and who can.
+pub fn open(access: &[Access]) -> Option<(&Directory, OpenTo<'_>)> {
+    access.iter().find_map(|access| Some((&access.path, access.open_to()?)))
 }
 
 impl Observed {

@@ -10,7 +10,7 @@ use super::remove::{
 };
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Reasons, Shutdown, StepId, compare, describe,
-    in_use, switching, warm,
+    drift, in_use, switching, warm,
 };
 use crate::blueprint::{
     Blueprint, ColdReason, Disk, HostKeys, Image, Network, Node, NodeVolumes, Pool, Template,
@@ -66,7 +66,9 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     planner.forwarding();
     planner.unwanted_networks();
     planner.sort();
-    Plan { changes: planner.changes, steps: planner.builder.finish() }
+    let mut plan = Plan { changes: planner.changes, steps: planner.builder.finish() };
+    drift::tell_undone_edits(&mut plan, observed);
+    plan
 }
 
 /// Gives nodes that are made anew a generation and a host key of their own: what had been there may have
@@ -218,15 +220,7 @@ impl Planner<'_> {
         let goes = |name: &str| !node_changes.nodes.contains_key(name) && about(name);
         self.changes.extend(in_use::stay(self.observed, goes));
         self.kept = in_use::keep(self.observed, goes, UNWANTED, &mut self.builder);
-        let edited = self.observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain);
-        for edited in edited.filter(|e| about(&e.name)) {
-            if !node_changes.nodes.contains_key(edited.name.as_str()) {
-                self.changes.push(edited_goes(edited, self.observed, UNWANTED));
-            }
-            let after = self.unserved.into_iter().collect();
-            let last = remove_edited(edited, after, &edited.why, &mut self.builder);
-            self.stopped.insert(edited.name.clone(), last);
-        }
+        self.leave_edited();
         let orphans = self.orphans.clone();
         let unwanted = |o: &&Orphan| !node_changes.nodes.contains_key(&o.node) && about(&o.node);
         for orphan in orphans.values().filter(unwanted) {
@@ -237,6 +231,26 @@ impl Planner<'_> {
         }
         self.strays(&orphans);
         self.kept.extend(self.leaving.remove_rest(&mut self.builder));
+    }
+
+    /// Takes away domains whose records are not believed: of nodes that go, and of those that are defined anew and keep their
+    /// disks, with what their guests have not written yet.
+    fn leave_edited(&mut self) {
+        let is_it = |e: &&observed::Edited| e.kind == ObjectKind::Domain;
+        for edited in self.observed.edited.iter().filter(is_it) {
+            if !self.blueprint.is_about(&edited.name) {
+                continue;
+            }
+            let wanted = self.blueprint.nodes.iter().find(|node| node.name == edited.name);
+            if wanted.is_none() {
+                self.changes.push(edited_goes(edited, self.observed, UNWANTED));
+            }
+            let hears = wanted.is_some_and(|node| node.guest.is_some());
+            let shutdown = Shutdown::within(self.blueprint.shutdown_s).of_guest(hears);
+            let after = self.unserved.into_iter().collect();
+            let last = remove_edited(edited, shutdown, after, &edited.why, &mut self.builder);
+            self.stopped.insert(edited.name.clone(), last);
+        }
     }
 
     fn images(&mut self, node_changes: &NodeChanges) {
@@ -330,7 +344,8 @@ impl Planner<'_> {
                 continue;
             }
             self.changes.push(edited_goes(edited, self.observed, UNWANTED));
-            remove_edited(edited, self.left(), UNWANTED, &mut self.builder);
+            let left = self.left();
+            remove_edited(edited, Shutdown::PullPlug, left, UNWANTED, &mut self.builder);
         }
     }
 
@@ -358,7 +373,9 @@ impl Planner<'_> {
         let edited = self.observed.edited(ObjectKind::Network, name);
         let (define_after, reason, op) = match (existing, node_changes.replaced.get(name), edited) {
             (None, _, Some(edited)) => {
-                let gone = remove_edited(edited, self.left(), &edited.why, &mut self.builder);
+                let shutdown = Shutdown::PullPlug;
+                let left = self.left();
+                let gone = remove_edited(edited, shutdown, left, &edited.why, &mut self.builder);
                 (vec![gone], edited.why.as_str().into(), Op::Replace)
             }
             (None, _, None) => (Vec::new(), "it does not exist".into(), Op::Create),

@@ -1,8 +1,8 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
-use super::{devices, in_use, switching};
+use super::{Change, Op, Plan, compare, devices, in_use, switching};
 use crate::object::ObjectKind;
-use crate::observed::{Domain, Hardware, Observed, Orphan};
+use crate::observed::{Domain, Hardware, Observed, Orphan, Wiring};
 
 /// Something that somebody changed, stopped or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
                 name,
                 what: "it is not running".into(),
             });
-        } else if network.defined != crate::observed::Wiring::of(&network.recorded) {
+        } else if network.defined != Wiring::of(&network.recorded) {
             let what = "its definition was changed outside Maquette".into();
             drifts.push(Drift { kind: ObjectKind::Network, name, what });
         } else if let Some(what) = switching::missing(&network.recorded, observed) {
@@ -62,6 +62,34 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
         }
     }
     drifts
+}
+
+/// Networks that a plan removes, or makes anew, although somebody edited them outside Maquette, in the plan's order. Nobody
+/// else has what was edited, so that it wants a confirmation.
+pub fn undone_edits<'a>(plan: &'a Plan, observed: &Observed) -> Vec<&'a str> {
+    let undone = plan.changes.iter().filter(|change| undoes_edits(change, observed));
+    undone.map(|change| change.name.as_str()).collect()
+}
+
+/// Has a plan say of such networks what becomes of that.
+pub(super) fn tell_undone_edits(plan: &mut Plan, observed: &Observed) {
+    for change in plan.changes.iter_mut().filter(|change| undoes_edits(change, observed)) {
+        change.reason.all.push("what was edited in it is lost".into());
+    }
+}
+
+fn undoes_edits(change: &Change, observed: &Observed) -> bool {
+    let goes = matches!(change.op, Op::Replace | Op::Delete);
+    goes && change.kind == ObjectKind::Network && is_edited_network(&change.name, observed)
+}
+
+/// Whether somebody edited a network: its record, which is not believed then, or what libvirt makes of it.
+fn is_edited_network(name: &str, observed: &Observed) -> bool {
+    let differs = observed.networks.get(name).is_some_and(|network| {
+        let expected = Wiring::of(&network.recorded);
+        !compare::outside(&network.defined, &expected).is_empty()
+    });
+    differs || observed.edited(ObjectKind::Network, name).is_some()
 }
 
 fn of_domain(domain: &Domain, observed: &Observed) -> impl Iterator<Item = String> {

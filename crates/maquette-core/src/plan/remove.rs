@@ -53,7 +53,7 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
             continue;
         }
         changes.push(edited_goes(edited, observed, reason));
-        remove_edited(edited, gone.clone(), reason, &mut builder);
+        remove_edited(edited, Shutdown::PullPlug, gone.clone(), reason, &mut builder);
     }
     let open = observed.forwarding.iter();
     changes.extend(open.map(|o| close_forwarding(o, environment, reason, &mut builder)));
@@ -229,10 +229,9 @@ fn remove_edited_domains(
     for edited in observed.edited.iter().filter(|e| e.kind == ObjectKind::Domain && asked(&e.name))
     {
         changes.push(edited_goes(edited, observed, reason));
-        gone.insert(
-            edited.name.as_str(),
-            remove_edited(edited, unserved.into_iter().collect(), reason, builder),
-        );
+        let after = unserved.into_iter().collect();
+        let last = remove_edited(edited, Shutdown::PullPlug, after, reason, builder);
+        gone.insert(edited.name.as_str(), last);
     }
     for orphan in observed.orphans().values().filter(|o| asked(&o.node)) {
         let after = gone.get(orphan.node.as_str()).copied();
@@ -259,9 +258,10 @@ pub(super) fn edited_goes(edited: &Edited, observed: &Observed, reason: &str) ->
     Change { op: Op::Delete, kind, name, detail, reason }
 }
 
-/// Stops an object whose record is not believed, and removes its definition. Returns the last step.
+/// Stops an object whose record is not believed, a domain as `shutdown` says, and removes its definition. Returns the last step.
 pub(super) fn remove_edited(
     edited: &Edited,
+    shutdown: Shutdown,
     mut after: Vec<StepId>,
     reason: &str,
     builder: &mut Builder,
@@ -271,10 +271,9 @@ pub(super) fn remove_edited(
         ObjectKind::Network => {
             (Action::StopNetwork { name: name() }, Action::UndefineNetwork { name: name() })
         }
-        _ => (
-            Action::StopDomain { name: name(), shutdown: Shutdown::PullPlug },
-            Action::UndefineDomain { name: name() },
-        ),
+        _ => {
+            (Action::StopDomain { name: name(), shutdown }, Action::UndefineDomain { name: name() })
+        }
     };
     if edited.active {
         after = vec![builder.add(stop, after, reason)];

@@ -1,6 +1,6 @@
 # What is in directories of the hypervisor, and how much room there is where they are, or will be. $@: the directories.
 # `directory N`, with what belongs to it: `instead WHAT` if it is something else, `free KIB`, and a line for each file that
-# could be a disk, `file NAME`.
+# could be a disk, `file NAME`; then what `access.sh`, which stands before this, says of it.
 
 # One directory. A file server that is gone would have whoever looks wait for ever.
 # shellcheck disable=SC2016
@@ -35,4 +35,5 @@ for directory; do
     echo "directory $number"
     number=$((number + 1))
     timeout -s KILL 5 sh -c "$look" look "$directory" || echo "instead a directory that does not answer"
+    access_of "$directory"
 done

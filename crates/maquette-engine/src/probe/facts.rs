@@ -8,13 +8,16 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use maquette_core::image::AgentRecord;
 use maquette_core::lifetime::Lifetime;
 use maquette_core::names::EnvName;
-use maquette_core::observed::{Bmcs, Forwarding, HostLink, HostNetwork, LinkKind, Listening};
+use maquette_core::observed::{
+    Access, Bmcs, Forwarding, HostLink, HostNetwork, LinkKind, Listening,
+};
 use maquette_core::plan::LIMITS;
 use maquette_core::start_times::Starts;
 use maquette_core::units::MacAddr;
 use maquette_core::values::Login;
 
 use super::daemons::{self, Daemons};
+use super::directories;
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
 use super::images;
 use super::leases;
@@ -108,6 +111,8 @@ pub struct Facts {
     pub dhcp_leases: BTreeMap<IpAddr, MacAddr>,
     /// The directory of the storage pool that was asked about, and the bytes in its file system that others than root can have.
     pub pool_room: Option<(String, u64)>,
+    /// Who may write to that directory, and to those above it, from itself upwards.
+    pub pool_access: Vec<Access>,
     /// Files that are there of those that tell how far a preparation came.
     pub begun: BTreeSet<&'static str>,
 }
@@ -150,14 +155,15 @@ pub enum Reach {
     Remote,
 }
 
-const PROBE: &str = include_str!("../../assets/probe.sh");
+const PROBE: &str =
+    concat!(include_str!("../../assets/host/access.sh"), include_str!("../../assets/probe.sh"));
 
 /// Finds out.
 pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
     gather_for(host, reach, "")
 }
 
-/// The same, and how much room others than root have in the directory of a storage pool.
+/// The same, how much room others than root have in the directory of a storage pool, and who may write there.
 pub fn gather_for(host: &dyn Host, reach: Reach, pool: &str) -> Result<Facts, HostError> {
     let mut args = vec![if reach == Reach::Remote { "remote" } else { "local" }, pool];
     let mut paths: BTreeSet<&str> = daemons::PATHS.iter().copied().collect();
@@ -229,6 +235,7 @@ pub fn read(text: &str) -> Facts {
         starts: Starts::parse(seen.text("starts")).as_of(now_s),
         dhcp_leases: leases::held(&seen, now_s),
         pool_room: pool_room(&seen),
+        pool_access: directories::of_pool(&seen),
         begun: BEGUN.into_iter().filter(|path| has_path(path)).collect(),
         os,
     }

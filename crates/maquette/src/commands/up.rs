@@ -26,7 +26,7 @@ pub struct Args {
     /// Print what happens as JSON, one event a line
     #[arg(long)]
     pub json: bool,
-    /// Do not ask before nodes lose their disks, or the environment expires sooner
+    /// Do not ask before nodes lose their disks, edited networks go, or the environment expires sooner
     #[arg(short, long)]
     pub yes: bool,
     /// Do not ask before just that; may be given several times

@@ -125,12 +125,12 @@ fn command() -> Command {
             Arg::new("yes")
                 .long("yes")
                 .action(ArgAction::SetTrue)
-                .help("Do not ask before --cleanup removes everything, nodes lose their disks, or the environment expires sooner"),
+                .help("Do not ask before --cleanup removes everything, nodes lose their disks, edited networks go, or the environment expires sooner"),
         )
         .arg(
             Arg::new("accept")
                 .long("accept")
-                .value_name("lose-disks|bridge-default-nic|expire-sooner")
+                .value_name("lose-disks|undo-edits|bridge-default-nic|expire-sooner")
                 .action(ArgAction::Append)
                 .help("Do not ask before just that (or MAQUETTE_ACCEPT); may be given several times"),
         )

@@ -507,8 +507,9 @@ struct Question {
     about: Vec<String>,
 }
 
-/// What has not been agreed to: that nodes lose their disks, that a NIC that nobody named is put into a bridge, and that
-/// the environment expires sooner. A question for each, since these are different things.
+/// What has not been agreed to: that nodes lose their disks, that networks lose what somebody edited in them, that a NIC
+/// that nobody named is put into a bridge, and that the environment expires sooner. A question for each, since these are
+/// different things.
 fn questions(
     (plan, observed): (&Plan, &Observed),
     lockout: bool,
@@ -526,6 +527,7 @@ fn questions(
             .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))
             .collect(),
     };
+    let edits = undone(&plan::undone_edits(plan, observed));
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,
         what: format!("put {nic}, the NIC of the hypervisor's default route, into a bridge"),
@@ -541,7 +543,17 @@ fn questions(
         let new = |what: &String| !agreed.contains(&(q.kind, what.clone()));
         q.about.iter().any(new) && !consent.has(q.kind)
     };
-    std::iter::once(lost).chain(bridged).chain(sooner).filter(is_open).collect()
+    [lost, edits].into_iter().chain(bridged).chain(sooner).filter(is_open).collect()
+}
+
+/// Whether networks may lose what somebody edited in them.
+fn undone(networks: &[&str]) -> Question {
+    let word = if networks.len() == 1 { "network" } else { "networks" };
+    Question {
+        kind: Kind::UndoEdits,
+        what: format!("lose what somebody edited in {word} {}", networks.join(", ")),
+        about: networks.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// Nodes lose all of their disks; others lose one.

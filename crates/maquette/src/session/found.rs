@@ -80,7 +80,8 @@ pub(super) fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Obser
     let bmcs = facts.bmcs.get(environment).cloned();
     let forwarding = facts.forwarding.get(environment).cloned();
     let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
-    Observed { starts, cpus: facts.cpus, bmcs, forwarding, dhcp_leases, ..observed }
+    let (cpus, pool_access) = (facts.cpus, facts.pool_access.clone());
+    Observed { starts, cpus, bmcs, forwarding, dhcp_leases, pool_access, ..observed }
 }
 
 /// What libvirt knows, without the room in the pool that is kept for root: QEMU has none of it.

@@ -52,6 +52,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         starts: _,
         dhcp_leases,
         pool_room: _,
+        pool_access: _,
         begun: _,
     } = facts;
     resident_mib.retain(|name, _| observed.domains.contains_key(name.as_str()));

@@ -8,7 +8,7 @@ use crate::hardware::{BmcChoice, BmcProtocol, BootMode, CacheMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::scrub::is_secret_name;
-use crate::settings::{Kind, SETTINGS, Setting, Settings};
+use crate::settings::{SETTINGS, Setting, SettingKind, Settings};
 use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
 use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 
@@ -147,7 +147,7 @@ fn of_settings(
         };
         let value = own.map(Plain::Text).or_else(|| given.get(row.name).cloned());
         let Some(value) = value.filter(|value| !is_usual(row, value)) else { continue };
-        if row.kind == Kind::Secret && value == Plain::text(HIDDEN) {
+        if row.kind == SettingKind::Secret && value == Plain::text(HIDDEN) {
             let what = format!("`--{}` is a secret", row.name);
             lost(format!("{what}, and is left out: give it as a flag, as `@FILE`"), diags);
             continue;

@@ -13,7 +13,7 @@ pub use values::{BgpMode, Lines, Mebibytes, Seconds, StartChoice, Value, VirtCho
 
 /// How a setting is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// One line of text, and in words which texts its type takes.
     Text(&'static str),
     /// Options of virt-install: text that begins with dashes.
@@ -55,7 +55,7 @@ impl Word {
     }
 }
 
-impl Kind {
+impl SettingKind {
     /// Whether a text is of this kind, as far as the kind alone tells.
     pub fn takes(self, text: &str) -> bool {
         match self {
@@ -132,7 +132,7 @@ pub struct Setting {
     /// What its value is called in help, as in `--prefix <NAME>`; empty if there is no flag.
     pub value: &'static str,
     /// How it is written.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// Its default.
     pub default: Option<&'static str>,
     /// What holds without a value, where no value stands for it.
@@ -158,7 +158,7 @@ impl Setting {
     const BASE: Self = Self {
         name: "",
         value: "",
-        kind: Kind::Text("text"),
+        kind: SettingKind::Text("text"),
         default: None,
         unset: None,
         example: None,
@@ -178,7 +178,7 @@ impl Setting {
     /// Its environment variable. Changes of files come one by one, which no variable can say.
     pub fn variable(&self) -> Option<String> {
         let variable = || format!("MAQUETTE_{}", self.name.to_uppercase().replace('-', "_"));
-        (!self.value.is_empty() && self.kind != Kind::Changes).then(variable)
+        (!self.value.is_empty() && self.kind != SettingKind::Changes).then(variable)
     }
 
     /// What it is, and what holds without it.

@@ -22,7 +22,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
-use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
+use maquette_core::settings::{self, SETTINGS, SettingKind, Settings};
 use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
     fn flags(&mut self, given: &FlagTexts, settings: &mut Settings) {
         for row in SETTINGS {
             let (Some((name, text)), Some(set)) = (given.told(row.name), row.set) else { continue };
-            if row.kind == Written::Secret {
+            if row.kind == SettingKind::Secret {
                 let Some(secret) = self.secret(text) else { continue };
                 // What it was is shown to nobody.
                 if let Err(why) = set(settings, &secret) {

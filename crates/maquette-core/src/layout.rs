@@ -40,7 +40,7 @@ pub struct NetworkXml {
     pub name: String,
     /// The mode of `<forward>`, if there is one.
     pub forward: Option<String>,
-    /// The bridge.
+    /// Name of its bridge, if the XML says one.
     pub bridge: Option<String>,
     /// The hypervisor's IPv4 address with its subnet.
     pub ipv4: Option<Ipv4Net>,
@@ -60,7 +60,7 @@ pub struct NetworkXml {
     pub bootp: Vec<(&'static str, String)>,
     /// MTU in bytes.
     pub mtu: Option<String>,
-    /// DNS domain.
+    /// DNS domain, if the XML says one.
     pub domain: Option<String>,
     /// Elements and their attributes that nothing is made of: `dhcp/host`, `forward dev`.
     pub unread: Vec<String>,

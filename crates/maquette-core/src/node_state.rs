@@ -109,7 +109,7 @@ impl NodeState {
 /// What a node does, and why it is not ready where there is more to say than the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// The state.
+    /// What it does now.
     pub state: NodeState,
     /// Why; none if the state says it all.
     pub reason: Option<String>,

@@ -124,7 +124,7 @@ pub struct Infrared {
 /// Reads a text, and has [`Settings`] hold what it says; or says why the text is not valid.
 pub type Setter = fn(&mut Settings, &str) -> Result<(), String>;
 
-/// One setting.
+/// A row of the table of settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its name: that of the flag without dashes, of the variable in capitals.
@@ -133,7 +133,7 @@ pub struct Setting {
     pub value: &'static str,
     /// How it is written.
     pub kind: SettingKind,
-    /// Its default.
+    /// Its default, as it would be written; none where `unset` says what holds.
     pub default: Option<&'static str>,
     /// What holds without a value, where no value stands for it.
     pub unset: Option<&'static str>,

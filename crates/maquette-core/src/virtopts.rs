@@ -114,7 +114,7 @@ pub enum VirtOpt {
         how: Edit,
         /// The option, with its dashes.
         name: String,
-        /// Its value.
+        /// Its value, as virt-install takes it.
         value: String,
     },
 }

@@ -23,7 +23,7 @@ pub struct Firmware {
 /// What is installed there before nodes are made, so that nothing can be said of it yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Installed {
-    /// UEFI firmware.
+    /// UEFI firmware for guests.
     pub uefi: bool,
     /// What emulates TPMs.
     pub tpm: bool,

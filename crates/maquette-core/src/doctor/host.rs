@@ -326,7 +326,7 @@ pub(super) fn killed(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Op
 
 /// What the kernel says that a domain's QEMU may not do.
 pub(super) struct Denied {
-    /// Its line.
+    /// The line of the kernel's or audit's log.
     pub line: String,
     /// Whether that is about a file of the domain's. QEMU is denied some of what it tries at starts that succeed
     /// (`/sys/devices/system/node/`, `/etc/gss/mech.d/`), and goes on without it.

@@ -10,11 +10,11 @@ use crate::units::MacAddr;
 /// Room in a directory's file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    /// The directory.
+    /// The directory on the hypervisor.
     pub path: String,
     /// Bytes that are free.
     pub free: u64,
-    /// All bytes.
+    /// Bytes that the file system has, used ones included.
     pub size: u64,
 }
 
@@ -23,7 +23,7 @@ pub struct Space {
 pub struct Load {
     /// How many processes ran or waited over the last minute, rounded.
     pub average: u64,
-    /// Its CPUs.
+    /// How many CPUs it has.
     pub cpus: u64,
 }
 
@@ -61,7 +61,7 @@ pub struct HostSigns {
     pub uplink: Option<String>,
     /// The firewall's rules.
     pub firewall: Ruleset,
-    /// libvirt's networks.
+    /// libvirt's networks, by their libvirt names.
     pub networks: BTreeMap<String, NetworkSigns>,
 }
 
@@ -127,7 +127,7 @@ pub struct Inside {
 /// How a login ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginTried {
-    /// It worked.
+    /// It worked; with what the guest then said.
     In(Inside),
     /// The guest shows another host key than the one that was made for it; `ssh`'s words.
     OtherHostKey(String),

@@ -13,15 +13,15 @@ use crate::values::Name;
 /// A node type, with what holds for keys that are left out.
 #[derive(Debug)]
 pub(super) struct Vm {
-    /// Its key.
+    /// Its key below `vms`.
     pub kind: Spanned<String>,
-    /// How many.
+    /// How many nodes there are of it.
     pub amount: u32,
     /// Image with its checksum, as Maquette writes them; the environment's if there is none.
     pub image: Option<Spanned<String>>,
     /// Whether its disks are empty.
     pub blank: bool,
-    /// vCPUs.
+    /// vCPUs of each node.
     pub cpus: Spanned<u64>,
     /// Memory in units of 10^9 bytes.
     pub memory_gb: Spanned<u64>,

@@ -14,14 +14,14 @@ use crate::blueprint::Carrier;
 pub enum LeftOver<'a> {
     /// The bridge of a network that does not run.
     Bridge {
-        /// The network.
+        /// The network's name in libvirt.
         network: &'a str,
-        /// Its bridge.
+        /// Its bridge, which is there.
         bridge: &'a str,
     },
     /// A QEMU of a domain that does not run.
     Emulator {
-        /// The domain.
+        /// The domain's name in libvirt.
         domain: &'a str,
     },
 }

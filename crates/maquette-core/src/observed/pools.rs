@@ -9,7 +9,7 @@ use crate::values::Directory;
 /// A storage pool, whoever made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPool {
-    /// Its directory.
+    /// Its directory on the hypervisor, as libvirt has it.
     pub path: String,
     /// Whether it runs.
     pub active: bool,

@@ -9,7 +9,7 @@ use crate::observed::{Domain, Hardware, Observed, Orphan};
 pub struct Drift {
     /// A domain or a network.
     pub kind: ObjectKind,
-    /// The object.
+    /// The object's libvirt name.
     pub name: String,
     /// What is the matter with it.
     pub what: String,

@@ -72,7 +72,7 @@ impl Setting {
 pub struct HostFacts {
     /// Whether `/dev/kvm` is there and QEMU's user may not open it.
     pub kvm_closed: bool,
-    /// libvirt's daemons.
+    /// Whether libvirt's daemons are there, and answer.
     pub libvirt: LibvirtState,
     /// The storage pool; unknown as long as libvirt cannot be asked.
     pub pool: PoolState,
@@ -82,7 +82,7 @@ pub struct HostFacts {
     pub nested_off: Option<String>,
     /// Interfaces with an IPv6 default route that is lost once the hypervisor forwards.
     pub router_interfaces: Vec<String>,
-    /// Time zone.
+    /// Time zone that it has: `Europe/Prague`; none if it does not tell.
     pub timezone: Option<String>,
     /// Whether libvirt's network hook is there, in this version of it.
     pub hook: bool,
@@ -125,7 +125,7 @@ pub enum PoolState {
 /// What the environment needs of the hypervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HypervisorNeeds {
-    /// The pool.
+    /// The storage pool that everything is built in.
     pub pool: Pool,
     /// Packages that are missing, in the family's names.
     pub missing_packages: Vec<String>,

@@ -46,7 +46,7 @@ pub struct Step {
     pub action: Action,
     /// Steps that must have succeeded before; all have smaller numbers.
     pub after: Vec<StepId>,
-    /// Why.
+    /// Why it is done, for people.
     pub reason: String,
 }
 
@@ -95,7 +95,7 @@ impl Builder {
         self.steps.iter().any(|step| starts(&step.action))
     }
 
-    /// The steps.
+    /// All steps, in the order in which they were added.
     pub fn finish(self) -> Vec<Step> {
         self.steps
     }

@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostics;
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plain {
-    /// Nothing.
+    /// Nothing: `null`.
     Null,
     /// A truth value, in YAML 1.1's words.
     Bool(bool),

@@ -56,7 +56,7 @@ pub struct NodeRequest {
 /// All that a topology is made from, already read.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Node types.
+    /// Node types, each with the count of its nodes.
     pub nodes: Vec<NodeRequest>,
     /// The network file.
     pub network: Tree,
@@ -68,7 +68,7 @@ pub struct Request {
     pub networks: Option<Tree>,
     /// Extra variables; `override` counts.
     pub extra: Tree,
-    /// Settings.
+    /// Settings of the whole environment.
     pub settings: Settings,
 }
 

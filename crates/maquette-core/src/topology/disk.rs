@@ -14,7 +14,7 @@ const MOST_DISKS: usize = 25;
 /// The largest qcow2 image with clusters of 64 KiB, in bytes: QEMU's level 1 table has at most 32 MiB.
 const MOST_BYTES: u64 = 1 << 51;
 
-/// qcow2 preallocation.
+/// How much of a qcow2 volume is allocated when it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preallocation {
     /// Nothing is allocated.

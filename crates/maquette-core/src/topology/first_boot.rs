@@ -137,7 +137,7 @@ fn read_while_starting(path: &str) -> bool {
 /// A file that a first boot writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootFile {
-    /// Where.
+    /// Where it is in the guest.
     pub path: GuestPath,
     /// Its text, which may hold what is nobody's business.
     pub content: Secret,

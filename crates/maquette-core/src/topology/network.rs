@@ -28,7 +28,7 @@ pub enum Forward {
     Isolated,
     /// Through the hypervisor's address.
     Nat,
-    /// By routing.
+    /// By routing, with libvirt's firewall rules.
     Route,
     /// By routing, and libvirt makes no firewall rules.
     Open,
@@ -69,13 +69,13 @@ pub struct Srv {
     pub protocol: ServiceLabel,
     /// Domain it is found in.
     pub domain: Option<DnsName>,
-    /// Port.
+    /// Port that the service is on; none leaves dnsmasq's default, 1.
     pub port: Option<u16>,
     /// Host that offers it.
     pub target: Option<DnsName>,
 }
 
-/// One network.
+/// A network, as a network file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// Key in the file: `net1`.
@@ -88,7 +88,7 @@ pub struct Network {
     pub ipv4: Option<Ipv4>,
     /// IPv6, if it has any.
     pub ipv6: Option<Ipv6>,
-    /// DNS domain.
+    /// DNS domain that its nodes' names are in; none if it has none.
     pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,

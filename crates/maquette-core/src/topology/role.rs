@@ -208,7 +208,7 @@ pub struct Role {
     pub name: Spanned<NodeType>,
     /// How many nodes.
     pub count: u32,
-    /// vCPUs.
+    /// Number of virtual CPUs of each node.
     pub vcpus: NonZeroU32,
     /// `host-passthrough`, `host-model`, or a named model.
     pub cpu_model: MachineName,
@@ -238,7 +238,7 @@ pub struct Role {
     pub external_network: Option<ExternalNetwork>,
     /// The network its address is taken from instead, if named.
     pub provision_network: Option<Spanned<Name>>,
-    /// Ansible groups.
+    /// Ansible groups of its nodes, as the file lists them.
     pub groups: Vec<Group>,
     /// Machine type other than libvirt's default `pc`.
     pub machine_type: Option<MachineName>,

@@ -14,9 +14,9 @@ pub enum BmcCredentials {
     Environment,
     /// One account for all that somebody has chosen.
     Chosen {
-        /// Its name.
+        /// Name of the account.
         user: String,
-        /// Its password.
+        /// Password of the account.
         password: Secret,
     },
 }

@@ -189,7 +189,7 @@ impl Mtu {
         }
     }
 
-    /// Bytes.
+    /// The MTU in bytes.
     pub fn bytes(self) -> u32 {
         self.0
     }

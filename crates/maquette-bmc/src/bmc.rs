@@ -131,7 +131,7 @@ pub struct State {
     pub light: Light,
     /// What is in the CD-ROM drive.
     pub media: Option<Image>,
-    /// What happened.
+    /// What happened, from the oldest to the newest.
     pub log: Log,
     /// The watchdog that guests and clients may set.
     pub watchdog: Watchdog,
@@ -300,7 +300,7 @@ impl Bmc {
         self.machine.as_ref()
     }
 
-    /// The time.
+    /// The time, in seconds since 1970; it may jump when somebody sets it.
     pub fn now(&self) -> u64 {
         self.clock.now()
     }

@@ -120,9 +120,9 @@ pub struct Hardware {
     pub architecture: String,
     /// Its machine type, as in `pc-q35-7.2`.
     pub machine: String,
-    /// Its processors.
+    /// How many processors it has.
     pub vcpus: u32,
-    /// Its memory.
+    /// Its memory in MiB.
     pub memory_mib: u64,
     /// Its firmware.
     pub firmware: Firmware,

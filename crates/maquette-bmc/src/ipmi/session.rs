@@ -150,7 +150,7 @@ impl Active {
 
 /// What a message of the key exchange leads to.
 pub struct Reply {
-    /// The bytes.
+    /// The datagram to be sent back.
     pub bytes: Vec<u8>,
     /// Whose password was shown, and whether it was right.
     pub shown: Option<(String, bool)>,
@@ -167,7 +167,7 @@ impl Reply {
 pub struct Who {
     /// Our number of the session.
     pub session: u32,
-    /// The account.
+    /// The number of their account.
     pub account: u8,
     /// The level that they have.
     pub level: u8,

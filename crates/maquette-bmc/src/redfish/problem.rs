@@ -7,7 +7,7 @@ use crate::machine::Fault;
 /// The registry that messages are of, with its version.
 const REGISTRY: &str = "Base.1.18";
 
-/// One message.
+/// A message of the registry, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     id: &'static str,

@@ -41,7 +41,7 @@ enum Which {
     All,
 }
 
-/// A query.
+/// The query parameters of a request.
 #[derive(Debug, Default)]
 pub struct Query {
     expand: Option<(Which, u32)>,

@@ -59,9 +59,9 @@ pub struct Served {
     pub redfish: Option<SocketAddr>,
     /// Where it speaks IPMI.
     pub ipmi: Option<SocketAddr>,
-    /// The account.
+    /// Name of the account that it has at first.
     pub user: String,
-    /// Its password.
+    /// Password of that account.
     pub password: String,
     /// Its certificate, and the authority's, as PEM.
     pub certificates: String,

@@ -17,7 +17,7 @@ use schedule::{Next, Schedule};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Steps done.
+    /// How many steps were done.
     pub done: usize,
     /// Steps that failed.
     pub failed: usize,

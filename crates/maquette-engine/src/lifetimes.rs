@@ -22,7 +22,7 @@ fn file(environment: &EnvName) -> String {
 pub struct Noted {
     /// The hypervisor's clock, in seconds since 1970, if it told that.
     pub now_s: Option<u64>,
-    /// The notes.
+    /// The notes, by their environments.
     pub lifetimes: BTreeMap<EnvName, Lifetime>,
 }
 

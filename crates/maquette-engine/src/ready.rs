@@ -76,7 +76,7 @@ impl Fault {
 pub enum NotReady {
     /// Time is up; with the stage that it reached.
     TimedOut {
-        /// The stage.
+        /// The stage of the boot that it reached, in words.
         stage: String,
         /// What the last login said.
         last: Option<String>,

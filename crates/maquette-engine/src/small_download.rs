@@ -38,7 +38,7 @@ struct Patience {
     connecting: u64,
     /// With less than [`STALLED`] bytes a second.
     stalled: u64,
-    /// Altogether.
+    /// For the whole download.
     whole: u64,
 }
 

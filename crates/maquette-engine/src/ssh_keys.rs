@@ -29,28 +29,28 @@ pub enum KeyError {
     /// A file could not be read or written.
     #[error("cannot use key file {path}")]
     File {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
-        /// Why.
+        /// Why that failed.
         #[source]
         source: std::io::Error,
     },
     /// The file holds something else.
     #[error("{path} is not an unencrypted Ed25519 private key")]
     Form {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// The environment's secret is something else.
     #[error("{path} is not an environment's secret: 64 hexadecimal digits")]
     Secret {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// Another run has made one since it was looked for.
     #[error("another run has made {path} meanwhile; run the same command again, which takes that")]
     Another {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// The key could not be written in OpenSSH's format.

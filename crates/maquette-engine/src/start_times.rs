@@ -22,7 +22,7 @@ fn change_file(host: &dyn Host, path: &str, learn: &dyn Fn(&mut Starts)) -> Resu
     }
 }
 
-/// Forgets it.
+/// Removes the file from the hypervisor; nothing if it is not there.
 pub fn remove(host: &dyn Host) -> Result<(), HostError> {
     host.remove(&format!("{PATH}.new"))?;
     host.remove(PATH)

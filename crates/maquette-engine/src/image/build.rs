@@ -44,9 +44,9 @@ pub enum BuildError {
     /// A directory could not be made.
     #[error("cannot create {path}")]
     Directory {
-        /// The directory.
+        /// The directory that was to be made.
         path: PathBuf,
-        /// Why.
+        /// Why it was not made.
         #[source]
         source: std::io::Error,
     },

@@ -25,7 +25,7 @@ use super::sockets::{Directories, Directory};
 pub struct Target {
     /// Name or address, as the user's ssh configuration may know it.
     pub address: HostAddress,
-    /// Login.
+    /// Who logs in.
     pub user: User,
     /// Private key; none leaves the choice to the user's configuration and agent.
     pub key: Option<PlainPath>,

@@ -38,9 +38,9 @@ pub enum ObserveError {
     /// What libvirt says of a running domain of this environment cannot be used.
     #[error("cannot read what libvirt runs of domain `{name}`")]
     Read {
-        /// Its name.
+        /// The domain's libvirt name.
         name: String,
-        /// Why.
+        /// Why it cannot be used.
         #[source]
         source: read::ReadError,
     },
@@ -49,9 +49,9 @@ pub enum ObserveError {
     Undescribed {
         /// Kind of object.
         kind: ObjectKind,
-        /// Its name.
+        /// The object's libvirt name.
         name: String,
-        /// Why.
+        /// libvirt's error.
         #[source]
         source: LibvirtError,
     },
@@ -60,9 +60,9 @@ pub enum ObserveError {
     Record {
         /// Kind of object.
         kind: ObjectKind,
-        /// Its name.
+        /// The object's libvirt name.
         name: String,
-        /// Why.
+        /// Why its record cannot be used.
         #[source]
         source: MetadataError,
     },

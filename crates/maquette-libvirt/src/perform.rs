@@ -55,7 +55,7 @@ pub struct Guests {
 pub struct Access<'a> {
     /// Its own side.
     pub host: &'a dyn Host,
-    /// libvirt's address.
+    /// libvirt's address, as `virsh -c` takes it.
     pub uri: &'a str,
     /// Whether it is this machine.
     pub reach: Reach,

@@ -20,7 +20,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens one.
+    /// Opens a connection to `uri`, which is opened anew when it is lost.
     pub fn open(uri: &str) -> Result<Self, LibvirtError> {
         let client = Mutex::new(Arc::new(Client::open(uri)?));
         Ok(Self { uri: Some(uri.into()), client })

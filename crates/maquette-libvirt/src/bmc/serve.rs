@@ -30,18 +30,18 @@ pub enum ServeError {
     /// A file cannot be used.
     #[error("cannot use {path}")]
     File {
-        /// The file.
+        /// The file on the hypervisor.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         #[source]
         source: std::io::Error,
     },
     /// The file of BMCs is something else.
     #[error("{path} does not describe BMCs")]
     Form {
-        /// The file.
+        /// The file on the hypervisor.
         path: PathBuf,
-        /// Why.
+        /// Why that cannot be read.
         #[source]
         source: serde_json::Error,
     },
@@ -51,20 +51,20 @@ pub enum ServeError {
     /// An address cannot be served at.
     #[error("the BMC of `{node}` cannot be at {protocol} {at}")]
     Address {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Which protocol's address it is.
         protocol: &'static str,
-        /// The address.
+        /// Address and port.
         at: SocketAddr,
-        /// Why.
+        /// Why there can be no socket.
         #[source]
         source: std::io::Error,
     },
     /// Its certificate cannot be used.
     #[error("the BMC of `{node}` has no usable certificate")]
     Certificate {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Why.
         #[source]
@@ -73,7 +73,7 @@ pub enum ServeError {
     /// Its account cannot be used.
     #[error("the BMC of `{node}` has no usable account: {why:?}")]
     Account {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Why.
         why: Refused,

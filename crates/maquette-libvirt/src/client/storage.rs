@@ -79,9 +79,9 @@ pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
 
 /// A volume with what libvirt says of it.
 pub struct Volume {
-    /// Its name.
+    /// Its name in the pool.
     pub name: String,
-    /// Its file.
+    /// Its file on the hypervisor, as an absolute path.
     pub path: String,
     /// Its definition; empty if it has gone since.
     pub xml: String,

@@ -30,7 +30,7 @@ impl Bandwidth {
 /// An interface of a running domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningNic {
-    /// Its address.
+    /// MAC address.
     pub mac: MacAddr,
     /// Its tap on the hypervisor.
     pub tap: Option<String>,

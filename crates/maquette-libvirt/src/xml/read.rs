@@ -72,7 +72,7 @@ impl<R> Record<R> {
 /// A domain, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainXml {
-    /// Our record.
+    /// Our record in its metadata.
     pub record: Record<NodeRecord>,
     /// Base images that our record names, even one that cannot be used.
     pub images: Vec<String>,
@@ -97,7 +97,7 @@ pub struct DomainXml {
 /// A network, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkXml {
-    /// Our record.
+    /// Our record in its metadata.
     pub record: Record<NetworkRecord>,
     /// What it is made of.
     pub wiring: Wiring,
@@ -128,7 +128,7 @@ fn ours<'a, 'i>(root: Element<'a, 'i>, name: &str) -> Option<Element<'a, 'i>> {
 pub struct Parsed<'a>(Document<'a>);
 
 impl<'a> Parsed<'a> {
-    /// Parses it.
+    /// Parses an object's XML. An error if it is not well-formed.
     pub fn of(xml: &'a str) -> Result<Self, ReadError> {
         Ok(Self(Document::parse(xml)?))
     }

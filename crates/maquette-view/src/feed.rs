@@ -24,7 +24,7 @@ pub struct Change {
 pub enum Next {
     /// Everything there is: at the beginning, and after too much was missed.
     All(Vec<Change>),
-    /// One thing.
+    /// A single value that is another one now, or has gone.
     One(Change),
 }
 

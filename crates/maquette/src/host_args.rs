@@ -73,7 +73,7 @@ impl HostArgs {
 /// How guests' SSH connections and Ansible get to the hypervisor.
 #[derive(Debug, Clone)]
 pub struct Remote {
-    /// Login.
+    /// The SSH server, and how to log in there.
     pub target: Target,
     /// What the user's ssh configuration makes of it.
     pub effective: ssh::Effective,

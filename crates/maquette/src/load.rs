@@ -48,7 +48,7 @@ pub struct Loaded {
     pub vars: Plain,
     /// Whether anybody said which nodes there shall be, if only that there shall be none.
     pub nodes_named: bool,
-    /// The hypervisor.
+    /// How the hypervisor is reached.
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,

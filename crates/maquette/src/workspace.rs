@@ -32,11 +32,11 @@ pub struct Workspace {
 pub struct Saved {
     /// The environment's prefix, if it has one.
     pub prefix: Option<String>,
-    /// The hypervisor.
+    /// How its hypervisor is reached.
     pub host: HostArgs,
-    /// Storage pool.
+    /// Name of the storage pool, if one was chosen.
     pub pool_name: Option<String>,
-    /// Its directory.
+    /// Directory of the storage pool, if one was chosen.
     pub pool_path: Option<String>,
     /// Whose inventory, ssh config and known hosts are in it.
     pub owner: Option<Owner>,

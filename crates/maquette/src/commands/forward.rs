@@ -227,7 +227,7 @@ impl Forwarding {
         Ok(status.success())
     }
 
-    /// Ends it.
+    /// Ends `ssh`, and waits until it has ended.
     pub fn end(&mut self) {
         drop(self.hold.take());
         let _ = self.ended();

@@ -34,7 +34,7 @@ pub struct InfraredValues {
     pub warnings: Vec<String>,
     /// What to do if somebody else is changing the environment.
     pub locking: Locking,
-    /// `-e`.
+    /// Extra variables of `-e`, as they were given.
     pub extra: Vec<String>,
     /// `-o`.
     pub output: Option<PathBuf>,
@@ -61,7 +61,7 @@ pub struct InfraredValues {
     pub inventory: Option<PathBuf>,
     /// `--ansible-args`, taken apart.
     pub ansible_args: Vec<Argument>,
-    /// `-v`.
+    /// How often `-v` was given.
     pub verbose: u8,
 }
 

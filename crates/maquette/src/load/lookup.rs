@@ -17,7 +17,7 @@ pub struct Found {
     pub name: String,
     /// Absolute path, or the built-in's name; types are ordered by it.
     pub path: String,
-    /// Content.
+    /// Its content, as it was read.
     pub tree: Tree,
 }
 

@@ -7,17 +7,17 @@ use super::table;
 /// An interface as `link show` shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkRow {
-    /// Node.
+    /// The node, by its libvirt name.
     pub node: String,
     /// Name in the guest.
     pub interface: String,
-    /// Address.
+    /// MAC address, in lower case with colons.
     pub mac: String,
     /// Network, or `bridge/NAME`.
     pub network: String,
-    /// Portgroup.
+    /// Portgroup of the network; none if it has none.
     pub portgroup: Option<String>,
-    /// IPv4 address.
+    /// IPv4 address; none if none is known beforehand.
     pub address: Option<String>,
     /// Tap on the hypervisor.
     pub tap: Option<String>,
@@ -51,7 +51,7 @@ impl LinkRow {
     }
 }
 
-/// For people.
+/// A table for people.
 pub fn links(rows: &[LinkRow]) -> String {
     let dash = |text: &Option<String>| text.clone().unwrap_or("-".into());
     let header = ["NODE", "INTERFACE", "NETWORK", "ADDRESS", "MAC", "TAP", "LINK", "LIMIT"];
@@ -71,7 +71,7 @@ pub fn links(rows: &[LinkRow]) -> String {
     table::columns(&header, lines)
 }
 
-/// For programs.
+/// The same as a JSON document, for programs.
 pub fn links_json(rows: &[LinkRow]) -> String {
     let list: Vec<_> = rows
         .iter()

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 /// A node as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Name.
+    /// libvirt name, which is the host name.
     pub name: String,
-    /// Node type.
+    /// The node type's name.
     pub role: String,
     /// What it does now.
     pub state: NodeState,
@@ -31,7 +31,7 @@ pub struct Row {
     pub address: String,
     /// Login, or `-`.
     pub user: String,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,

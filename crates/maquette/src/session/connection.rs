@@ -48,7 +48,7 @@ pub fn check_uri(environment: &Environment) -> Result<(), Failure> {
 pub struct Connection {
     /// Its own side.
     pub host: Box<dyn Host>,
-    /// libvirt's address.
+    /// libvirt's address, as `virsh -c` takes it.
     pub uri: String,
     /// libvirt's address, as people know it.
     pub label: String,
@@ -66,7 +66,7 @@ impl Connection {
         if self.remote.is_some() { Reach::Remote } else { Reach::Local }
     }
 
-    /// This machine.
+    /// This machine's libvirt, which is reached without SSH.
     pub fn local(world: &World) -> Self {
         Self {
             host: world.hosts.here(),

@@ -16,7 +16,7 @@ use crate::workspace::inventory::{quoted, section};
 /// What is taken of a host, besides its line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
+    /// Its name in the inventory.
     pub name: String,
     /// Variables that are taken, in order.
     pub vars: Vec<(String, String)>,

@@ -228,13 +228,13 @@ pub struct Network {
     pub uuid: Uuid,
     /// Who carries its frames, and how they reach the outside.
     pub carrier: Carrier,
-    /// The hypervisor's IPv4 address on it.
+    /// The hypervisor's IPv4 address on it, with the subnet's length; none if it has none.
     pub ipv4: Option<Ipv4Net>,
-    /// Addresses given out to whoever asks.
+    /// IPv4 addresses given out to whoever asks; none where libvirt serves no DHCP.
     pub dhcp4: Option<Dhcp<Ipv4Addr>>,
-    /// The hypervisor's IPv6 address on it.
+    /// The hypervisor's IPv6 address on it, with the subnet's length; none if it has none.
     pub ipv6: Option<Ipv6Net>,
-    /// Addresses given out to whoever asks.
+    /// IPv6 addresses given out to whoever asks; none where libvirt serves no DHCPv6.
     pub dhcp6: Option<Dhcp<Ipv6Addr>>,
     /// DNS domain that its nodes' names are in; none if it has none.
     pub domain: Option<DnsName>,
@@ -242,9 +242,9 @@ pub struct Network {
     pub srvs: Vec<Srv>,
     /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
     pub forwarders: Vec<IpAddr>,
-    /// Directory of the hypervisor whose files libvirt serves over TFTP.
+    /// Directory of the hypervisor whose files libvirt serves over TFTP, if it serves any.
     pub tftp_root: Option<TftpRoot>,
-    /// What DHCP tells machines that boot from it.
+    /// What DHCP tells machines that boot from it, if it tells them anything.
     pub bootp: Option<Bootp>,
     /// MTU; none leaves the kernel's, 1500 bytes.
     pub mtu: Option<Mtu>,
@@ -254,7 +254,7 @@ pub struct Network {
     pub stp: bool,
     /// What its bridge does that libvirt knows nothing of.
     pub tuning: BridgeOptions,
-    /// Addresses that nodes set up by themselves.
+    /// Addresses that nodes set up by themselves, where nobody gives them any.
     pub fixed: Option<Fixed>,
     /// Addresses reserved for nodes, sorted by name.
     pub reservations: Vec<Reservation>,
@@ -513,7 +513,7 @@ pub struct Disk {
     pub cache: CacheMode,
     /// Virtual size; none keeps the image's.
     pub size: Option<ByteSize>,
-    /// Base image that it overlays.
+    /// Base image that it overlays; none for an empty disk.
     pub backing: Option<Image>,
     /// qcow2 preallocation; overlays have none.
     pub preallocation: Preallocation,

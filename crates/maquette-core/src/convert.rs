@@ -17,7 +17,7 @@ use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 pub struct Files {
     /// The project file.
     pub project: Tree,
-    /// The network file with its name.
+    /// The network file with its name, if one is made.
     pub network: Option<(String, Tree)>,
 }
 

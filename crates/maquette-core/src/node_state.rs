@@ -56,7 +56,7 @@ pub struct Evidence {
     pub console: Option<ConsoleEnd>,
     /// Whether its console was looked for.
     pub console_read: bool,
-    /// How long its domain has run, in seconds.
+    /// How long its domain has run, in seconds; none if it does not run, or that was not found out.
     pub uptime_s: Option<u64>,
 }
 

@@ -109,7 +109,7 @@ pub struct Wiring {
     pub ranges: Vec<(IpAddr, IpAddr)>,
     /// Addresses that DHCP keeps for interfaces.
     pub hosts: BTreeSet<DhcpHost>,
-    /// MTU in bytes.
+    /// MTU in bytes; none if the definition says none.
     pub mtu: Option<u32>,
     /// Whether it is on Open vSwitch.
     pub vswitch: bool,
@@ -261,7 +261,7 @@ pub enum LinkKind {
 pub struct HostLink {
     /// What it is.
     pub kind: LinkKind,
-    /// The bridge or bond that it is a port of.
+    /// The bridge or bond that it is a port of, if it is one.
     pub master: Option<String>,
     /// Whether the root file system is reached through it.
     pub carries_root: bool,
@@ -274,7 +274,7 @@ pub struct HostNetwork {
     pub links: BTreeMap<String, HostLink>,
     /// Addresses of all of them, but for those that each machine has.
     pub addresses: BTreeSet<IpAddr>,
-    /// The interface of its IPv4 default route.
+    /// The interface of its IPv4 default route; none if it has none.
     pub default_nic: Option<String>,
     /// Bridges that are kept from passing on what DHCP servers of nodes say.
     pub guarded: BTreeSet<String>,

@@ -115,7 +115,7 @@ pub struct Infrared {
     pub heading: &'static str,
     /// Its place below that heading.
     pub place: u8,
-    /// Its default there.
+    /// Its default there; none if it has none.
     pub default: Option<&'static str>,
     /// Whether nothing is done without it there.
     pub required: bool,
@@ -147,7 +147,7 @@ pub struct Setting {
     pub locates: bool,
     /// Where it is in the project file: `hypervisor.address`.
     pub key: Option<&'static str>,
-    /// What it is for InfraRed's users.
+    /// What it is for InfraRed's users; none if InfraRed has no such option.
     pub infrared: Option<Infrared>,
     /// Reads a text, and has [`Settings`] hold it. Absent where a value takes more than its text.
     pub set: Option<Setter>,

@@ -87,7 +87,7 @@ pub enum VirtOpt {
     Boot {
         /// `hd`, `network`, `cdrom`; empty leaves the order as it is.
         order: Vec<String>,
-        /// Whether the firmware offers a menu.
+        /// Whether the firmware offers a menu; none leaves that as it is.
         menu: Option<bool>,
     },
     /// `--watchdog`: model and action.

@@ -22,7 +22,7 @@ pub struct Interface {
     pub model: DeviceModel,
     /// How it gets its IPv4 address.
     pub ipv4: Ipv4Setup,
-    /// Address that is reserved for it, with the subnet's length.
+    /// IPv6 address that is reserved for it, with the subnet's length; none if there is none.
     pub ipv6: Option<Ipv6Net>,
     /// Whether the default route goes through it.
     pub default_route: bool,
@@ -38,7 +38,7 @@ pub enum Attachment {
     /// A network in a bridge that libvirt did not make: one with a NIC in it, or of Open vSwitch. libvirt has to be told
     /// the MTU.
     OtherBridge {
-        /// Portgroup of the network.
+        /// Portgroup of the network; none is the network's default.
         portgroup: Option<Name>,
         /// Who computes checksums.
         checksums: Checksums,

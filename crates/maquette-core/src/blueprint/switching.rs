@@ -91,7 +91,7 @@ pub struct Uplink {
     pub nic: InterfaceName,
     /// Whether nobody named it: it is the NIC of the default route.
     pub chosen: bool,
-    /// An address of the bridge besides those that the NIC had.
+    /// An address of the bridge besides those that the NIC had, if there is one.
     pub address: Option<Ipv4Net>,
     /// Spanning tree protocol.
     pub stp: bool,
@@ -150,7 +150,7 @@ pub struct Vswitch {
 pub struct Fixed {
     /// Subnet, and in it any address.
     pub net: Ipv4Net,
-    /// What nodes get of it, in turn.
+    /// What nodes get of it, in turn; without a range, a node's own number decides (BGP).
     pub range: Option<Dhcp<Ipv4Addr>>,
     /// Router that nodes set up; none if they set up none.
     pub gateway: Option<Ipv4Addr>,
@@ -163,7 +163,7 @@ pub struct Fixed {
 pub struct Route {
     /// The addresses, as a subnet.
     pub net: Ipv4Net,
-    /// Router that they are behind.
+    /// Router that they are behind; none where they are reached directly.
     pub via: Option<Ipv4Addr>,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Definition {
 pub(super) struct Network {
     /// Its name in the definition.
     pub name: String,
-    /// Its IPv4 subnet.
+    /// Its IPv4 subnet; none if the definition has none that can be read.
     pub v4: Option<Ipv4Net>,
     /// Whether it is a VLAN inside of another.
     pub vlan: bool,

@@ -39,7 +39,7 @@ pub(super) struct Vm {
     pub user: Spanned<String>,
     /// The account that Ansible uses, if it is another.
     pub admin: Option<Spanned<String>>,
-    /// A further Ansible group.
+    /// A further Ansible group, if there is one.
     pub parent_group: Option<Spanned<String>>,
     /// What its nodes boot from, in order, in libvirt's words; empty where that is as without it.
     pub boot: Vec<Spanned<String>>,

@@ -154,7 +154,7 @@ pub enum Action {
         vswitch: Vswitch,
         /// Environment it belongs to.
         environment: EnvName,
-        /// MTU in bytes.
+        /// MTU; none leaves the kernel's, 1500 bytes.
         mtu: Option<Mtu>,
     },
     /// Remove a bridge of Open vSwitch.
@@ -255,7 +255,7 @@ pub enum Action {
     StartDomain {
         /// The node, by its libvirt name.
         name: NodeName,
-        /// What to wait for.
+        /// What to wait for; none waits for nothing but the start.
         ready: Option<Readiness>,
     },
     /// Boot an image once and keep its memory, unless that was done.

@@ -78,7 +78,8 @@ pub struct HostFacts {
     pub pool: PoolState,
     /// Whether the SSH server would refuse some of the connections that Ansible opens.
     pub ssh_limits_low: bool,
-    /// The KVM module that could do nested virtualisation and does not.
+    /// The KVM module that could do nested virtualisation and does not: `kvm_intel` or `kvm_amd`; none if nothing is to be
+    /// done.
     pub nested_off: Option<String>,
     /// Interfaces with an IPv6 default route that is lost once the hypervisor forwards.
     pub router_interfaces: Vec<String>,
@@ -131,7 +132,7 @@ pub struct HypervisorNeeds {
     pub missing_packages: Vec<String>,
     /// Whether any network has IPv6.
     pub ipv6: bool,
-    /// Time zone that the hypervisor shall have.
+    /// Time zone that the hypervisor shall have: `Europe/Prague`; none leaves it as it is.
     pub timezone: Option<String>,
     /// Whether bridges need what libvirt does not do.
     pub hook: bool,

@@ -64,7 +64,7 @@ pub struct Request {
     pub network_name: String,
     /// Whether there is such a file and it could not be read, which was said: `network` is empty then.
     pub network_unread: bool,
-    /// Networks that are described in the project file, beside those of the network file.
+    /// Networks that are described in the project file, beside those of the network file, if there are any.
     pub networks: Option<Tree>,
     /// Extra variables; `override` counts.
     pub extra: Tree,

@@ -37,15 +37,15 @@ pub struct Disk {
     pub preallocation: Preallocation,
     /// libvirt cache mode.
     pub cache: CacheMode,
-    /// Image that the disk is made from as it is.
+    /// Image that the disk is made from as it is; none if it is empty, or has the environment's image.
     pub import_url: Option<String>,
     /// Directory that it is in, without what means nothing in it; none is that of the environment's pool.
     pub path: Option<Spanned<Directory>>,
-    /// Bus other than the environment's.
+    /// Bus other than the environment's, if one is chosen.
     pub bus: Option<Bus>,
-    /// The device that it is said to be.
+    /// The device that it is said to be: `vda`; none leaves that to its place among the disks.
     pub dev: Option<Spanned<String>>,
-    /// The serial number that is chosen for it.
+    /// The serial number that is chosen for it; without one it follows from its key.
     pub serial: Option<Spanned<Serial>>,
     /// Whether its image is downloaded again.
     pub refresh: bool,

@@ -158,9 +158,9 @@ pub struct FirstBoot {
     pub commands: Vec<Secret>,
     /// Whether the serial console logs the login user in without a password.
     pub autologin: bool,
-    /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON.
+    /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON; none if there is none.
     pub user_data: Option<Secret>,
-    /// The login user's password, for consoles.
+    /// The login user's password, for consoles; none leaves consoles without one.
     pub password: Option<Secret>,
 }
 

@@ -74,9 +74,9 @@ pub enum Event {
     RunFinished {
         /// How many steps were done.
         done: usize,
-        /// Steps that failed.
+        /// How many steps failed.
         failed: usize,
-        /// Steps not begun, or interrupted.
+        /// How many steps were not begun, or interrupted.
         skipped: usize,
         /// How long it took.
         took: Duration,

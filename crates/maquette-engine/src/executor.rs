@@ -19,9 +19,9 @@ use schedule::{Next, Schedule};
 pub struct Summary {
     /// How many steps were done.
     pub done: usize,
-    /// Steps that failed.
+    /// How many steps failed.
     pub failed: usize,
-    /// Steps not begun, or interrupted.
+    /// How many steps were not begun, or interrupted.
     pub skipped: usize,
 }
 

@@ -78,7 +78,7 @@ pub enum NotReady {
     TimedOut {
         /// The stage of the boot that it reached, in words.
         stage: String,
-        /// What the last login said.
+        /// What the last login said, if any was tried.
         last: Option<String>,
     },
     /// The domain stopped while it booted.

@@ -184,7 +184,7 @@ pub enum HostError {
     TooMuch {
         /// The command, by its title.
         command: String,
-        /// How much is read.
+        /// How much is read at most, in MiB.
         limit: usize,
     },
     /// It has not ended for too long, for what it said, and was ended.

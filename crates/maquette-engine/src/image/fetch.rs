@@ -43,7 +43,7 @@ pub struct Transfer {
     pub remote: bool,
     /// Whether to download what is there already.
     pub force: bool,
-    /// Certificate authorities besides the system's, in PEM.
+    /// Certificate authorities besides the system's, in PEM, if there are any.
     pub authorities: Option<String>,
     /// How long others may keep us waiting.
     pub limits: Limits,

@@ -48,7 +48,7 @@ pub enum SourceError {
     Unknown {
         /// The word as it was given.
         name: String,
-        /// A name like it.
+        /// A known name that is like it, if there is one.
         suggestion: Option<&'static str>,
     },
     /// The file is there and cannot be used.

@@ -82,7 +82,7 @@ pub struct Facts {
     pub identities: BTreeMap<String, String>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
-    /// Whom it was logged in to as, before `sudo`.
+    /// Whom it was logged in to as, before `sudo`; none if that is not known.
     pub login: Option<Login>,
     /// Keys that are recorded to open it for connections to nodes, by their environments.
     pub forwarding: BTreeMap<EnvName, Forwarding>,

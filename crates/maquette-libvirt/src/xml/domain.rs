@@ -49,7 +49,7 @@ pub struct Mark {
     pub address: Option<IpAddr>,
     /// The address that the guest says it got, where none has. Nothing goes by it but the next wait.
     pub said: Option<IpAddr>,
-    /// Why it failed.
+    /// Why it failed; none if it did not.
     pub failed: Option<String>,
 }
 

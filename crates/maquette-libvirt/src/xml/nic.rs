@@ -11,7 +11,7 @@ use roxmltree::{Document, Node as Element};
 pub struct Bandwidth {
     /// To the node; none leaves that to others than libvirt.
     pub to_node: Option<u64>,
-    /// From the node.
+    /// From the node; none leaves that to others than libvirt.
     pub from_node: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Bandwidth {
 pub struct RunningNic {
     /// MAC address.
     pub mac: MacAddr,
-    /// Its tap on the hypervisor.
+    /// Its tap on the hypervisor: `vnet3`; none if libvirt names none.
     pub tap: Option<String>,
     /// Whether it has a carrier.
     pub up: bool,

@@ -88,7 +88,7 @@ pub struct DomainXml {
     pub files: Vec<String>,
     /// Those that are raw by its definition: they are over nothing, whatever their guest has written into them.
     pub raw: Vec<String>,
-    /// TCP port of its VNC server; only a running one has any.
+    /// TCP port of its VNC server, if it has one; only a running one has any.
     pub vnc_port: Option<u16>,
     /// Its taps on the host, each with its network; only a running one has any.
     pub taps: Vec<(String, String)>,

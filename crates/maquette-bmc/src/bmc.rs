@@ -40,7 +40,7 @@ pub struct Boot {
     pub target: Option<Device>,
     /// For how long.
     pub enabled: Override,
-    /// The firmware that was asked for, from the next start on.
+    /// The firmware that was asked for, from the next start on; none leaves it as it is.
     pub mode: Option<Firmware>,
 }
 
@@ -129,7 +129,7 @@ pub struct State {
     pub secure_boot: Option<bool>,
     /// The identification light.
     pub light: Light,
-    /// What is in the CD-ROM drive.
+    /// What is in the CD-ROM drive; none if it is empty.
     pub media: Option<Image>,
     /// What happened, from the oldest to the newest.
     pub log: Log,
@@ -140,7 +140,8 @@ pub struct State {
     /// The port of its IPMI, if it has one of its own.
     #[serde(skip)]
     pub ipmi_port: Option<u16>,
-    /// Until when the light blinks, if it was asked to for a time.
+    /// Until when the light blinks, in seconds of [`Clock::steady`](crate::clock::Clock::steady), if it was asked to for a
+    /// time.
     #[serde(skip)]
     pub blinks_until: Option<u64>,
     /// What is to be started once it is off.

@@ -50,9 +50,9 @@ pub struct Task {
     /// The system that it is about.
     #[serde(with = "kept::uuid_text")]
     pub system: Uuid,
-    /// When it began.
+    /// When it began, in seconds since 1970.
     pub started: u64,
-    /// When it ended.
+    /// When it ended, in seconds since 1970; none while it goes on.
     pub ended: Option<u64>,
     /// What became of it.
     pub outcome: Outcome,

@@ -90,9 +90,9 @@ pub struct Entry {
 pub struct Log {
     entries: Vec<Entry>,
     last: u16,
-    /// When something was added last.
+    /// When something was added last, in seconds since 1970; 0 before the first entry.
     pub added: u64,
-    /// When it was cleared last.
+    /// When it was cleared last, in seconds since 1970; 0 if it never was.
     pub erased: u64,
 }
 

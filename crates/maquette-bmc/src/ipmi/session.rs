@@ -152,7 +152,7 @@ impl Active {
 pub struct Reply {
     /// The datagram to be sent back.
     pub bytes: Vec<u8>,
-    /// Whose password was shown, and whether it was right.
+    /// Whose password was shown, and whether it was right; none where this message shows none.
     pub shown: Option<(String, bool)>,
 }
 

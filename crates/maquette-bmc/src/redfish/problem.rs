@@ -127,7 +127,7 @@ impl Message {
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The status of HTTP.
+    /// The status, as HTTP numbers it.
     pub status: u16,
     /// At least one message.
     pub messages: Vec<Message>,

@@ -40,7 +40,7 @@ pub struct Found<'a> {
     pub get: Option<Get<'a>>,
     /// Changes it; none if it cannot be changed.
     pub patch: Option<Act<'a>>,
-    /// Makes something in it, or does it.
+    /// Makes something in it, or does it; none if it cannot be posted to.
     pub post: Option<Act<'a>>,
     /// Removes it; none if it cannot be removed.
     pub delete: Option<Act<'a>>,

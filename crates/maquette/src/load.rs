@@ -52,7 +52,7 @@ pub struct Loaded {
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
-    /// The project file, by its absolute path.
+    /// The project file, by its absolute path, if there is one.
     pub project: Option<PathBuf>,
     /// Its name, if there is nothing in it.
     empty_project: Option<String>,

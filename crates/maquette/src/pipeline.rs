@@ -51,7 +51,7 @@ pub struct Planned {
     pub key: EnvironmentKey,
     /// Nodes that it is not about.
     pub aside: Vec<String>,
-    /// The key with which nodes that another workspace built open to this one.
+    /// The key with which nodes that another workspace built open to this one, if there is one.
     pub shared: Option<PathBuf>,
     /// What only planning shows.
     warnings: Diagnostics,

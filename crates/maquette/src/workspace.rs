@@ -38,11 +38,11 @@ pub struct Saved {
     pub pool_name: Option<String>,
     /// Directory of the storage pool, if one was chosen.
     pub pool_path: Option<String>,
-    /// Whose inventory, ssh config and known hosts are in it.
+    /// Whose inventory, ssh config and known hosts are in it, if there are any.
     pub owner: Option<Owner>,
     /// The environments whose nodes its key opens.
     pub opens: Vec<Owner>,
-    /// The project file that has built the environment, by its absolute path.
+    /// The project file that has built the environment, by its absolute path, if there was one.
     pub project: Option<PathBuf>,
     /// Whether it came in an archive and no `up` has been here since: a hypervisor without an address is the machine that
     /// the archive was made on then, which this one need not be.

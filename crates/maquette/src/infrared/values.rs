@@ -36,7 +36,7 @@ pub struct InfraredValues {
     pub locking: Locking,
     /// Extra variables of `-e`, as they were given.
     pub extra: Vec<String>,
-    /// `-o`.
+    /// The file of `-o`, if it was given.
     pub output: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
@@ -46,9 +46,9 @@ pub struct InfraredValues {
     pub yes_on_line: bool,
     /// Words of `--accept`, or of `MAQUETTE_ACCEPT`.
     accept: Vec<String>,
-    /// `--generate-answers-file`.
+    /// The file of `--generate-answers-file`, if it was given.
     pub generate: Option<PathBuf>,
-    /// `--from-file`.
+    /// The file of `--from-file`, if it was given.
     pub from_file: Option<PathBuf>,
     /// Options about the hypervisor's host key with their values, and what each was given by. They are no part of the
     /// settings tree, where `host.key` is a value.
@@ -57,7 +57,7 @@ pub struct InfraredValues {
     pub strict: bool,
     /// `virsh plan`: what would be built is shown.
     pub plan: bool,
-    /// `--inventory`.
+    /// The file of `--inventory`, if it was given.
     pub inventory: Option<PathBuf>,
     /// `--ansible-args`, taken apart.
     pub ansible_args: Vec<Argument>,

@@ -24,7 +24,7 @@ pub struct Located {
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
-    /// The project file, by its absolute path.
+    /// The project file, by its absolute path, if there is one.
     pub project: Option<PathBuf>,
 }
 

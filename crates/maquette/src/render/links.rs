@@ -19,15 +19,15 @@ pub struct LinkRow {
     pub portgroup: Option<String>,
     /// IPv4 address; none if none is known beforehand.
     pub address: Option<String>,
-    /// Tap on the hypervisor.
+    /// Tap on the hypervisor: `vnet3`; none while the node is off.
     pub tap: Option<String>,
     /// Whether the link is up; unknown while the node is off.
     pub up: Option<bool>,
-    /// Limit in KiB a second.
+    /// Limit in KiB a second; none for no limit.
     pub limit_kib_s: Option<u64>,
-    /// How long frames to the node are held up, in milliseconds.
+    /// How long frames to the node are held up, in milliseconds; none for no delay.
     pub delay_ms: Option<f64>,
-    /// How many of the frames to the node are lost, in percent.
+    /// How many of the frames to the node are lost, in percent; none for no loss.
     pub loss_percent: Option<f64>,
 }
 

@@ -35,9 +35,9 @@ pub struct Row {
     pub vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// TCP port of its VNC server.
+    /// TCP port of its VNC server; none while it does not run.
     pub vnc_port: Option<u16>,
-    /// How long it has run, in seconds.
+    /// How long it has run, in seconds; none while it does not run, or if that is not known.
     pub uptime_s: Option<u64>,
     /// What is not as Maquette left it.
     pub drift: Vec<String>,

@@ -390,7 +390,7 @@ fn differences(
         lost(format!("{what} of node type `{name}` are left out"), diags);
     }
     if all.iter().zip(0u32..).any(|(node, number)| node.index != number) {
-        lost(format!("the nodes of type `{name}` are numbered from 0 without gaps anew"), diags);
+        lost(format!("the nodes of type `{name}` are numbered again, from 0 without gaps"), diags);
     }
     if first.guest.as_ref().is_some_and(|guest| guest.first_boot.is_some()) {
         lost(

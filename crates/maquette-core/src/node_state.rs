@@ -326,7 +326,7 @@ impl Condition {
             Some(up) if up < limit => Self::new(state, why),
             // It was reset, or its guest started anew, of which libvirt does not count the time.
             _ if domain.ready && console.is_some_and(is_booting) => {
-                let again = "its console shows that it starts anew";
+                let again = "its console shows that it starts again";
                 let why = why.map_or(again.into(), |why| format!("{why}; {again}"));
                 Self::new(NodeState::Starting, Some(why))
             }

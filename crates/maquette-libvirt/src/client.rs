@@ -132,7 +132,7 @@ impl Kind {
             ),
             Self::Silent => Some(
                 "it hangs: `systemctl restart libvirtd` (or virtqemud, and the other virt daemons) \
-                 starts it anew, and guests go on running",
+                 starts it again, and guests go on running",
             ),
             Self::Missing
             | Self::AlreadyDone

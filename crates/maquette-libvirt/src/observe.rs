@@ -76,7 +76,7 @@ impl ObserveError {
             Self::Read { name, .. } => {
                 return Some(format!(
                     "`virsh dumpxml {name}` shows what libvirt says of it, and \
-                     `virsh destroy {name}` stops it, so that it can be started anew"
+                     `virsh destroy {name}` stops it, so that it can be started again"
                 ));
             }
             Self::Undescribed { .. } => {

@@ -471,7 +471,7 @@ fn steps(
         return Ok(plan);
     }
     let message = format!(
-        "the seed of `{}` has to be made anew, and an extension does not say which packages, files and commands \
+        "the seed of `{}` has to be made again, and an extension does not say which packages, files and commands \
          belong to it",
         unknown.join("`, `")
     );
@@ -539,7 +539,7 @@ fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Fai
         ))
         .hint(format!(
             "copy it into {path} from the workspace that built them; only if nobody has it any \
-             more, move {} away as well, and `maquette up` makes the nodes anew",
+             more, move {} away as well, and `maquette up` makes the nodes again",
             ssh_keys::KEY_FILE
         )),
     ))

@@ -183,7 +183,7 @@ impl Desk {
             Err(_) => {
                 let name = &self.bmc.name;
                 self.service
-                    .say(&format!("IPMI of `{name}` begins anew, by a mistake of Maquette's"));
+                    .say(&format!("IPMI of `{name}` begins again, by a mistake of Maquette's"));
                 (self.node(), vec![Effect::Close])
             }
         }

@@ -77,7 +77,7 @@ impl Service {
                     15 minutes ago"
                 )),
                 Err(why) => self.say(&format!(
-                    "the BMC of `{node}` begins anew: what it kept cannot be read: {why}"
+                    "the BMC of `{node}` begins again: what it kept cannot be read: {why}"
                 )),
             }
             bmc.keep_by(self.keeper(store.clone(), name));

@@ -203,7 +203,7 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
             finding("dhcp-server-stopped", cause)
                 .seen([format!("libvirt's dnsmasq of network `{name}` has ended")])
                 .advise(format!(
-                    "`virsh net-destroy {name}` and `maquette up` start both anew, and connect nodes again"
+                    "`virsh net-destroy {name}` and `maquette up` start both again, and connect nodes"
                 )),
         );
     }
@@ -268,7 +268,7 @@ fn filtered(finding: Finding, dropped: &Dropped, bridge: &str, way: Way) -> Find
         (Keeper::Docker, _) => finding
             .advise(format!(
                 "Docker keeps these rules; `iptables -I DOCKER-USER -i {bridge} -j ACCEPT` and the same \
-                 with `-o {bridge}` let them pass until Docker starts anew"
+                 with `-o {bridge}` let them pass until Docker starts again"
             ))
             .advise("`\"ip-forward-no-drop\": true` in /etc/docker/daemon.json keeps Docker from dropping what is not its own"),
         (Keeper::Firewalld, _) => finding.advise(format!(

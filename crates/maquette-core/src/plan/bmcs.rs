@@ -11,7 +11,7 @@ use crate::object::ObjectKind;
 use crate::values::NodeName;
 
 /// Why the BMC of a node that is made anew is one that nobody has changed.
-const ANEW: &str = "its node is made anew";
+const ANEW: &str = "its node is made again";
 
 impl Planner<'_> {
     /// The BMCs that are wanted; none where that is not known.

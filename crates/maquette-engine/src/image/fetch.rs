@@ -414,7 +414,7 @@ impl Job<'_> {
             ))
             .hint(format!("install it there, or unpack the image with `{program} -d` first")),
             _ => StepError::new(format!("image {name} is packed with {program} and damaged"))
-                .hint("fetch it again, or make it anew"),
+                .hint("fetch it again, or make a new one"),
         };
         if !matches!(answer.status(), "large") {
             error.causes.extend(answer.said.last().cloned());
@@ -441,7 +441,7 @@ impl Job<'_> {
         if answer.status() == "127" {
             error = StepError { message: format!("cannot check image {}", self.name), ..error };
         }
-        Err(self.broken(error.hint("fetch it again, or make it anew")))
+        Err(self.broken(error.hint("fetch it again, or make a new one")))
     }
 
     /// Puts it in place. A forced download never replaces an image that domains were made from; one that brought

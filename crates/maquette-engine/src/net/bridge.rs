@@ -105,7 +105,7 @@ fn confirm(
         ("confirm-here", "reaching the gateway", why)
     } else {
         let why = "after it was done, the hypervisor could not be reached with a new connection";
-        ("confirm", "reaching the hypervisor anew", why)
+        ("confirm", "reaching the hypervisor with a new connection", why)
     };
     let confirm = command(verb, bridge).arg(wanted);
     (context.progress)(doing.into());

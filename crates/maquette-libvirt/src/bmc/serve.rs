@@ -154,7 +154,7 @@ fn follow_for_ever(connection: &Connection, bmcs: &[Arc<Bmc>], journal: &Journal
     loop {
         match connection.client() {
             Ok(client) => match follow(&client, bmcs) {
-                Ok(()) => journal("libvirt ended the connection; it is opened anew"),
+                Ok(()) => journal("libvirt ended the connection; it is opened again"),
                 Err(error) => journal(&format!("libvirt's events are not heard: {error}")),
             },
             Err(fault) => journal(&format!("libvirt does not answer: {fault}")),

@@ -331,7 +331,7 @@ impl Libvirt<'_> {
                 return Err(StepError::new(message).hint("`--timeout SECONDS` waits longer"));
             }
             if context.is_cancelled() {
-                return Err(StepError::interrupted("it is made anew the next time"));
+                return Err(StepError::interrupted("it is made again the next time"));
             }
             match signals.recv_timeout(left.min(LOOK)) {
                 Ok(Signal::Reported(said)) if said == *awaited => return Ok(()),

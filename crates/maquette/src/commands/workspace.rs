@@ -189,7 +189,7 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let what = format!(
-        "remove the key to {}; without it, or a copy of it, nobody logs in there any more, and `maquette up` makes all nodes anew",
+        "remove the key to {}; without it, or a copy of it, nobody logs in there any more, and `maquette up` makes all nodes again",
         opened.join(" and ")
     );
     let hints = [

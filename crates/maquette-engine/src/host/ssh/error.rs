@@ -87,7 +87,7 @@ impl ConnectError {
                     .into()
             }
             Self::ChangedHostKey { .. } => {
-                "if the machine was installed anew, `--host-key-fingerprint SHA256:…` takes its new key in the \
+                "if the machine was installed again, `--host-key-fingerprint SHA256:…` takes its new key in the \
                  place of the old one, and `ssh-keygen -R` removes that"
                     .into()
             }

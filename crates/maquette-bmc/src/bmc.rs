@@ -257,7 +257,7 @@ pub struct Bmc {
     /// How often it was seen to end.
     ends: AtomicU64,
     listener: Mutex<Option<Listener>>,
-    /// How often it has begun anew: clients' sessions end with that.
+    /// How often it has begun again: clients' sessions end with that.
     beginnings: AtomicU64,
     keeper: Mutex<Option<Keeper>>,
     /// The document that was kept last.
@@ -414,7 +414,7 @@ impl Bmc {
         Ok(())
     }
 
-    /// Begins anew, as after a reset of the BMC itself: sessions of its clients end, and it looks at its node. What it was
+    /// Begins again, as after a reset of the BMC itself: sessions of its clients end, and it looks at its node. What it was
     /// told stays, and the node goes on.
     pub fn begin_anew(&self) {
         self.beginnings.fetch_add(1, Ordering::Relaxed);
@@ -422,7 +422,7 @@ impl Bmc {
         let _ = self.power();
     }
 
-    /// How often it has begun anew.
+    /// How often it has begun again.
     pub fn beginnings(&self) -> u64 {
         self.beginnings.load(Ordering::Relaxed)
     }

@@ -58,7 +58,7 @@ struct Unfinished {
     enabled: bool,
 }
 
-/// What commands leave behind, until the BMC is started anew.
+/// What commands leave behind, until the BMC is started again.
 #[derive(Debug, Default)]
 struct Memory {
     /// The last reservation of the log, and of the sensors' records.
@@ -91,7 +91,7 @@ pub struct Node {
     /// Its address, if it is one.
     address: Ipv4Addr,
     effects: Vec<Effect>,
-    /// How often the BMC had begun anew when that was looked at last.
+    /// How often the BMC had begun again when that was looked at last.
     beginnings: u64,
 }
 
@@ -127,7 +127,7 @@ impl Node {
         self
     }
 
-    /// Ends all sessions where the BMC has begun anew.
+    /// Ends all sessions where the BMC has begun again.
     fn begin_anew(&mut self) {
         let beginnings = self.bmc.beginnings();
         if std::mem::replace(&mut self.beginnings, beginnings) != beginnings {

@@ -545,7 +545,7 @@ pub struct Guest {
     pub shared: Vec<PublicKey>,
     /// Public part of the SSH host key made for it.
     pub host_key: PublicKey,
-    /// Drawn whenever the node is made anew, and mixed into its host key, so that nobody who knew its
+    /// Drawn whenever the node is made again, and mixed into its host key, so that nobody who knew its
     /// predecessor's can be taken for it. None in records of version 0.1.
     pub generation: Option<u64>,
     /// Time zone that the first boot sets; none leaves that of the image.

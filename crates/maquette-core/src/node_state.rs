@@ -186,7 +186,7 @@ fn since_start(text: &str) -> &str {
     let marks = ["Linux version ", "SeaBIOS (version", "BdsDxe: starting Boot"];
     let begun = marks.iter().filter_map(|mark| text.rfind(mark)).max();
     let rest = &text[begun.unwrap_or(0)..];
-    // Firmware that speaks after what it has started begins anew.
+    // Firmware that speaks after what it has started begins again.
     rest.find(LOADS).map_or(rest, |at| &rest[at..])
 }
 
@@ -324,7 +324,7 @@ impl Condition {
                 Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
-            // It was reset, or its guest started anew, of which libvirt does not count the time.
+            // It was reset, or its guest started again, of which libvirt does not count the time.
             _ if domain.ready && console.is_some_and(is_booting) => {
                 let again = "its console shows that it starts again";
                 let why = why.map_or(again.into(), |why| format!("{why}; {again}"));

@@ -474,7 +474,7 @@ impl Observed {
         tenants.find(|tenant| tenant.node == node)
     }
 
-    /// Volumes of ours that no domain names any more, by node. Those of a node that somebody renamed, or defined anew under
+    /// Volumes of ours that no domain names any more, by node. Those of a node that somebody renamed, or defined again under
     /// another name, are that domain's.
     pub fn orphans(&self) -> BTreeMap<NodeName, Orphan> {
         let mut found = BTreeMap::new();

@@ -37,7 +37,7 @@ pub trait Host: Send + Sync {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
 
     /// Runs a command over a connection of its own: what it proves is that the hypervisor can still be
-    /// reached by whoever comes anew. For a machine that is this one it proves nothing: see `is_here`.
+    /// reached by a new connection. For a machine that is this one it proves nothing: see `is_here`.
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
         self.run(command, &mut |_| {})
     }

@@ -33,7 +33,7 @@ pub fn read_all(host: &dyn Host) -> Result<Noted, HostError> {
     Ok(Noted { now_s, lifetimes: Lifetime::parse_all(&text) })
 }
 
-/// Writes an environment's note anew; one that says nothing is removed.
+/// Rewrites an environment's note; one that says nothing is removed.
 pub fn write(host: &dyn Host, environment: &EnvName, lifetime: &Lifetime) -> Result<(), HostError> {
     match lifetime.is_empty() {
         true => remove(host, environment),

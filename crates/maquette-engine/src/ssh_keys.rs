@@ -6,7 +6,7 @@
 //! kept anywhere: the public half is in the domain's metadata, the private half in the guest.
 //!
 //! Version 0.1 had no such secret and derived host keys from the login key. Its nodes, which have no
-//! generation, keep theirs until they are made anew.
+//! generation, keep theirs until they are made again.
 
 use std::path::{Path, PathBuf};
 
@@ -347,7 +347,7 @@ mod tests {
     }
 
     /// A run that was killed between the two files made the next one's host keys follow from a secret that nobody had any more: all
-    /// nodes would have been made anew by the run after that.
+    /// nodes would have been made again by the run after that.
     #[test]
     fn a_secret_without_a_login_key_is_the_one_that_all_follows_from() {
         let directory = tempfile::tempdir().unwrap();

@@ -310,7 +310,7 @@ impl Client {
 
     /// One connection for everything, and no check of definitions against libvirt's schemas. For tests that define the
     /// same a thousand times on libvirt's test driver, which is another hypervisor on each connection, and which reads
-    /// its schemas anew for each definition: other tests have them checked.
+    /// its schemas again for each definition: other tests have them checked.
     #[doc(hidden)]
     pub fn open_for_tests(uri: &str) -> Result<Self> {
         virt::error::clear_error_callback();
@@ -330,7 +330,7 @@ impl Client {
         alive(&self.control) && alive(&self.bulk)
     }
 
-    /// What happens to domains from now on. All listeners share one connection of its own, which is opened anew for whoever
+    /// What happens to domains from now on. All listeners share one connection of its own, which is opened again for whoever
     /// comes after it has gone.
     pub fn events(&self) -> Result<Receiver<DomainEvent>> {
         let (sender, receiver) = mpsc::channel();

@@ -70,7 +70,7 @@ fn definition(
     Ok(xml::sealed(xml, key))
 }
 
-/// Records anew what a domain was made from, and changes nothing else of it: its definition may have what no record has,
+/// Records again what a domain was made from, and changes nothing else of it: its definition may have what no record has,
 /// such as a password.
 pub fn record(
     client: &Client,

@@ -426,7 +426,7 @@ fn content(
 }
 
 /// Notes what is in a pool. Of one that cannot be read it is not known that a node's volumes are missing, and
-/// nothing is to be made anew because of that.
+/// nothing is to be made again because of that.
 fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: &mut Asides) {
     if let PoolState::Unreadable(why) = &content.state {
         asides.unreadable.push(format!("what is in storage pool `{pool}` ({why})"));

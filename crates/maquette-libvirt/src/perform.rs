@@ -209,7 +209,7 @@ impl<'a> Libvirt<'a> {
         }
     }
 
-    /// Records anew what a domain was made from, and changes nothing else of it.
+    /// Records again what a domain was made from, and changes nothing else of it.
     #[doc(hidden)]
     pub fn record_domain(
         &self,

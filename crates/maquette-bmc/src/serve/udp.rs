@@ -189,7 +189,7 @@ impl Desk {
         }
     }
 
-    /// Opens the console anew when its node runs again. One that was opened while the node ended may say nothing any more,
+    /// Opens the console once more when its node runs again. One that was opened while the node ended may say nothing any more,
     /// and not end either.
     fn look_for_console(&mut self) {
         if self.line.said.is_some() && self.line.run != self.bmc.ends() {

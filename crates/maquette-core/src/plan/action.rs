@@ -132,7 +132,7 @@ pub enum Action {
         change: NetworkChange,
     },
     /// Put a NIC of the hypervisor into a network's bridge, which takes over what the NIC has. Unless we
-    /// reach the hypervisor anew afterwards, it puts everything back by itself.
+    /// reach the hypervisor again afterwards, it puts everything back by itself.
     BridgeNic {
         /// Name of the bridge.
         bridge: InterfaceName,
@@ -326,7 +326,7 @@ pub enum Action {
         /// How far this step goes.
         sharing: Sharing,
     },
-    /// Record anew what a domain was made from, and change nothing else of it.
+    /// Record again what a domain was made from, and change nothing else of it.
     RecordDomain {
         /// The domain as it is recorded then.
         node: Box<Node>,

@@ -69,7 +69,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     Plan { changes: planner.changes, steps: planner.builder.finish() }
 }
 
-/// Gives nodes that are made anew a generation and a host key of their own: what had been there may have
+/// Gives nodes that are made again a generation and a host key of their own: what had been there may have
 /// been broken into, and whoever has its host key must not be taken for its successor.
 pub fn renew(
     blueprint: &mut Blueprint,
@@ -88,7 +88,7 @@ pub fn renew(
     }
 }
 
-/// Decides what the seeds of nodes are in that are made, or made anew: what their owner chose, or a CD-ROM where the system in
+/// Decides what the seeds of nodes are in that are made, or made again: what their owner chose, or a CD-ROM where the system in
 /// the image finds one. Others keep theirs: whatever is in it was written for it.
 pub fn place_seeds(
     blueprint: &mut Blueprint,
@@ -157,7 +157,7 @@ pub(super) struct Planner<'a> {
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
     /// Step after which BMCs of nodes that go are served no more.
     pub(super) unserved: Option<StepId>,
-    /// Nodes that are made anew and whose BMCs are forgotten before.
+    /// Nodes that are made again and whose BMCs are forgotten before.
     pub(super) renewed: BTreeSet<NodeName>,
     /// Steps that record disks which stay, before networks forget them.
     pub(super) kept: Vec<StepId>,
@@ -489,7 +489,7 @@ impl Planner<'_> {
 
 /// What has to be done to a network that stays.
 struct Mending {
-    /// What it is defined anew with, if it is.
+    /// What it is defined again with, if it is.
     change: Option<NetworkChange>,
     /// Makes its bridge, where libvirt does not and it is gone.
     made: Option<Action>,

@@ -51,7 +51,7 @@ fn reach(domain: &Domain) -> Result<Readiness, Away> {
     }
 }
 
-/// Plans that keys come to all nodes which can be logged in to now. That is done anew where a record says that it was
+/// Plans that keys come to all nodes which can be logged in to now. That is done again where a record says that it was
 /// done: somebody may have changed the files.
 pub fn share(observed: &Observed, environment: &EnvName, keys: &[PublicKey]) -> Plan {
     let mut builder = Builder::default();

@@ -12,7 +12,7 @@ use crate::values::{FileMode, GuestPath, GuestText, Login, Owner, PackageName, S
 
 /// What the login user is logged in by at the serial console, for all instances of systemd's unit.
 const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
-/// Has systemd read it, and starts those anew that run already. A systemd that is too busy to answer has read it, too.
+/// Has systemd read it, and starts those again that run already. A systemd that is too busy to answer has read it, too.
 const GETTY_AGAIN: &str =
     "systemctl daemon-reload || :; systemctl --no-block try-restart 'serial-getty@*.service'";
 
@@ -118,7 +118,7 @@ const READ_WHILE_STARTING: &[&str] = &[
     "/var/lib/systemd/",
 ];
 
-/// How the names of units begin that a running system cannot start anew, or not without all that depends on them.
+/// How the names of units begin that a running system cannot start again, or not without all that depends on them.
 const BASE_UNITS: &[&str] = &["cloud-", "dbus", "maquette-", "systemd-", "user@", "user-"];
 
 fn read_while_starting(path: &str) -> bool {

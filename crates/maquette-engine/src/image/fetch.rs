@@ -208,7 +208,7 @@ impl Job<'_> {
         self.must("leave", "leave").map(|_| ())
     }
 
-    /// An image that cannot be used; what came is removed, so that the next run begins anew.
+    /// An image that cannot be used; what came is removed, so that the next run begins again.
     fn broken(&mut self, error: StepError) -> StepError {
         match self.must("forget", "remove what is left of") {
             Ok(_) => error,

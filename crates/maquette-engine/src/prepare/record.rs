@@ -60,7 +60,7 @@ pub struct Record {
 
 impl Record {
     /// Reads the record's text; none at all is an empty one. The error says why it cannot be read: it
-    /// must then not be written anew, since what it said would be lost.
+    /// must then not be rewritten, since what it said would be lost.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// What would be dropped by writing it anew is not read.
+    /// What would be dropped by rewriting it is not read.
     #[test]
     fn a_record_that_says_more_or_something_else_is_not_read() {
         let told = |text: &str| Record::parse(text).unwrap_err();

@@ -68,7 +68,7 @@ impl Libvirt<'_> {
             config: &self.guests.ssh_config,
             name,
             address: ready.address,
-            // A first boot that is done anew may have another address.
+            // A first boot that is done again may have another address.
             reports: ready.leased,
             worked: false,
             jump: if ready.direct { &[] } else { &self.guests.jump },

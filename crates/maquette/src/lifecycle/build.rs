@@ -520,7 +520,7 @@ fn questions(
     let lost = Question {
         kind: Kind::LoseDisks,
         what: format!("remove {}{why}", lost(&losses)),
-        // A node that somebody makes anew while a question is open is another one.
+        // A node that somebody makes again while a question is open is another one.
         about: losses
             .iter()
             .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))

@@ -131,7 +131,7 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
             trust(world, &target, args, false)?;
             world.hosts.connect(&target)
         }
-        // A machine that was installed anew: who knows its new fingerprint does not have to edit files.
+        // A machine that was installed again: who knows its new fingerprint does not have to edit files.
         Err(ConnectError::ChangedHostKey { .. })
             if replacing.fingerprint.is_some() || replacing.known_hosts.is_some() =>
         {

@@ -1,5 +1,5 @@
 //! A workspace without the key that an environment's nodes were made with, and without one that they were shared with:
-//! somebody else's, or a new one after the old was lost. Whoever has it can let others in; making the nodes anew is the
+//! somebody else's, or a new one after the old was lost. Whoever has it can let others in; making the nodes again is the
 //! last way.
 
 use maquette_core::names::EnvName;

@@ -245,7 +245,7 @@ impl Master {
         &self.address
     }
 
-    /// Words for a client of this connection. Without the master it fails rather than connect anew.
+    /// Words for a client of this connection. Without the master it fails rather than connect again.
     pub(super) fn client_words(&self) -> Vec<String> {
         let socket = self.directory.path().join("ssh").display().to_string();
         ["-S", &socket, "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]

@@ -50,7 +50,7 @@ pub enum Kind {
     MachineId,
     /// The boot ID: the kernel's (`sysctl_bootid`, which is aligned so that it is in one page), and that of systemd and its
     /// services, which remember what they have read. Sixteen bytes that are the same are the same ID, so that all of them are
-    /// changed, or processes would not agree. As text it is in journals, which a node begins anew.
+    /// changed, or processes would not agree. As text it is in journals, which a node begins again.
     BootId,
     /// The address of a NIC: QEMU's, its driver's and that of whoever manages the network.
     Mac(usize),

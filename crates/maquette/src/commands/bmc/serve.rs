@@ -27,7 +27,7 @@ pub struct Args {
 /// How large the log may become where no journal takes the lines; as much of what was before is kept beside it.
 const LARGEST: u64 = 1 << 20;
 
-/// Begins a log anew that has become large: the oldest lines go. Where a journal takes them there is none.
+/// Shortens a log that has become large: the oldest lines go. Where a journal takes them there is none.
 fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
     match log.symlink_metadata() {
         Ok(about) if about.is_file() && about.len() >= largest => {}

@@ -191,7 +191,9 @@ fn not_served(
     let failed = StepError::new("cannot serve the BMCs").because(error);
     let without = match status {
         Some(UNFIT) => "nodes do without",
-        Some(UNFIT_AND_SERVED) => "the one before serves as it did, and new nodes do without",
+        Some(UNFIT_AND_SERVED) => {
+            "the program that is there goes on serving, and new nodes do without"
+        }
         _ => "",
     };
     if !without.is_empty() && !nodes.iter().any(|node| node.asked) {

@@ -112,7 +112,7 @@ pub fn stop(
         }
         match shut_down(client, domain, Duration::from_secs(seconds.get()), deaf)? {
             Asked::Ended => {}
-            Asked::Deaf(why) => remark(format!("powered off; nobody in it hears that: {why}")),
+            Asked::Deaf(why) => remark(format!("powered off; its guest cannot shut down: {why}")),
             Asked::InVain => {
                 remark(format!("powered off; its guest did not shut down within {seconds} s"));
             }

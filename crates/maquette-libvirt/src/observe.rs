@@ -30,7 +30,7 @@ pub(crate) use owner::Written;
 #[derive(Debug, Error)]
 pub enum ObserveError {
     /// libvirt refused a call.
-    #[error("cannot ask libvirt what there is")]
+    #[error("cannot ask libvirt for its objects")]
     Call(#[from] LibvirtError),
     /// The hypervisor does not say what files are over.
     #[error("cannot tell what disks of others' domains are over")]
@@ -80,7 +80,7 @@ impl ObserveError {
                 ));
             }
             Self::Undescribed { .. } => {
-                return Some("restarting libvirt's daemon may mend it".into());
+                return Some("restarting libvirt's daemon may help".into());
             }
             Self::Call(_) | Self::Below(_) => return None,
         };

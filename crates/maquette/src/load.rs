@@ -140,7 +140,7 @@ fn nothing_asked() -> Diagnostic {
 fn networks_left_out(span: Span) -> Diagnostic {
     Diagnostic::warning(
         "project::networks",
-        "a node type that is described here has the built-in networks left out",
+        "the built-in networks are left out, since a node type is described here",
     )
     .at(span, "so all nodes are on one network, `net`")
     .help("`network: 3_nets` in the project file brings them back, and `networks` describes others")

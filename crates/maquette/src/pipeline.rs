@@ -75,8 +75,8 @@ impl Planned {
             }
             if let Some(rule) = found.rule {
                 let message = format!(
-                    "a rule of the hypervisor's firewall names the NIC `{nic}`: `{rule}`; once it is in bridge `{bridge}`, what \
-                     comes in is of `{bridge}` to that rule"
+                    "a rule of the hypervisor's firewall names the NIC `{nic}`: `{rule}`; once it is in bridge `{bridge}`, that \
+                     rule takes what comes in for traffic of `{bridge}`"
                 );
                 let help = format!("give the firewall the same rule for `{bridge}` before");
                 self.warnings.push(Diagnostic::warning("hypervisor::nic-rule", message).help(help));

@@ -53,7 +53,7 @@ pub(super) fn node(
 /// What to do after a first boot that failed: waiting changes nothing.
 pub fn first_boot_again(name: &str) -> String {
     format!(
-        "`maquette restart {name}` begins its first boot again; if what it does is wrong, mend that in the node type, \
+        "`maquette restart {name}` begins its first boot again; if what it does is wrong, correct that in the node type, \
          and `maquette up` replaces the node"
     )
 }
@@ -231,7 +231,7 @@ impl Look<'_> {
             .seen(self.own_pools().map(|(directory, space)| host::room_of(directory, space)))
             .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
             .advise(
-                "the hypervisor's `dmesg` says more, unless there was no room that is there again",
+                "the hypervisor's `dmesg` says more, unless it only lacked room, and has it again",
             )
             .advise(resume)
     }
@@ -411,7 +411,7 @@ impl Look<'_> {
             }
             (_, nic) if self.signs.evidence.ssh == Some(SshAnswer::NoRoute) => {
                 let cause = format!(
-                    "nobody answers at its address {address}: the guest has not set it up, or does not hear"
+                    "nothing answers at its address {address}: the guest has not set it up, or does not react"
                 );
                 let sent = nic.and_then(|n| self.signs.frames.get(&n.mac)).map(|f| {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)

@@ -49,13 +49,13 @@ impl fmt::Display for LeftOver<'_> {
         match self {
             Self::Bridge { network, bridge } => write!(
                 f,
-                "libvirt says that network `{network}` does not run, and its bridge `{bridge}` is there, as where libvirt \
-                 was killed while it started it"
+                "libvirt says that network `{network}` does not run, and its bridge `{bridge}` is there, as happens \
+                 when libvirt is killed while it starts one"
             ),
             Self::Emulator { domain } => write!(
                 f,
-                "libvirt says that domain `{domain}` does not run, and a QEMU of it does, as where libvirt was killed while \
-                 it started it"
+                "libvirt says that domain `{domain}` does not run, and a QEMU of it does, as happens when libvirt is \
+                 killed while it starts one"
             ),
         }
     }

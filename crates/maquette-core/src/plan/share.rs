@@ -100,7 +100,7 @@ pub fn unshare(
 ) -> Plan {
     let mut builder = Builder::default();
     let (mut changes, mut changed) = (Vec::new(), Vec::new());
-    let reason = format!("{} may log in no more", list(keys));
+    let reason = format!("{} may no longer log in", list(keys));
     let record = |builder: &mut Builder, domain: &Domain, guest: &Guest, after: &[StepId]| {
         let node = Box::new(without(&domain.recorded, guest, keys));
         let (environment, pool) = (environment.clone(), domain.pool.clone());

@@ -148,7 +148,7 @@ pub fn search(
     };
     if boot.as_bytes().windows(2).any(|pair| pair == b"\n\n") {
         // One of them may be none in what is found.
-        return Err(failed("nobody can look for the boot ID that it has; another try has another"));
+        return Err(failed("its boot ID cannot be searched for; the next try gets another one"));
     }
     ids.boot = boot;
     let needles: Vec<Needle> = kinds.iter().map(|kind| Needle::new(*kind, &ids)).collect();
@@ -158,7 +158,7 @@ pub fn search(
     let matches: Matches = texts.into_iter().chain(binary).collect();
     let mut found: Vec<Found> = needles.iter().flat_map(|needle| needle.places(&matches)).collect();
     if found.len() > PLACES {
-        return Err(failed("what is its guest's own is in it too often"));
+        return Err(failed("what belongs to its guest alone is in it too often"));
     }
     found.sort();
     Ok(Searched { head, found })

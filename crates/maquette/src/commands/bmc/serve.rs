@@ -43,11 +43,11 @@ fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
     // Before there are threads, which would keep what they have.
-    rights::give_away().map_err(|e| Failure::because("cannot give rights away", e))?;
+    rights::give_away().map_err(|e| Failure::because("cannot give up rights", e))?;
     // With `--check` that of the file.
     let own = if args.check { args.directory.parent() } else { Some(args.directory.as_path()) };
     let confined = own.map_or(Ok(true), rights::confine);
-    match confined.map_err(|e| Failure::because("cannot keep away from files of others", e))? {
+    match confined.map_err(|e| Failure::because("cannot restrict itself to its own files", e))? {
         true => {}
         false => world.terminal.talk(
             "this kernel cannot keep the process from files of others (Landlock, Linux 5.13)",

@@ -228,7 +228,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes an account, with the lowest number that is free.
+    /// Makes an account, with the lowest number that is free; it is refused as [`Refused`] says.
     pub fn add(&mut self, name: &str, password: Secret, role: Role) -> Result<u8, Refused> {
         let free = (2..=MOST as u8 + 1).find(|id| self.get(*id).is_none());
         self.add_at(free, name, password, role)
@@ -269,7 +269,7 @@ impl Accounts {
         Ok(id)
     }
 
-    /// Changes an account: all of it, or nothing.
+    /// Changes an account: all of it, or nothing, where a part of the change is refused.
     pub fn change(&mut self, id: u8, change: Change) -> Result<(), Refused> {
         let Change { name, password, role, enabled, must_change } = change;
         if let Some(name) = &name {
@@ -307,7 +307,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Removes an account.
+    /// Removes an account. The last administrator that is enabled stays.
     pub fn remove(&mut self, id: u8) -> Result<(), Refused> {
         if self.is_last_administrator(id) {
             return Err(Refused::LastAdministrator);

@@ -106,7 +106,7 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// Runs a command and wants it to succeed; returns what it printed.
+/// Runs a command and returns what it printed. An error, with its status and last words, if it does not succeed.
 pub fn check<H: Host + ?Sized>(host: &H, command: &Command) -> Result<String, HostError> {
     let output = host.run(command, &mut |_| {})?;
     output.success(command)

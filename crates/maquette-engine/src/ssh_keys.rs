@@ -138,7 +138,7 @@ impl EnvironmentKey {
         Self::of(random()?, secret.map_or_else(random, Ok)?)
     }
 
-    /// Makes a new key, in memory only.
+    /// Makes a new key, in memory only. An error if the system gives no random numbers.
     pub fn generate() -> Result<Self, KeyError> {
         Self::of(random()?, random()?)
     }
@@ -266,7 +266,7 @@ fn derive(secret: &[u8; 32], purpose: &str, more: &[u8]) -> [u8; 32] {
     out
 }
 
-/// A generation for nodes that are made now.
+/// A random generation for nodes that are made now. An error if the system gives no random numbers.
 pub fn generation() -> Result<u64, KeyError> {
     let mut bytes = [0u8; 8];
     getrandom::getrandom(&mut bytes).map_err(KeyError::Random)?;

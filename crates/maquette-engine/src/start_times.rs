@@ -7,7 +7,7 @@ use crate::host::{Host, HostError, read_text};
 /// Where that is, on the hypervisor.
 pub const PATH: &str = "/var/lib/maquette/starts";
 
-/// Takes in what a run has learnt; others may have done so since it began.
+/// Takes in what a run has learnt; others may have done so since it began. An error if the file cannot be read or written.
 pub fn change(host: &dyn Host, learn: &dyn Fn(&mut Starts)) -> Result<(), HostError> {
     change_file(host, PATH, learn)
 }

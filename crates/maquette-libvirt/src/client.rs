@@ -295,7 +295,7 @@ impl fmt::Debug for Client {
 const MOST_PIXELS: usize = 3 << 26;
 
 impl Client {
-    /// Opens both connections.
+    /// Opens both connections; an error of either is returned.
     pub fn open(uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
@@ -403,7 +403,7 @@ impl Client {
         all.collect()
     }
 
-    /// A domain by name.
+    /// A domain by name; none if libvirt has none of that name.
     pub fn domain(&self, name: &str) -> Result<Option<Domain>> {
         optional(gate::call("find a domain", || self.control.lookup_domain_by_name(name)))
     }
@@ -421,17 +421,17 @@ impl Client {
         optional(found)?.as_ref().map(act).transpose()
     }
 
-    /// A network by name.
+    /// A network by name; none if libvirt has none of that name.
     pub fn network(&self, name: &str) -> Result<Option<Network>> {
         optional(gate::call("find a network", || self.control.lookup_network_by_name(name)))
     }
 
-    /// A pool by name.
+    /// A pool by name; none if libvirt has none of that name.
     pub fn pool(&self, name: &str) -> Result<Option<StoragePool>> {
         optional(gate::call("find a pool", || self.bulk.lookup_storage_pool_by_name(name)))
     }
 
-    /// Defines a domain, or changes its definition.
+    /// Defines a domain, or changes its definition. An error if it does not fit libvirt's schema.
     pub fn define_domain(&self, xml: &str) -> Result<Domain> {
         let flags = if self.validates { sys::VIR_DOMAIN_DEFINE_VALIDATE } else { 0 };
         let define = || -> Result<Domain> {

@@ -70,7 +70,7 @@ pub enum ImageRefError {
 }
 
 impl ImageRef {
-    /// Takes a word apart.
+    /// Takes a word apart. An error if no image can be called so, or what follows `#` is not a checksum.
     pub fn parse(word: &str) -> Result<Self, ImageRefError> {
         if word.trim().is_empty() || word.chars().any(is_unprintable) {
             return Err(ImageRefError::Characters);

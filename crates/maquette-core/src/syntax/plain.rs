@@ -58,7 +58,7 @@ impl Plain {
         Self::Text(text.into())
     }
 
-    /// Reads a YAML document; an empty one is an empty mapping.
+    /// Reads a YAML document; an empty one is an empty mapping. The error has the line: `line 3: …`.
     pub fn read(text: &str) -> Result<Self, String> {
         let mut sources = Sources::default();
         let id = sources.add("", text);

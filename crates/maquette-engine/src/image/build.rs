@@ -141,7 +141,8 @@ pub fn is_current(image: &Path) -> bool {
     recipe_beside(image).is_some_and(|recipe| recipe.is_current)
 }
 
-/// Builds `name` into the file `output`, which is absent or a file, and no link; `on_stage` hears what is being done.
+/// Builds `name` into the file `output`, which is absent or a file, and no link; `on_stage` hears what is being done. An error
+/// leaves what was there.
 pub fn build(
     host: &dyn Host,
     name: &str,

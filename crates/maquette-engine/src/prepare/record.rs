@@ -83,7 +83,7 @@ impl Record {
         }
     }
 
-    /// What a probe has found of it.
+    /// What a probe has found of it. An error if it is of another version, or was changed by hand.
     pub fn of(facts: &Facts) -> Result<Self, String> {
         Self::parse(&facts.record)
     }
@@ -101,7 +101,7 @@ impl Record {
     }
 }
 
-/// Changes the record on the hypervisor; an empty one is removed.
+/// Changes the record on the hypervisor; an empty one is removed, and one that cannot be read is left alone, which is an error.
 pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), HostError> {
     let before = Record::parse(&read_text(host, PATH)?).map_err(|why| HostError::File {
         verb: "use the record of what preparation has changed,",

@@ -314,7 +314,7 @@ impl Terminal {
         self.asking.load(Ordering::SeqCst)
     }
 
-    /// Asks a question at the terminal; anything but a yes is a no.
+    /// Asks a question at the terminal; anything but `y`, `Y` or `yes` is a no. An error if there is nothing to read from.
     pub fn ask(&self, question: &str) -> Result<bool, Failure> {
         // Before it can be seen: whoever sees it may answer with Ctrl-C at once.
         self.asking.store(true, Ordering::SeqCst);

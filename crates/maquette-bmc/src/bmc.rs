@@ -184,7 +184,7 @@ pub struct State {
 
 impl State {
     /// Has the next start be with a firmware, where `now` is the one that there is. What was asked for before, as a setting of the
-    /// firmware, holds no more.
+    /// firmware, no longer holds.
     pub fn choose_mode(&mut self, wanted: Firmware, now: Firmware) {
         self.pending.remove(BOOT_MODE);
         self.boot.mode = Some(wanted).filter(|wanted| *wanted != now);

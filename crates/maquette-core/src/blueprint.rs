@@ -80,7 +80,7 @@ pub struct Blueprint {
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
     /// What the seeds of nodes are in, where their owner has chosen that.
     pub seed_drives: BTreeMap<NodeName, SeedDrive>,
-    /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace that has not the
+    /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace without the
     /// environment's secret, where BMCs stay as they are.
     pub bmc_tag: Option<String>,
     /// Whether its BMCs may lead to the hypervisor itself.

@@ -276,13 +276,13 @@ pub fn tell(
     })
 }
 
-/// Serves the BMCs of some nodes no more.
+/// Stops serving the BMCs of some nodes, and forgets them.
 pub fn forget(host: &dyn Host, environment: &EnvName, nodes: &[NodeName]) -> Result<(), HostError> {
     let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
     check(host, &command("forget", environment, &names)).map(|_| ())
 }
 
-/// Serves no BMCs of an environment any more, and forgets all of them.
+/// Stops serving all BMCs of an environment, and forgets them.
 pub fn stop(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
     check(host, &command("stop", environment, &[])).map(|_| ())
 }

@@ -120,7 +120,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Does a step, tells how it went, and gives up those that waited for it in vain.
+    /// Does a step, tells how it went, and gives up those that waited for it.
     fn carry_out(&self, id: StepId, send: &dyn Fn(Event)) {
         let step = &self.steps[id.index()];
         let title = step.action.title();

@@ -69,7 +69,7 @@ enum Kind {
     Firewall,
     /// The kernel allows no further inotify instance.
     Inotify,
-    /// The kernel has not the queue that a limit needs.
+    /// The kernel lacks the queue that a limit needs.
     Queue,
     /// Somebody is connected to the console.
     Console,

@@ -455,7 +455,7 @@ impl Sessions {
         };
         let suite = self.all[at].suite;
         if status != status::OK {
-            // The client does not believe that we know its password, since its own is another one, and says no more.
+            // The client does not believe that we know its password, since its own is another one, and says nothing further.
             self.wrong.extend(self.all.remove(at).unproven());
             return None;
         }

@@ -23,7 +23,7 @@ pub struct Bmc {
     pub own_address: bool,
     /// TCP port of Redfish, whether it speaks that or not.
     pub redfish_port: NonZeroU16,
-    /// UDP port of IPMI, likewise.
+    /// UDP port of IPMI, whether it speaks that or not.
     pub ipmi_port: NonZeroU16,
     /// The NIC that its node is provisioned on, if that was chosen; files for enrolling nodes tell it.
     pub provisioning: Option<MacAddr>,

@@ -307,7 +307,7 @@ fn is_old(line: &str, signs: &NodeSigns) -> bool {
     }
 }
 
-/// What the kernel says of a QEMU that it ended for want of memory since the domain was started; of which one cannot be
+/// What the kernel says of a QEMU that it ended because memory was used up since the domain was started; of which one cannot be
 /// told where it says no more than the program.
 pub(super) fn killed(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Option<String> {
     let own = [format!("-{}.scope", domain.name), format!("-{}.libvirt-qemu", domain.name)];

@@ -342,7 +342,7 @@ pub enum Action {
         /// All of them.
         nodes: Vec<BmcNode>,
     },
-    /// Serve the BMCs of nodes that go no more.
+    /// Stop serving the BMCs of nodes that go.
     ForgetBmcs {
         /// Environment that they belong to.
         environment: EnvName,

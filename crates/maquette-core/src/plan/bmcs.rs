@@ -16,7 +16,7 @@ const ANEW: &str = "its node is made again";
 impl Planner<'_> {
     /// The BMCs that are wanted; none where that is not known.
     fn wanted_bmcs(&self) -> Option<Vec<BmcNode>> {
-        // Who has not the environment's secret cannot say what they are.
+        // Who does not have the environment's secret cannot say what they are.
         let tag = self.blueprint.bmc_tag.as_ref()?;
         let nodes = self.blueprint.nodes.iter();
         Some(nodes.filter_map(|node| BmcNode::of(node, self.blueprint, tag)).collect())

@@ -155,7 +155,7 @@ pub(super) struct Planner<'a> {
     pub(super) templates: BTreeMap<String, StepId>,
     /// Nodes whose time zone changes while they go on, and what it was.
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
-    /// Step after which BMCs of nodes that go are served no more.
+    /// Step after which BMCs of nodes that go are no longer served.
     pub(super) unserved: Option<StepId>,
     /// Nodes that are made again and whose BMCs are forgotten before.
     pub(super) renewed: BTreeSet<NodeName>,

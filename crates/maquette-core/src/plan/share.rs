@@ -157,7 +157,7 @@ fn with(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
     node
 }
 
-/// A node that opens to some keys no more.
+/// A node that some keys no longer open.
 fn without(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
     let mut guest = guest.clone();
     guest.shared.retain(|key| !has(keys, key));

@@ -83,7 +83,7 @@ impl Builder {
         self.steps.get(count..).unwrap_or_default()
     }
 
-    /// Those of them after which a domain runs no more.
+    /// Those of them after which a domain no longer runs.
     pub fn stops(&self) -> Vec<StepId> {
         let stops = self.steps.iter().filter(|s| matches!(s.action, Action::StopDomain { .. }));
         stops.map(|step| step.id).collect()

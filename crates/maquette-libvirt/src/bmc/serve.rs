@@ -272,7 +272,7 @@ fn service_uuid(node: &Served) -> Uuid {
     Uuid::new_v5(&node.uuid, b"bmc")
 }
 
-/// Removes what was kept of BMCs that are no more: a node that is made again has another UUID, and nothing is kept of it.
+/// Removes what was kept of BMCs that have gone: a node that is made again has another UUID, and nothing is kept of it.
 fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
     let known: BTreeSet<String> = nodes
         .iter()

@@ -228,7 +228,7 @@ impl Libvirt<'_> {
         crate::template::end(client, self.access.host, place, &template.name())
     }
 
-    /// Removes what a run left that had begun with a template: it has its lock no more.
+    /// Removes what a run left that had begun with a template: it no longer has its lock.
     fn clear(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
         self.end_template(template, pool)?;
         let client = self.client()?;

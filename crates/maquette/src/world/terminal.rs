@@ -64,7 +64,7 @@ pub struct Terminal {
     /// None is this process's standard input, which a console reads without a buffer.
     input: Option<Mutex<Input>>,
     is_interactive: bool,
-    /// Why some of the output is nowhere: a full disk. A reader that has gone away wants no more of it.
+    /// Why some of the output is nowhere: a full disk. A reader that has gone away wants nothing further of it.
     lost: OnceLock<String>,
     /// Whether somebody is being asked.
     asking: AtomicBool,

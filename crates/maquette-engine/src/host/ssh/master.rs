@@ -307,7 +307,7 @@ impl Master {
     }
 
     /// Whether the connection is gone. A client notices before the master's process has ended; then
-    /// the socket answers no more.
+    /// the socket no longer answers.
     pub(super) fn is_lost(&self) -> bool {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(child.try_wait(), Ok(None)) {

@@ -29,7 +29,7 @@ pub enum Effect {
     Send(Vec<u8>),
     /// The same, held back: somebody was wrong.
     Late(Vec<u8>),
-    /// Somebody has shown that they know the password of an account, or has not.
+    /// Whether somebody has shown that they know the password of an account.
     Shown {
         /// Where they are.
         peer: SocketAddr,
@@ -50,7 +50,7 @@ pub enum Effect {
     Close,
 }
 
-/// An account of which not all is said: there is none before it has a password.
+/// An account that is being made: it does not exist before it has a password.
 #[derive(Debug)]
 struct Unfinished {
     name: String,
@@ -333,7 +333,7 @@ impl Node {
         self.effects.push(Effect::Close);
     }
 
-    /// Lets go of the console whose session has ended, or whose client is gone.
+    /// Gives the console back whose session has ended, or whose client is gone.
     fn let_go(&mut self) {
         let gone = |sol: &Sol| sol.is_lost() || !self.sessions.is_active(sol.session);
         if self.console.as_ref().is_some_and(gone) {

@@ -119,7 +119,7 @@ pub struct Condition {
 pub(crate) const START_S: u64 = 180;
 /// The same for a first boot, which may take long under emulation.
 pub(crate) const FIRST_BOOT_S: u64 = 600;
-/// After how long a console without a word tells that nothing boots, in seconds.
+/// After how many seconds a console that stays silent tells that nothing boots.
 pub(crate) const SILENT_CONSOLE_S: u64 = 120;
 
 /// Where a guest came to a halt, as its console tells.

@@ -168,7 +168,7 @@ const NAMED: &str = ".workspaces";
 /// File in a workspace with what is [`Saved`].
 pub const SAVED: &str = "maquette.json";
 
-/// Files in it that `ssh`, Ansible and we do as they say.
+/// Files in it whose content `ssh`, Ansible and Maquette obey.
 const OBEYED: [&str; 4] = [outputs::SSH_CONFIG, outputs::KNOWN_HOSTS, outputs::INVENTORY, SAVED];
 
 impl Workspace {

@@ -21,12 +21,12 @@ const ENDED: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     number: u64,
-    /// When it is ended by force.
+    /// When it is ended by force, in seconds of the steady clock.
     pub(super) by: u64,
     /// When it was asked for, in seconds since 1970.
     #[serde(default)]
     asked: Option<u64>,
-    /// Since when starting it has failed.
+    /// Since when starting it has failed, in seconds of the steady clock.
     #[serde(skip)]
     failing: Option<u64>,
     /// Whether the hypervisor has booted since: a node that runs has been started by that.

@@ -15,7 +15,7 @@ pub const SESSIONS: u8 = 63;
 /// Most that have only been asked for, in all and of one source.
 const ASKED: usize = 256;
 const ASKED_EACH: usize = 64;
-/// After so many seconds nobody goes on with one that was left in the middle of its key exchange.
+/// Seconds after which a session that was left in the middle of its key exchange makes room for another one.
 const LEFT_S: u64 = 3;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
@@ -102,7 +102,7 @@ impl Session {
         matches!(self.stage, Stage::Active(_))
     }
 
-    /// Whose password somebody was shown a code of, and has not shown that they know it.
+    /// An account of whose password somebody was sent a code, without having shown that they know the password.
     fn unproven(&self) -> Option<(SocketAddr, String)> {
         match &self.stage {
             Stage::Exchanging(exchange) => Some((self.peer, exchange.name.clone())),

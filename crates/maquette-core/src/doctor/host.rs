@@ -18,7 +18,7 @@ const LEAST_MEMORY: u64 = 33;
 /// emulation.
 const BUSY: u64 = 3;
 
-/// That the hypervisor has so much to do that guests are slow.
+/// The finding that the hypervisor has so much to do that guests are slow.
 pub(super) fn busy(host: &HostSigns) -> Option<String> {
     let load = host.load.filter(|load| load.average > load.cpus.saturating_mul(BUSY))?;
     let cpus = if load.cpus == 1 { "CPU" } else { "CPUs" };
@@ -138,7 +138,7 @@ impl DhcpDropped {
         }
     }
 
-    /// What a node's finding says of it, and what mends it.
+    /// What a node's finding says of it, and what helps.
     pub(super) fn said_of_node(&self, bridge: &str) -> (&'static str, String) {
         match self.answers {
             false => (

@@ -458,7 +458,7 @@ impl Planner<'_> {
         self.started.extend(last.map(|id| (network.name.clone(), id)));
     }
 
-    /// Running nodes hang on a bridge that is gone, and are put onto the new one.
+    /// Puts running nodes, whose bridge is gone, onto the new one.
     fn reconnect(&mut self, network: &Network, started: StepId, reason: &str) {
         let stays = |d: &&Domain| d.active && !self.stopped.contains_key(d.name.as_str());
         let on_it = |d: &&Domain| {
@@ -493,7 +493,7 @@ struct Mending {
     change: Option<NetworkChange>,
     /// Makes its bridge, where libvirt does not and it is gone.
     made: Option<Action>,
-    /// Whether its guard is gone, which comes with a start.
+    /// Whether its guard is gone; a start of the network sets it again.
     unguarded: bool,
     reason: String,
 }
@@ -522,7 +522,7 @@ fn nodes_change(network: &Network, old: &Network) -> String {
     }
 }
 
-/// What a network's DHCP and DNS servers serve otherwise from now on.
+/// What changes in what a network's DHCP and DNS servers serve.
 fn served(network: &Network, old: &observed::Network) -> NetworkChange {
     let (had, want) = (&old.defined.hosts, network.dhcp_entries());
     let srvs = |from: &Network, other: &Network| {

@@ -15,7 +15,7 @@ pub struct Drift {
     pub what: String,
 }
 
-/// Everything that drifted; `up` mends it.
+/// Everything that drifted; `up` repairs it.
 pub fn drifts(observed: &Observed) -> Vec<Drift> {
     let mut drifts = Vec::new();
     for domain in observed.domains.values() {

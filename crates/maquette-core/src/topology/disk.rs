@@ -9,7 +9,7 @@ use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Directory, DiskKey, Line, Serial, system};
 
-/// Disks of a node: `vda` to `vdy`, for `vdz` or `sdz` is the seed.
+/// Disks of a node: `vda` to `vdy`, since `vdz` or `sdz` is the seed.
 const MOST_DISKS: usize = 25;
 /// The largest qcow2 image with clusters of 64 KiB, in bytes: QEMU's level 1 table has at most 32 MiB.
 const MOST_BYTES: u64 = 1 << 51;

@@ -58,7 +58,7 @@ pub struct Limits {
     pub slow: u64,
     /// The rate at which that is to come on average, in bytes a second: a line that is slow and works has it.
     pub slowest: u64,
-    /// Another run that has an image's lock and does not get on.
+    /// Another run that has an image's lock and makes no progress.
     pub patience: u64,
 }
 
@@ -429,7 +429,7 @@ impl Job<'_> {
         }
     }
 
-    /// Its tables must hold; what was cut off shows here and nowhere else.
+    /// Checks its tables: an image that was cut off shows here and nowhere else.
     fn check(&mut self) -> Result<(), StepError> {
         let answer = self.order("check")?;
         // 3: clusters that nobody uses, which harm nobody.

@@ -316,7 +316,7 @@ impl Building<'_, '_> {
         ))
     }
 
-    /// The environment's nodes. Without the stage that makes them, those that are there are.
+    /// The environment's nodes; without the stage that makes them, those that exist already.
     fn nodes<'p>(&self, agreed: &'p Agreed) -> Vec<&'p Node> {
         let Planned { blueprint, observed, .. } = &agreed.planned;
         match self.how.stages.has(Stage::Vms) || self.hooks.replaces(Stage::Vms) {

@@ -39,7 +39,7 @@ pub enum Role {
     Administrator,
     /// May use the node, and not change the BMC.
     Operator,
-    /// May look.
+    /// May read, and change its own password.
     ReadOnly,
 }
 
@@ -94,7 +94,7 @@ impl Role {
 pub const LONGEST_NAME: usize = 16;
 /// Shortest and longest password; IPMI has keys of 20 bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=20;
-/// Most accounts.
+/// Most accounts of a service, besides IPMI's number 1, which has no name.
 pub const MOST: usize = 15;
 
 /// One account.
@@ -102,9 +102,9 @@ pub const MOST: usize = 15;
 pub struct Account {
     /// Its number, which IPMI has, too: 2 and more, since 1 is the account without a name.
     pub id: u8,
-    /// Its name.
+    /// Its name: 1 to [`LONGEST_NAME`] printable characters of ASCII, without blanks and colons.
     pub name: String,
-    /// Its password.
+    /// Its password, whose length is in [`PASSWORD`].
     pub password: Secret,
     /// What it may do.
     pub role: Role,
@@ -228,7 +228,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes an account, with the lowest number that is free.
+    /// Makes an account, with the lowest number that is free; it is refused as [`Refused`] says.
     pub fn add(&mut self, name: &str, password: Secret, role: Role) -> Result<u8, Refused> {
         let free = (2..=MOST as u8 + 1).find(|id| self.get(*id).is_none());
         self.add_at(free, name, password, role)
@@ -269,7 +269,7 @@ impl Accounts {
         Ok(id)
     }
 
-    /// Changes an account: all of it, or nothing.
+    /// Changes an account: all of it, or nothing, where a part of the change is refused.
     pub fn change(&mut self, id: u8, change: Change) -> Result<(), Refused> {
         let Change { name, password, role, enabled, must_change } = change;
         if let Some(name) = &name {
@@ -307,7 +307,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Removes an account.
+    /// Removes an account. The last administrator that is enabled stays.
     pub fn remove(&mut self, id: u8) -> Result<(), Refused> {
         if self.is_last_administrator(id) {
             return Err(Refused::LastAdministrator);

@@ -40,7 +40,7 @@ pub struct Boot {
     pub target: Option<Device>,
     /// For how long.
     pub enabled: Override,
-    /// The firmware that was asked for, from the next start on.
+    /// The firmware that was asked for, from the next start on; none leaves it as it is.
     pub mode: Option<Firmware>,
 }
 
@@ -129,9 +129,9 @@ pub struct State {
     pub secure_boot: Option<bool>,
     /// The identification light.
     pub light: Light,
-    /// What is in the CD-ROM drive.
+    /// What is in the CD-ROM drive; none if it is empty.
     pub media: Option<Image>,
-    /// What happened.
+    /// What happened, from the oldest to the newest.
     pub log: Log,
     /// The watchdog that guests and clients may set.
     pub watchdog: Watchdog,
@@ -140,7 +140,8 @@ pub struct State {
     /// The port of its IPMI, if it has one of its own.
     #[serde(skip)]
     pub ipmi_port: Option<u16>,
-    /// Until when the light blinks, if it was asked to for a time.
+    /// Until when the light blinks, in seconds of [`Clock::steady`](crate::clock::Clock::steady), if it was asked to for a
+    /// time.
     #[serde(skip)]
     pub blinks_until: Option<u64>,
     /// What is to be started once it is off.
@@ -183,7 +184,7 @@ pub struct State {
 
 impl State {
     /// Has the next start be with a firmware, where `now` is the one that there is. What was asked for before, as a setting of the
-    /// firmware, holds no more.
+    /// firmware, no longer holds.
     pub fn choose_mode(&mut self, wanted: Firmware, now: Firmware) {
         self.pending.remove(BOOT_MODE);
         self.boot.mode = Some(wanted).filter(|wanted| *wanted != now);
@@ -256,7 +257,7 @@ pub struct Bmc {
     /// How often it was seen to end.
     ends: AtomicU64,
     listener: Mutex<Option<Listener>>,
-    /// How often it has begun anew: clients' sessions end with that.
+    /// How often it has begun again: clients' sessions end with that.
     beginnings: AtomicU64,
     keeper: Mutex<Option<Keeper>>,
     /// The document that was kept last.
@@ -300,7 +301,7 @@ impl Bmc {
         self.machine.as_ref()
     }
 
-    /// The time.
+    /// The time, in seconds since 1970; it may jump when somebody sets it.
     pub fn now(&self) -> u64 {
         self.clock.now()
     }
@@ -413,7 +414,7 @@ impl Bmc {
         Ok(())
     }
 
-    /// Begins anew, as after a reset of the BMC itself: sessions of its clients end, and it looks at its node. What it was
+    /// Begins again, as after a reset of the BMC itself: sessions of its clients end, and it looks at its node. What it was
     /// told stays, and the node goes on.
     pub fn begin_anew(&self) {
         self.beginnings.fetch_add(1, Ordering::Relaxed);
@@ -421,7 +422,7 @@ impl Bmc {
         let _ = self.power();
     }
 
-    /// How often it has begun anew.
+    /// How often it has begun again.
     pub fn beginnings(&self) -> u64 {
         self.beginnings.load(Ordering::Relaxed)
     }

@@ -40,7 +40,7 @@ impl Random {
         (self.0 % limit.max(1) as u64) as usize
     }
 
-    /// Any bytes.
+    /// Random bytes, fewer than `most` of them.
     pub fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.below(most)).map(|_| self.below(256) as u8).collect()
     }

@@ -29,7 +29,7 @@ pub enum Effect {
     Send(Vec<u8>),
     /// The same, held back: somebody was wrong.
     Late(Vec<u8>),
-    /// Somebody has shown that they know the password of an account, or has not.
+    /// Whether somebody has shown that they know the password of an account.
     Shown {
         /// Where they are.
         peer: SocketAddr,
@@ -50,7 +50,7 @@ pub enum Effect {
     Close,
 }
 
-/// An account of which not all is said: there is none before it has a password.
+/// An account that is being made: it does not exist before it has a password.
 #[derive(Debug)]
 struct Unfinished {
     name: String,
@@ -58,7 +58,7 @@ struct Unfinished {
     enabled: bool,
 }
 
-/// What commands leave behind, until the BMC is started anew.
+/// What commands leave behind, until the BMC is started again.
 #[derive(Debug, Default)]
 struct Memory {
     /// The last reservation of the log, and of the sensors' records.
@@ -91,7 +91,7 @@ pub struct Node {
     /// Its address, if it is one.
     address: Ipv4Addr,
     effects: Vec<Effect>,
-    /// How often the BMC had begun anew when that was looked at last.
+    /// How often the BMC had begun again when that was looked at last.
     beginnings: u64,
 }
 
@@ -127,7 +127,7 @@ impl Node {
         self
     }
 
-    /// Ends all sessions where the BMC has begun anew.
+    /// Ends all sessions where the BMC has begun again.
     fn begin_anew(&mut self) {
         let beginnings = self.bmc.beginnings();
         if std::mem::replace(&mut self.beginnings, beginnings) != beginnings {
@@ -333,7 +333,7 @@ impl Node {
         self.effects.push(Effect::Close);
     }
 
-    /// Lets go of the console whose session has ended, or whose client is gone.
+    /// Gives the console back whose session has ended, or whose client is gone.
     fn let_go(&mut self) {
         let gone = |sol: &Sol| sol.is_lost() || !self.sessions.is_active(sol.session);
         if self.console.as_ref().is_some_and(gone) {

@@ -98,7 +98,7 @@ pub struct Disk {
     pub name: String,
     /// Its bus, as in `virtio`.
     pub bus: String,
-    /// Its serial number.
+    /// Its serial number; none if it has none.
     pub serial: Option<String>,
 }
 
@@ -120,9 +120,9 @@ pub struct Hardware {
     pub architecture: String,
     /// Its machine type, as in `pc-q35-7.2`.
     pub machine: String,
-    /// Its processors.
+    /// How many processors it has.
     pub vcpus: u32,
-    /// Its memory.
+    /// Its memory in MiB.
     pub memory_mib: u64,
     /// Its firmware.
     pub firmware: Firmware,
@@ -185,7 +185,7 @@ pub trait Console: Send {
 /// The end of what a console has said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
-    /// How much was said before it.
+    /// How many bytes were said before it.
     pub from: u64,
     /// What was said.
     pub bytes: Vec<u8>,

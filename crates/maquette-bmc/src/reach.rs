@@ -1,6 +1,6 @@
 //! Which servers users of a BMC may send its hypervisor to: images are read, and events are sent, from there, and not from
-//! where the user is. What only the hypervisor can reach, itself above all, is not for them: networks of other environments,
-//! or of its own. For them is what the nodes' environment has, and what the hypervisor's way to everybody leads to: the LAN
+//! where the user is. They may not have it reach what only the hypervisor can: itself above all, networks of other environments,
+//! and its own. They may have it reach what the nodes' environment has, and what its default route leads to: the LAN
 //! and the internet. What counts is the address that a name leads to when somebody connects, not its name.
 
 use std::fmt;

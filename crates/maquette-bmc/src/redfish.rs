@@ -306,7 +306,7 @@ fn write(
     let bmc = node(call.service, path);
     let lock = alone.then(|| bmc.map_or_else(|| call.service.lock(), |bmc| bmc.lock()));
     if let (Some(wanted), Some(get)) = (request.list("if-match"), &found.get) {
-        // Found anew: what was found before the lock was held may have changed.
+        // Found again: what was found before the lock was held may have changed.
         let segments = segments(path).unwrap_or_default();
         let generation = find(call, &segments).map_or(0, |found| found.generation);
         if !matches(&wanted, &etag(&get()?, generation)) {

@@ -50,9 +50,9 @@ pub struct Task {
     /// The system that it is about.
     #[serde(with = "kept::uuid_text")]
     pub system: Uuid,
-    /// When it began.
+    /// When it began, in seconds since 1970.
     pub started: u64,
-    /// When it ended.
+    /// When it ended, in seconds since 1970; none while it goes on.
     pub ended: Option<u64>,
     /// What became of it.
     pub outcome: Outcome,
@@ -62,7 +62,7 @@ pub struct Task {
 /// What whoever listens is told.
 #[derive(Debug, Clone)]
 pub struct Notice {
-    /// Its number.
+    /// Its number, which grows from one notice to the next.
     pub id: u64,
     /// What happened.
     pub news: News,
@@ -177,12 +177,12 @@ impl Service {
         }
     }
 
-    /// The time.
+    /// The time, in seconds since 1970; it may jump when somebody sets it.
     pub fn now(&self) -> u64 {
         self.clock.now()
     }
 
-    /// All BMCs.
+    /// All BMCs, in the order of their systems' UUIDs.
     pub fn bmcs(&self) -> impl Iterator<Item = &Arc<Bmc>> {
         self.bmcs.values()
     }
@@ -202,7 +202,7 @@ impl Service {
         }
     }
 
-    /// The accounts.
+    /// The accounts, locked until what this returns is dropped.
     pub fn accounts(&self) -> MutexGuard<'_, Accounts> {
         held(&self.accounts)
     }

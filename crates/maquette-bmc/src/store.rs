@@ -5,10 +5,10 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Longest document.
+/// Longest document, in bytes.
 pub const LONGEST: usize = 1 << 20;
 
-/// Keeps documents.
+/// Keeps documents by their names over a restart of the service.
 pub trait Store: Send + Sync {
     /// The document of a name; none if there is none.
     fn load(&self, name: &str) -> Result<Option<Vec<u8>>>;

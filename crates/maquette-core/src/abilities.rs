@@ -102,7 +102,7 @@ pub fn check(
     }
 }
 
-/// Something that a node asks for and a hypervisor has not.
+/// Something that a node asks for and a hypervisor does not have.
 #[derive(Default)]
 struct Lack<'a> {
     code: &'static str,

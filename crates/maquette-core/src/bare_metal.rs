@@ -18,9 +18,9 @@ pub struct Machine<'a> {
     pub node: &'a Node,
     /// Its BMC.
     pub bmc: &'a Bmc,
-    /// The account.
+    /// Name of the account.
     pub user: &'a str,
-    /// Its password.
+    /// Password of the account.
     pub password: Secret,
 }
 

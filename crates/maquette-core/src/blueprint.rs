@@ -50,7 +50,7 @@ pub type HostKeys<'a> = &'a dyn Fn(&str, Uuid, Option<u64>) -> PublicKey;
 /// One environment, complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blueprint {
-    /// Its name.
+    /// The environment's name, with which all names on the hypervisor begin.
     pub environment: EnvName,
     /// Third octets of its subnets.
     pub allocation: Allocation,
@@ -80,7 +80,7 @@ pub struct Blueprint {
     pub first_boots: BTreeMap<Uuid, FirstBoot>,
     /// What the seeds of nodes are in, where their owner has chosen that.
     pub seed_drives: BTreeMap<NodeName, SeedDrive>,
-    /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace that has not the
+    /// Tells the secrets of its BMCs, and the program that serves them, from others; none in a workspace without the
     /// environment's secret, where BMCs stay as they are.
     pub bmc_tag: Option<String>,
     /// Whether its BMCs may lead to the hypervisor itself.
@@ -96,9 +96,9 @@ pub struct Blueprint {
 /// A login of the hypervisor, and the key that opens it for connections to nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forwarding {
-    /// The login.
+    /// The login whose `authorized_keys` has the key.
     pub user: Login,
-    /// The key.
+    /// The workspace's public key.
     pub key: PublicKey,
 }
 
@@ -197,12 +197,12 @@ pub enum ImageOrigin {
     },
     /// A file that `maquette image build` made on the machine that Maquette runs on.
     Built {
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
     /// Another file of that machine.
     File {
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
 }
@@ -220,33 +220,33 @@ impl fmt::Display for ImageOrigin {
 /// A libvirt network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// libvirt name.
+    /// libvirt name, prefix included.
     pub name: NetworkName,
     /// Name of its bridge.
     pub bridge: InterfaceName,
-    /// Stable identifier.
+    /// Its UUID in libvirt, which follows from the environment's name and its own.
     pub uuid: Uuid,
     /// Who carries its frames, and how they reach the outside.
     pub carrier: Carrier,
-    /// The hypervisor's IPv4 address on it.
+    /// The hypervisor's IPv4 address on it, with the subnet's length; none if it has none.
     pub ipv4: Option<Ipv4Net>,
-    /// Addresses given out to whoever asks.
+    /// IPv4 addresses given out to whoever asks; none where libvirt serves no DHCP.
     pub dhcp4: Option<Dhcp<Ipv4Addr>>,
-    /// The hypervisor's IPv6 address on it.
+    /// The hypervisor's IPv6 address on it, with the subnet's length; none if it has none.
     pub ipv6: Option<Ipv6Net>,
-    /// Addresses given out to whoever asks.
+    /// IPv6 addresses given out to whoever asks; none where libvirt serves no DHCPv6.
     pub dhcp6: Option<Dhcp<Ipv6Addr>>,
-    /// DNS domain.
+    /// DNS domain that its nodes' names are in; none if it has none.
     pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
     /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
     pub forwarders: Vec<IpAddr>,
-    /// Directory of the hypervisor whose files libvirt serves over TFTP.
+    /// Directory of the hypervisor whose files libvirt serves over TFTP, if it serves any.
     pub tftp_root: Option<TftpRoot>,
-    /// What DHCP tells machines that boot from it.
+    /// What DHCP tells machines that boot from it, if it tells them anything.
     pub bootp: Option<Bootp>,
-    /// MTU.
+    /// MTU; none leaves the kernel's, 1500 bytes.
     pub mtu: Option<Mtu>,
     /// Whether it starts with the hypervisor.
     pub autostart: bool,
@@ -254,7 +254,7 @@ pub struct Network {
     pub stp: bool,
     /// What its bridge does that libvirt knows nothing of.
     pub tuning: BridgeOptions,
-    /// Addresses that nodes set up by themselves.
+    /// Addresses that nodes set up by themselves, where nobody gives them any.
     pub fixed: Option<Fixed>,
     /// Addresses reserved for nodes, sorted by name.
     pub reservations: Vec<Reservation>,
@@ -321,11 +321,11 @@ pub fn may_be_under_its_name(
 /// A node on a network, and what it has in a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodeVolumes {
-    /// Node.
+    /// The node, by its libvirt name.
     pub node: NodeName,
     /// Pool of those that are in no pool of a disk.
     pub pool: Pool,
-    /// Its volumes.
+    /// Its volumes: disks and seed.
     pub volumes: Vec<Volume>,
     /// Whether it came with the latest extension of the environment: should that be interrupted, the same
     /// command goes on with it instead of adding others.
@@ -339,20 +339,20 @@ pub struct DhcpHost {
     pub name: Option<NodeName>,
     /// Interface; none for IPv6.
     pub mac: Option<MacAddr>,
-    /// Address.
+    /// The address that is given out.
     pub ip: IpAddr,
 }
 
 /// An address that DHCP keeps for one interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reservation {
-    /// Node.
+    /// The node that has it, by its libvirt name.
     pub name: NodeName,
-    /// Interface.
+    /// MAC address of the interface.
     pub mac: MacAddr,
-    /// Address.
+    /// Its IPv4 address; none if none is reserved.
     pub ipv4: Option<Ipv4Addr>,
-    /// Address.
+    /// Its IPv6 address; none if none is reserved.
     pub ipv6: Option<Ipv6Addr>,
 }
 
@@ -365,11 +365,11 @@ pub struct Node {
     pub role: NodeType,
     /// Number within the node type, from 0.
     pub index: u32,
-    /// Stable identifier.
+    /// Its UUID in libvirt, which follows from the environment's name and its own.
     pub uuid: Uuid,
     /// How it is run.
     pub virt: VirtType,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: NonZeroU32,
     /// libvirt CPU mode or a named model.
     pub cpu_model: MachineName,
@@ -377,9 +377,9 @@ pub struct Node {
     pub memory_mib: u64,
     /// Most memory that it can have while it runs, in MiB, if that is more.
     pub memory_max_mib: Option<u64>,
-    /// Machine type.
+    /// libvirt's machine type: `pc`, `q35`, or one with a version.
     pub machine: MachineName,
-    /// Firmware.
+    /// Firmware that it boots with.
     pub firmware: BootMode,
     /// Its VNC server.
     pub vnc: Vnc,
@@ -397,7 +397,7 @@ pub struct Node {
     pub disks: Vec<Disk>,
     /// Interfaces in order.
     pub interfaces: Vec<Interface>,
-    /// Ansible groups.
+    /// Ansible groups, as its node file lists them.
     pub groups: Vec<Group>,
     /// First-boot set-up; none for appliances and nodes without an operating system.
     pub guest: Option<Guest>,
@@ -492,7 +492,7 @@ impl Node {
 pub struct Access {
     /// Its address, if one is known beforehand.
     pub address: Option<IpAddr>,
-    /// Login.
+    /// Login that Ansible and SSH use.
     pub user: Login,
     /// Ansible's connection plug-in.
     pub connection: ConnectionPlugin,
@@ -507,13 +507,13 @@ pub struct Disk {
     pub volume: FileName,
     /// Target device: `vda`.
     pub device: TargetDevice,
-    /// Bus.
+    /// Bus that it is attached to.
     pub bus: Bus,
     /// libvirt cache mode.
     pub cache: CacheMode,
     /// Virtual size; none keeps the image's.
     pub size: Option<ByteSize>,
-    /// Base image that it overlays.
+    /// Base image that it overlays; none for an empty disk.
     pub backing: Option<Image>,
     /// qcow2 preallocation; overlays have none.
     pub preallocation: Preallocation,
@@ -545,10 +545,10 @@ pub struct Guest {
     pub shared: Vec<PublicKey>,
     /// Public part of the SSH host key made for it.
     pub host_key: PublicKey,
-    /// Drawn whenever the node is made anew, and mixed into its host key, so that nobody who knew its
+    /// Drawn whenever the node is made again, and mixed into its host key, so that nobody who knew its
     /// predecessor's can be taken for it. None in records of version 0.1.
     pub generation: Option<u64>,
-    /// Time zone.
+    /// Time zone that the first boot sets; none leaves that of the image.
     pub timezone: Option<TimeZone>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,

@@ -8,7 +8,7 @@ use crate::hardware::{BmcChoice, BmcProtocol, BootMode, CacheMode};
 use crate::names::EnvName;
 use crate::observed::Observed;
 use crate::scrub::is_secret_name;
-use crate::settings::{Kind, SETTINGS, Setting, Settings};
+use crate::settings::{SETTINGS, Setting, SettingKind, Settings};
 use crate::syntax::{Entry, Plain, Span, Style, Tree, Value};
 use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 
@@ -17,7 +17,7 @@ use crate::topology::{Bootp, NETWORK_FILE, Request, named_extras, playbooks};
 pub struct Files {
     /// The project file.
     pub project: Tree,
-    /// The network file with its name.
+    /// The network file with its name, if one is made.
     pub network: Option<(String, Tree)>,
 }
 
@@ -147,7 +147,7 @@ fn of_settings(
         };
         let value = own.map(Plain::Text).or_else(|| given.get(row.name).cloned());
         let Some(value) = value.filter(|value| !is_usual(row, value)) else { continue };
-        if row.kind == Kind::Secret && value == Plain::text(HIDDEN) {
+        if row.kind == SettingKind::Secret && value == Plain::text(HIDDEN) {
             let what = format!("`--{}` is a secret", row.name);
             lost(format!("{what}, and is left out: give it as a flag, as `@FILE`"), diags);
             continue;
@@ -390,7 +390,7 @@ fn differences(
         lost(format!("{what} of node type `{name}` are left out"), diags);
     }
     if all.iter().zip(0u32..).any(|(node, number)| node.index != number) {
-        lost(format!("the nodes of type `{name}` are numbered from 0 without gaps anew"), diags);
+        lost(format!("the nodes of type `{name}` are numbered again, from 0 without gaps"), diags);
     }
     if first.guest.as_ref().is_some_and(|guest| guest.first_boot.is_some()) {
         lost(

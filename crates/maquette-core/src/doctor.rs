@@ -33,13 +33,13 @@ pub enum Layer {
     Kernel,
     /// The guest's NIC.
     Nic,
-    /// DHCP.
+    /// DHCP: whether the guest asks for an address, and gets one.
     Dhcp,
     /// The node's address.
     Address,
     /// The SSH server's port.
     Port,
-    /// The login.
+    /// The login: host key and the environment's key.
     Login,
     /// What the first boot sets up.
     FirstBoot,

@@ -6,7 +6,7 @@ mod sample;
 use crate::diagnostic::closest;
 use crate::file_keys::peers::instead;
 use crate::file_keys::{Class, Form, Key};
-use crate::settings::{Kind, SETTINGS, Setting};
+use crate::settings::{SETTINGS, Setting, SettingKind};
 use crate::topology::{DESCRIBED, NETWORK, NETWORK_DEFAULTS, NODE_DEFAULTS};
 
 /// Stands in a path for a name that the user gives.
@@ -202,7 +202,7 @@ fn setting(row: &Setting) -> Topic {
     };
     let file = row.key.map(|key| format!("`{key}` in maquette.yaml"));
     let flag = row.flag().map(|flag| match row.kind {
-        Kind::Changes => format!("`-e`, `{flag}`"),
+        SettingKind::Changes => format!("`-e`, `{flag}`"),
         _ => format!("`{flag}`"),
     });
     let variable = row.variable().map(|variable| format!("the environment variable {variable}"));
@@ -221,22 +221,22 @@ fn setting(row: &Setting) -> Topic {
     }
 }
 
-fn kind_of_setting(kind: Kind) -> String {
+fn kind_of_setting(kind: SettingKind) -> String {
     match kind {
-        Kind::Nodes => {
+        SettingKind::Nodes => {
             "a mapping of node types to counts or to their keys; or `type:count,…`".into()
         }
-        Kind::Networks => "a mapping of names to the keys of networks".into(),
-        Kind::Changes => {
+        SettingKind::Networks => "a mapping of names to the keys of networks".into(),
+        SettingKind::Changes => {
             "a mapping of node types and `networks` to keys; as a flag, `KEY=VALUE` or `@FILE`"
                 .into()
         }
-        Kind::Network => "a name or a path".into(),
-        Kind::Address => "an address, or a name that `ssh` knows".into(),
-        Kind::Secret => "text, or `@FILE` with it in the first line".into(),
-        Kind::Arguments => "options of virt-install, as one text".into(),
-        Kind::Text(form) => form.into(),
-        Kind::YesNo | Kind::Number(..) | Kind::Words(_) => kind.expected(),
+        SettingKind::Network => "a name or a path".into(),
+        SettingKind::Address => "an address, or a name that `ssh` knows".into(),
+        SettingKind::Secret => "text, or `@FILE` with it in the first line".into(),
+        SettingKind::Arguments => "options of virt-install, as one text".into(),
+        SettingKind::Text(form) => form.into(),
+        SettingKind::YesNo | SettingKind::Number(..) | SettingKind::Words(_) => kind.expected(),
     }
 }
 

@@ -25,7 +25,7 @@ pub enum Form {
     Part(&'static [Key]),
     /// A mapping whose keys match a regular expression, to values of a form.
     Entries(&'static str, &'static Form),
-    /// A list.
+    /// A list whose items all have this form.
     List(&'static Form),
     /// In any of these forms.
     Either(&'static [Form]),
@@ -71,10 +71,10 @@ pub enum Class {
     Replace,
 }
 
-/// One key.
+/// A key of node or network files, or of the project file's mappings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Key {
-    /// Its name.
+    /// Its name, as files have it.
     pub name: &'static str,
     /// How its value is written.
     pub form: Form,

@@ -11,7 +11,7 @@ pub enum Bus {
     Virtio,
     /// `sda`, …, on a virtio-scsi controller.
     Scsi,
-    /// `hda`, …
+    /// `hda`, `hdb`, …
     Ide,
     /// `sda`, …, on an AHCI controller.
     Sata,
@@ -236,7 +236,7 @@ pub enum BmcProtocol {
     Redfish,
     /// IPMI 2.0.
     Ipmi,
-    /// Either.
+    /// Redfish and IPMI 2.0.
     Both,
 }
 

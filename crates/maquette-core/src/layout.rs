@@ -40,27 +40,27 @@ pub struct NetworkXml {
     pub name: String,
     /// The mode of `<forward>`, if there is one.
     pub forward: Option<String>,
-    /// The bridge.
+    /// Name of its bridge, if the XML says one.
     pub bridge: Option<String>,
-    /// The hypervisor's IPv4 address with its subnet.
+    /// The hypervisor's IPv4 address with its subnet, if the XML says one.
     pub ipv4: Option<Ipv4Net>,
-    /// What DHCP gives out, from the first to the last.
+    /// What DHCP gives out, from the first to the last address; none if it gives out none.
     pub dhcp: Option<(String, String)>,
-    /// The hypervisor's IPv6 address with its subnet.
+    /// The hypervisor's IPv6 address with its subnet, if the XML says one.
     pub ipv6: Option<Ipv6Net>,
-    /// What DHCPv6 gives out, from the first to the last.
+    /// What DHCPv6 gives out, from the first to the last address; none if it gives out none.
     pub dhcp6: Option<(String, String)>,
     /// Name servers that are asked what libvirt's does not know.
     pub forwarders: Vec<String>,
     /// Service records: keys of `dns.srvs` with their values.
     pub srvs: Vec<Vec<(&'static str, String)>>,
-    /// Directory that is served over TFTP.
+    /// Directory that is served over TFTP, if one is.
     pub tftp_root: Option<String>,
     /// What DHCP tells machines that boot from it: keys of `bootp` with their values.
     pub bootp: Vec<(&'static str, String)>,
-    /// MTU in bytes.
+    /// MTU in bytes, if the XML says one.
     pub mtu: Option<String>,
-    /// DNS domain.
+    /// DNS domain, if the XML says one.
     pub domain: Option<String>,
     /// Elements and their attributes that nothing is made of: `dhcp/host`, `forward dev`.
     pub unread: Vec<String>,

@@ -80,7 +80,7 @@ pub struct Lifetime {
     pub ttl_s: Option<u64>,
     /// Whether its time is up, its nodes are removed, and networks stay that only `maquette down` removes.
     pub is_over: bool,
-    /// Whose it is, in words of whoever built it.
+    /// Whose it is, in words of whoever built it; none if they gave none.
     pub owner: Option<String>,
     /// Whether somebody has said since it was built until when it lasts, or that it does not end: no `up` takes that back.
     pub extended: bool,

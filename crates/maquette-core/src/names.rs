@@ -62,7 +62,8 @@ impl EnvName {
     /// Longest prefix, in characters: host names have 63, and node types and numbers are in them, too.
     pub const LONGEST_PREFIX: usize = 40;
 
-    /// The environment of a prefix.
+    /// The environment of a prefix. An error if host names do not take it, or it is a word or an ending with a meaning of its
+    /// own.
     pub fn from_prefix(prefix: &str) -> Result<Self, NameError> {
         check(prefix, Self::LONGEST_PREFIX)?;
         if prefix == Self::DEFAULT {
@@ -115,7 +116,7 @@ impl FromStr for EnvName {
 /// Longest label of a host name (RFC 1123), in characters.
 pub const LONGEST_HOST_NAME: usize = 63;
 
-/// Checks the name of a node type or network.
+/// Checks the name of a node type or network: 1 to 63 letters, digits, `-`, `_` and `.`, a letter or digit first.
 pub fn check_name(text: &str) -> Result<(), NameError> {
     check(text, 63)
 }

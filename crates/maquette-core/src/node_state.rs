@@ -56,7 +56,7 @@ pub struct Evidence {
     pub console: Option<ConsoleEnd>,
     /// Whether its console was looked for.
     pub console_read: bool,
-    /// How long its domain has run, in seconds.
+    /// How long its domain has run, in seconds; none if it does not run, or that was not found out.
     pub uptime_s: Option<u64>,
 }
 
@@ -109,7 +109,7 @@ impl NodeState {
 /// What a node does, and why it is not ready where there is more to say than the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// The state.
+    /// What it does now.
     pub state: NodeState,
     /// Why; none if the state says it all.
     pub reason: Option<String>,
@@ -119,7 +119,7 @@ pub struct Condition {
 pub(crate) const START_S: u64 = 180;
 /// The same for a first boot, which may take long under emulation.
 pub(crate) const FIRST_BOOT_S: u64 = 600;
-/// After how long a console without a word tells that nothing boots, in seconds.
+/// After how many seconds a console that stays silent tells that nothing boots.
 pub(crate) const SILENT_CONSOLE_S: u64 = 120;
 
 /// Where a guest came to a halt, as its console tells.
@@ -186,7 +186,7 @@ fn since_start(text: &str) -> &str {
     let marks = ["Linux version ", "SeaBIOS (version", "BdsDxe: starting Boot"];
     let begun = marks.iter().filter_map(|mark| text.rfind(mark)).max();
     let rest = &text[begun.unwrap_or(0)..];
-    // Firmware that speaks after what it has started begins anew.
+    // Firmware that speaks after what it has started begins again.
     rest.find(LOADS).map_or(rest, |at| &rest[at..])
 }
 
@@ -324,9 +324,9 @@ impl Condition {
                 Self::new(NodeState::Unreachable, Some(said.into()))
             }
             Some(up) if up < limit => Self::new(state, why),
-            // It was reset, or its guest started anew, of which libvirt does not count the time.
+            // It was reset, or its guest started again, of which libvirt does not count the time.
             _ if domain.ready && console.is_some_and(is_booting) => {
-                let again = "its console shows that it starts anew";
+                let again = "its console shows that it starts again";
                 let why = why.map_or(again.into(), |why| format!("{why}; {again}"));
                 Self::new(NodeState::Starting, Some(why))
             }

@@ -25,11 +25,11 @@ pub use pools::{Access, DirectoryFacts, HostPool, OpenTo, open};
 /// A disk of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DiskDevice {
-    /// Its file.
+    /// Its file on the hypervisor, or what else libvirt names; empty for a drive with nothing in it.
     pub file: String,
     /// Target device: `vda`.
     pub device: String,
-    /// Bus.
+    /// Bus, in libvirt's word: `virtio`.
     pub bus: String,
     /// Cache mode; empty for libvirt's default.
     pub cache: String,
@@ -38,13 +38,13 @@ pub struct DiskDevice {
 /// An interface of a domain, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nic {
-    /// Address.
+    /// MAC address.
     pub mac: MacAddr,
     /// libvirt network, or `bridge/NAME`; empty if it is attached to something else.
     pub network: String,
     /// Portgroup of the network; empty for none.
     pub portgroup: String,
-    /// Model.
+    /// Model, in libvirt's word: `virtio`.
     pub model: String,
 }
 
@@ -55,7 +55,7 @@ pub struct Hardware {
     pub maximum_mib: u64,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: u32,
     /// Disks and the seed, whatever that is in, sorted by device.
     pub disks: Vec<DiskDevice>,
@@ -99,17 +99,17 @@ impl Hardware {
 /// What a network is made of, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wiring {
-    /// Its bridge.
+    /// Name of its bridge.
     pub bridge: String,
     /// Forward mode; none is isolated.
     pub forward: Option<String>,
     /// The hypervisor's addresses.
     pub addresses: Vec<IpNet>,
-    /// DHCP ranges.
+    /// DHCP ranges: first and last address, both included.
     pub ranges: Vec<(IpAddr, IpAddr)>,
-    /// Reservations.
+    /// Addresses that DHCP keeps for interfaces.
     pub hosts: BTreeSet<DhcpHost>,
-    /// MTU in bytes.
+    /// MTU in bytes; none if the definition says none.
     pub mtu: Option<u32>,
     /// Whether it is on Open vSwitch.
     pub vswitch: bool,
@@ -147,7 +147,7 @@ impl Wiring {
 /// A domain that carries our mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
-    /// libvirt name.
+    /// libvirt name, prefix included.
     pub name: NodeName,
     /// What it was made from, as recorded in its metadata.
     pub recorded: blueprint::Node,
@@ -184,7 +184,7 @@ impl Domain {
 /// A network that carries our mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// libvirt name.
+    /// libvirt name, prefix included.
     pub name: NetworkName,
     /// What it was made from, as recorded in its metadata.
     pub recorded: blueprint::Network,
@@ -200,7 +200,7 @@ pub struct Network {
 /// networks that the node was on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// The node.
+    /// The node, by its libvirt name.
     pub node: NodeName,
     /// Pool of its volumes but for disks that name another.
     pub pool: blueprint::Pool,
@@ -261,7 +261,7 @@ pub enum LinkKind {
 pub struct HostLink {
     /// What it is.
     pub kind: LinkKind,
-    /// The bridge or bond that it is a port of.
+    /// The bridge or bond that it is a port of, if it is one.
     pub master: Option<String>,
     /// Whether the root file system is reached through it.
     pub carries_root: bool,
@@ -274,7 +274,7 @@ pub struct HostNetwork {
     pub links: BTreeMap<String, HostLink>,
     /// Addresses of all of them, but for those that each machine has.
     pub addresses: BTreeSet<IpAddr>,
-    /// The interface of its IPv4 default route.
+    /// The interface of its IPv4 default route; none if it has none.
     pub default_nic: Option<String>,
     /// Bridges that are kept from passing on what DHCP servers of nodes say.
     pub guarded: BTreeSet<String>,
@@ -476,7 +476,7 @@ impl Observed {
         tenants.find(|tenant| tenant.node == node)
     }
 
-    /// Volumes of ours that no domain names any more, by node. Those of a node that somebody renamed, or defined anew under
+    /// Volumes of ours that no domain names any more, by node. Those of a node that somebody renamed, or defined again under
     /// another name, are that domain's.
     pub fn orphans(&self) -> BTreeMap<NodeName, Orphan> {
         let mut found = BTreeMap::new();

@@ -99,11 +99,11 @@ impl Op {
 /// One object and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What happens.
+    /// What happens to the object.
     pub op: Op,
     /// What kind of object it is.
     pub kind: ObjectKind,
-    /// Its name.
+    /// The object's name.
     pub name: String,
     /// What it is, in a few words.
     pub detail: String,

@@ -5,7 +5,7 @@
 //! be text with digits or a template, and a truth value any of YAML's words.
 
 use crate::file_keys::{Form, Key};
-use crate::settings::{Kind, SETTINGS, Setting};
+use crate::settings::{SETTINGS, Setting, SettingKind};
 use crate::syntax::Plain;
 use crate::topology::{
     DESCRIBED, NETWORK, NETWORK_DEFAULTS, NETWORK_FILE, NODE_DEFAULTS, NODE_TYPE,
@@ -186,11 +186,15 @@ fn project(prefix: &str) -> Plain {
 fn setting(row: &Setting) -> Plain {
     let mapping = || object([("type", text("object"))]);
     match row.kind {
-        Kind::Text(_) | Kind::Arguments | Kind::Secret | Kind::Address | Kind::Network => scalar(),
-        Kind::YesNo => any_of(yes_no()),
-        Kind::Number(least, most) => any_of(number(least, most)),
-        Kind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),
-        Kind::Nodes => {
+        SettingKind::Text(_)
+        | SettingKind::Arguments
+        | SettingKind::Secret
+        | SettingKind::Address
+        | SettingKind::Network => scalar(),
+        SettingKind::YesNo => any_of(yes_no()),
+        SettingKind::Number(least, most) => any_of(number(least, most)),
+        SettingKind::Words(all) => words(all.iter().filter(|w| !w.hidden).map(|w| w.word)),
+        SettingKind::Nodes => {
             let mut each = number(0, u64::MAX);
             each.push(part(DESCRIBED, NODE_DEFAULTS));
             any_of(vec![
@@ -198,10 +202,10 @@ fn setting(row: &Setting) -> Plain {
                 with(mapping(), [("additionalProperties", any_of(each))]),
             ])
         }
-        Kind::Networks => {
+        SettingKind::Networks => {
             let each = any_of(vec![part(NETWORK, NETWORK_DEFAULTS), of(&Form::Nothing)]);
             with(mapping(), [("additionalProperties", or_nothing(each))])
         }
-        Kind::Changes => with(mapping(), [("additionalProperties", mapping())]),
+        SettingKind::Changes => with(mapping(), [("additionalProperties", mapping())]),
     }
 }

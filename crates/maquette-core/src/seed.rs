@@ -22,7 +22,7 @@ use crate::values::Secret;
 pub struct SeedFile {
     /// Name in the volume's root.
     pub name: &'static str,
-    /// Content.
+    /// Content, which may have keys and passwords in it.
     pub content: Secret,
 }
 

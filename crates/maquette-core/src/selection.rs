@@ -9,7 +9,7 @@ use crate::names::EnvName;
 /// A node that may be meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate<'a> {
-    /// libvirt name.
+    /// libvirt name, prefix included.
     pub name: &'a str,
     /// Its node type; empty where that is not known.
     pub role: &'a str,

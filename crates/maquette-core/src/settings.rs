@@ -13,7 +13,7 @@ pub use values::{BgpMode, Lines, Mebibytes, Seconds, StartChoice, Value, VirtCho
 
 /// How a setting is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// One line of text, and in words which texts its type takes.
     Text(&'static str),
     /// Options of virt-install: text that begins with dashes.
@@ -55,7 +55,7 @@ impl Word {
     }
 }
 
-impl Kind {
+impl SettingKind {
     /// Whether a text is of this kind, as far as the kind alone tells.
     pub fn takes(self, text: &str) -> bool {
         match self {
@@ -115,7 +115,7 @@ pub struct Infrared {
     pub heading: &'static str,
     /// Its place below that heading.
     pub place: u8,
-    /// Its default there.
+    /// Its default there; none if it has none.
     pub default: Option<&'static str>,
     /// Whether nothing is done without it there.
     pub required: bool,
@@ -124,7 +124,7 @@ pub struct Infrared {
 /// Reads a text, and has [`Settings`] hold what it says; or says why the text is not valid.
 pub type Setter = fn(&mut Settings, &str) -> Result<(), String>;
 
-/// One setting.
+/// A row of the table of settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its name: that of the flag without dashes, of the variable in capitals.
@@ -132,8 +132,8 @@ pub struct Setting {
     /// What its value is called in help, as in `--prefix <NAME>`; empty if there is no flag.
     pub value: &'static str,
     /// How it is written.
-    pub kind: Kind,
-    /// Its default.
+    pub kind: SettingKind,
+    /// Its default, as it would be written; none where `unset` says what holds.
     pub default: Option<&'static str>,
     /// What holds without a value, where no value stands for it.
     pub unset: Option<&'static str>,
@@ -147,7 +147,7 @@ pub struct Setting {
     pub locates: bool,
     /// Where it is in the project file: `hypervisor.address`.
     pub key: Option<&'static str>,
-    /// What it is for InfraRed's users.
+    /// What it is for InfraRed's users; none if InfraRed has no such option.
     pub infrared: Option<Infrared>,
     /// Reads a text, and has [`Settings`] hold it. Absent where a value takes more than its text.
     pub set: Option<Setter>,
@@ -158,7 +158,7 @@ impl Setting {
     const BASE: Self = Self {
         name: "",
         value: "",
-        kind: Kind::Text("text"),
+        kind: SettingKind::Text("text"),
         default: None,
         unset: None,
         example: None,
@@ -178,7 +178,7 @@ impl Setting {
     /// Its environment variable. Changes of files come one by one, which no variable can say.
     pub fn variable(&self) -> Option<String> {
         let variable = || format!("MAQUETTE_{}", self.name.to_uppercase().replace('-', "_"));
-        (!self.value.is_empty() && self.kind != Kind::Changes).then(variable)
+        (!self.value.is_empty() && self.kind != SettingKind::Changes).then(variable)
     }
 
     /// What it is, and what holds without it.

@@ -7,9 +7,9 @@ pub struct SourceId(u32);
 /// A range of bytes in one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
-    /// The text.
+    /// The text that it is in.
     pub source: SourceId,
-    /// First byte.
+    /// Offset of its first byte.
     pub start: u32,
     /// First byte after it.
     pub end: u32,

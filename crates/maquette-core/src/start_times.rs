@@ -96,7 +96,7 @@ impl Starts {
         }
     }
 
-    /// Its text.
+    /// Its text, as [`parse`](Self::parse) reads it.
     pub fn text(&self) -> String {
         let took = self.took.iter().take(MOST);
         let took = took.map(|((how, kind), s)| format!("{} {kind} {s}\n", how.as_str()));

@@ -87,7 +87,7 @@ pub enum VirtOpt {
     Boot {
         /// `hd`, `network`, `cdrom`; empty leaves the order as it is.
         order: Vec<String>,
-        /// Whether the firmware offers a menu.
+        /// Whether the firmware offers a menu; none leaves that as it is.
         menu: Option<bool>,
     },
     /// `--watchdog`: model and action.
@@ -114,7 +114,7 @@ pub enum VirtOpt {
         how: Edit,
         /// The option, with its dashes.
         name: String,
-        /// Its value.
+        /// Its value, as virt-install takes it.
         value: String,
     },
 }

@@ -96,7 +96,7 @@ fn a_seed_takes_no_letter_from_disks_and_stays_where_earlier_versions_put_it() {
     up(&mut seen, &asked(&[TWO_DISKS, "override.controller.cpu=3"]));
     assert_eq!((drive(&seen), devices(&seen).len()), (SeedDrive::Disk, 3));
     assert_eq!(placed(&seen, &asked(&[TWO_DISKS]), true), SeedDrive::Disk);
-    // What is made anew is made as it is now.
+    // What is made again is made as it is now.
     let anew = asked(&[TWO_DISKS, "override.controller.swap=64"]);
     assert_eq!(placed(&seen, &anew, true), SeedDrive::CdRom);
 }

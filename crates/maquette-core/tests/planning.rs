@@ -546,7 +546,7 @@ fn everything_that_somebody_changed_by_hand_is_named() {
 }
 
 /// What a first boot installs, writes and runs reaches cloud-init and the agent, is recorded by its digest, and a node is
-/// made anew when it changes.
+/// made again when it changes.
 #[test]
 fn packages_files_and_commands_of_a_first_boot() {
     let web = |content: &str| {

@@ -61,7 +61,7 @@ fn of_nodes(plan: &Plan) -> Vec<String> {
     nodes.map(|c| format!("{} {}: {}", c.op.as_str(), c.name, c.reason)).collect()
 }
 
-/// Once the workspace was lost, nodes were made anew with a host key that follows from the new
+/// Once the workspace was lost, nodes were made again with a host key that follows from the new
 /// key while the old one stayed recorded and pinned.
 #[test]
 fn after_the_workspace_is_lost_record_and_derived_host_keys_agree() {
@@ -130,7 +130,7 @@ fn every_change_of_a_node_is_named() {
     assert!(text.ends_with(" (restarts)"), "{text}");
 }
 
-/// A definition that somebody had edited was written anew without a word where something else was done, too.
+/// A definition that somebody had edited was rewritten without a word where something else was done, too.
 #[test]
 fn what_somebody_edited_in_a_definition_is_named_whatever_else_is_done() {
     let mut seen = built();
@@ -253,7 +253,7 @@ fn what_was_edited_by_hand_goes_with_its_environment_and_what_nobody_recorded_is
     assert!(domain.detail.contains("controller-0-disk1.qcow2"), "{}", domain.detail);
     apply(&mut seen, &plan.steps);
     assert!(seen.edited.is_empty() && !node_volumes(&seen).is_empty());
-    // They are still its nodes' own where these are made anew.
+    // They are still its nodes' own where these are made again.
     let mut seen = whole.clone();
     objects(&whole).iter().for_each(|(kind, name)| edit(&mut seen, *kind, name));
     let plan = plan_of(&asked(&[]), &seen);

@@ -80,7 +80,7 @@ fn the_first_bmc_has_the_start_port_and_the_others_those_behind_it() {
     assert_eq!(found, ["bmc::port"]);
 }
 
-/// Numbers of both kinds begin anew where only some of the BMCs are from another start port.
+/// Numbers of both kinds begin again where only some of the BMCs are from another start port.
 #[test]
 fn no_two_bmcs_have_one_port() {
     let seen = built(&asked(1, &["vbmc_start_port=6231"]), machine(&["eth0"]));

@@ -308,7 +308,7 @@ fn a_template_without_memory_is_not_made_while_its_disk_is_there() {
     let told = "its template's memory was of no use (load of migration failed)";
     let mut domains = cold.changes.iter().filter(|c| c.kind == ObjectKind::Domain);
     assert!(domains.all(|c| c.detail.contains(told)), "{:?}", cold.changes);
-    // Somebody has made it anew.
+    // Somebody has made it again.
     there(&mut seen, template.memory());
     assert_eq!(counts(&plan(&blueprint, &seen)), [0, 2, 0]);
 }

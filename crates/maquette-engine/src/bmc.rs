@@ -59,9 +59,9 @@ pub struct Served {
     pub redfish: Option<SocketAddr>,
     /// Where it speaks IPMI.
     pub ipmi: Option<SocketAddr>,
-    /// The account.
+    /// Name of the account that it has at first.
     pub user: String,
-    /// Its password.
+    /// Password of that account.
     pub password: String,
     /// Its certificate, and the authority's, as PEM.
     pub certificates: String,
@@ -191,7 +191,9 @@ fn not_served(
     let failed = StepError::new("cannot serve the BMCs").because(error);
     let without = match status {
         Some(UNFIT) => "nodes do without",
-        Some(UNFIT_AND_SERVED) => "the one before serves as it did, and new nodes do without",
+        Some(UNFIT_AND_SERVED) => {
+            "the program that is there goes on serving, and new nodes do without"
+        }
         _ => "",
     };
     if !without.is_empty() && !nodes.iter().any(|node| node.asked) {
@@ -274,13 +276,13 @@ pub fn tell(
     })
 }
 
-/// Serves the BMCs of some nodes no more.
+/// Stops serving the BMCs of some nodes, and forgets them.
 pub fn forget(host: &dyn Host, environment: &EnvName, nodes: &[NodeName]) -> Result<(), HostError> {
     let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
     check(host, &command("forget", environment, &names)).map(|_| ())
 }
 
-/// Serves no BMCs of an environment any more, and forgets all of them.
+/// Stops serving all BMCs of an environment, and forgets them.
 pub fn stop(host: &dyn Host, environment: &EnvName) -> Result<(), HostError> {
     check(host, &command("stop", environment, &[])).map(|_| ())
 }

@@ -28,9 +28,9 @@ const INSIDE: &str = include_str!("../assets/guest-doctor.sh");
 /// A network to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// libvirt name.
+    /// Its name in libvirt.
     pub name: String,
-    /// Its bridge.
+    /// Name of its bridge.
     pub bridge: String,
 }
 
@@ -45,7 +45,7 @@ pub struct Node {
     pub disk: Option<String>,
     /// Directories of its disks that are in another pool.
     pub pools: Vec<String>,
-    /// Its interfaces.
+    /// MAC addresses of its interfaces.
     pub macs: Vec<MacAddr>,
 }
 

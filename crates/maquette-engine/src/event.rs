@@ -17,44 +17,44 @@ pub enum Event {
     },
     /// A step begins.
     StepStarted {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// Verb and object.
         title: String,
     },
     /// A step tells how far it is.
     StepProgress {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// In a few words.
         text: String,
     },
     /// A step tells how it was done, before it is.
     StepRemark {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// In a few words.
         text: String,
     },
     /// A step is done.
     StepFinished {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// How long it took.
         took: Duration,
     },
     /// A step failed.
     StepFailed {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// Verb and object.
         title: String,
-        /// Why.
+        /// Why it failed, with all causes.
         error: StepError,
     },
     /// A step waits no longer, since the user wants to stop.
     StepInterrupted {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// Verb and object.
         title: String,
@@ -63,7 +63,7 @@ pub enum Event {
     },
     /// A step was not begun.
     StepSkipped {
-        /// Which.
+        /// Number of the step in the plan.
         id: StepId,
         /// Verb and object.
         title: String,
@@ -72,11 +72,11 @@ pub enum Event {
     },
     /// The run is over.
     RunFinished {
-        /// Steps done.
+        /// How many steps were done.
         done: usize,
-        /// Steps that failed.
+        /// How many steps failed.
         failed: usize,
-        /// Steps not begun, or interrupted.
+        /// How many steps were not begun, or interrupted.
         skipped: usize,
         /// How long it took.
         took: Duration,
@@ -88,9 +88,9 @@ pub enum Event {
 pub enum StepState {
     /// Under way.
     Running,
-    /// Done.
+    /// Done; how long it took.
     Done(Duration),
-    /// Failed.
+    /// Failed, and why.
     Failed(StepError),
     /// Not begun, and it will not be.
     Skipped,

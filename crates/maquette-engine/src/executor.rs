@@ -17,11 +17,11 @@ use schedule::{Next, Schedule};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Steps done.
+    /// How many steps were done.
     pub done: usize,
-    /// Steps that failed.
+    /// How many steps failed.
     pub failed: usize,
-    /// Steps not begun, or interrupted.
+    /// How many steps were not begun, or interrupted.
     pub skipped: usize,
 }
 
@@ -120,7 +120,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Does a step, tells how it went, and gives up those that waited for it in vain.
+    /// Does a step, tells how it went, and gives up those that waited for it.
     fn carry_out(&self, id: StepId, send: &dyn Fn(Event)) {
         let step = &self.steps[id.index()];
         let title = step.action.title();

@@ -208,7 +208,7 @@ mod tests {
         assert!(system.run("setup").status.success());
         assert_eq!(system.text("etc/hostname"), "renamed\n");
         assert!(system.run("ready").stdout.is_empty());
-        // Made anew on disks that were kept, it is another instance.
+        // Made again on disks that were kept, it is another instance.
         fs::write(system.path("seed/identity"), IDENTITY.replace("5f0-1", "5f0-2")).unwrap();
         system.run("setup");
         assert_eq!(system.text("etc/hostname"), "lab-web-0\n");

@@ -8,7 +8,7 @@ use crate::{StepError, guest_script};
 /// What runs in the guest.
 const SCRIPT: &str = include_str!("../assets/host/guest-timezone.sh");
 
-/// Sets a guest's time zone. Programs that run there find it when they start anew.
+/// Sets a guest's time zone. Programs that run there find it when they start again.
 ///
 /// # Errors
 /// If it cannot be logged in to, or does not know the zone.

@@ -37,7 +37,7 @@ pub trait Host: Send + Sync {
     fn run(&self, command: &Command, on_line: &mut dyn FnMut(&str)) -> Result<Output, HostError>;
 
     /// Runs a command over a connection of its own: what it proves is that the hypervisor can still be
-    /// reached by whoever comes anew. For a machine that is this one it proves nothing: see `is_here`.
+    /// reached by a new connection. For a machine that is this one it proves nothing: see `is_here`.
     fn run_anew(&self, command: &Command) -> Result<Output, HostError> {
         self.run(command, &mut |_| {})
     }
@@ -106,7 +106,7 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// Runs a command and wants it to succeed; returns what it printed.
+/// Runs a command and returns what it printed. An error, with its status and last words, if it does not succeed.
 pub fn check<H: Host + ?Sized>(host: &H, command: &Command) -> Result<String, HostError> {
     let output = host.run(command, &mut |_| {})?;
     output.success(command)

@@ -22,7 +22,7 @@ fn file(environment: &EnvName) -> String {
 pub struct Noted {
     /// The hypervisor's clock, in seconds since 1970, if it told that.
     pub now_s: Option<u64>,
-    /// The notes.
+    /// The notes, by their environments.
     pub lifetimes: BTreeMap<EnvName, Lifetime>,
 }
 
@@ -33,7 +33,7 @@ pub fn read_all(host: &dyn Host) -> Result<Noted, HostError> {
     Ok(Noted { now_s, lifetimes: Lifetime::parse_all(&text) })
 }
 
-/// Writes an environment's note anew; one that says nothing is removed.
+/// Rewrites an environment's note; one that says nothing is removed.
 pub fn write(host: &dyn Host, environment: &EnvName, lifetime: &Lifetime) -> Result<(), HostError> {
     match lifetime.is_empty() {
         true => remove(host, environment),

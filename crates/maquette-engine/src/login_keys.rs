@@ -8,7 +8,7 @@ use crate::{StepError, guest_script};
 /// What runs in the guest.
 const SCRIPT: &str = include_str!("../assets/host/login-keys.sh");
 
-/// Has keys open a guest's user and root, and others do so no more.
+/// Has keys open a guest's user and root, and others no longer do so.
 ///
 /// # Errors
 /// If it cannot be logged in to, or its files cannot be changed.

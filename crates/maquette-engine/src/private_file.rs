@@ -62,7 +62,7 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Makes a symbolic link, in place of whatever is there.
+/// Makes a symbolic link, in place of a file or link that is there.
 pub fn relink(target: &str, link: &Path) -> io::Result<()> {
     if fs::read_link(link).is_ok_and(|old| old == Path::new(target)) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Public keys as text: parsed and written anew, so that nothing else rides along.
+//! Public keys as text: parsed and rewritten, so that nothing else rides along.
 
 use maquette_core::values::KnownHost;
 use ssh_key::{PrivateKey, PublicKey};

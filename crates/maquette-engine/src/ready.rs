@@ -38,7 +38,7 @@ pub enum Fault {
     /// A NIC has no driver: cloud-init counts the NICs that it shall set up, and sets none up if one is missing.
     NoDriver,
     /// A guest that started from a template did not become a node, and is what it was: its agent has done nothing that a boot
-    /// does not do anew.
+    /// does not do again.
     StillTemplate,
     /// Any other.
     Other,
@@ -76,9 +76,9 @@ impl Fault {
 pub enum NotReady {
     /// Time is up; with the stage that it reached.
     TimedOut {
-        /// The stage.
+        /// The stage of the boot that it reached, in words.
         stage: String,
-        /// What the last login said.
+        /// What the last login said, if any was tried.
         last: Option<String>,
     },
     /// The domain stopped while it booted.
@@ -104,7 +104,7 @@ impl NotReady {
     }
 
     /// Why a guest that started from a template did not become a node, and is what it was: its agent has done nothing that
-    /// a boot does not do anew.
+    /// a boot does not do again.
     pub fn still_template(&self) -> Option<&str> {
         match self {
             Self::Failed { fault: Fault::StillTemplate, errors } => {

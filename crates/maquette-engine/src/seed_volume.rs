@@ -27,7 +27,7 @@ pub fn size(files: &[SeedFile]) -> u64 {
     UNIT * (1 + 2 * content as u64 / UNIT)
 }
 
-/// The image of a seed volume.
+/// The bytes of a seed volume with these files: a FAT12 file system with sectors of 2048 bytes.
 pub fn image(files: &[SeedFile]) -> Result<Vec<u8>, SeedError> {
     let mut bytes = vec![0u8; size(files) as usize];
     let options = FormatVolumeOptions::new()

@@ -21,7 +21,7 @@ pub fn download(url: &str, protocols: &[&str], most: u64) -> Result<Vec<u8>, Ste
     Ok(content)
 }
 
-/// As [`download`], into a file or whatever else can be written to.
+/// As [`download`], into a file or whatever else can be written to; what came before an error is written there.
 pub fn download_to(
     url: &str,
     protocols: &[&str],
@@ -38,7 +38,7 @@ struct Patience {
     connecting: u64,
     /// With less than [`STALLED`] bytes a second.
     stalled: u64,
-    /// Altogether.
+    /// For the whole download.
     whole: u64,
 }
 

@@ -6,7 +6,7 @@
 //! kept anywhere: the public half is in the domain's metadata, the private half in the guest.
 //!
 //! Version 0.1 had no such secret and derived host keys from the login key. Its nodes, which have no
-//! generation, keep theirs until they are made anew.
+//! generation, keep theirs until they are made again.
 
 use std::path::{Path, PathBuf};
 
@@ -29,28 +29,28 @@ pub enum KeyError {
     /// A file could not be read or written.
     #[error("cannot use key file {path}")]
     File {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
-        /// Why.
+        /// Why that failed.
         #[source]
         source: std::io::Error,
     },
     /// The file holds something else.
     #[error("{path} is not an unencrypted Ed25519 private key")]
     Form {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// The environment's secret is something else.
     #[error("{path} is not an environment's secret: 64 hexadecimal digits")]
     Secret {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// Another run has made one since it was looked for.
     #[error("another run has made {path} meanwhile; run the same command again, which takes that")]
     Another {
-        /// The file.
+        /// The file in the workspace.
         path: PathBuf,
     },
     /// The key could not be written in OpenSSH's format.
@@ -138,7 +138,7 @@ impl EnvironmentKey {
         Self::of(random()?, secret.map_or_else(random, Ok)?)
     }
 
-    /// Makes a new key, in memory only.
+    /// Makes a new key, in memory only. An error if the system gives no random numbers.
     pub fn generate() -> Result<Self, KeyError> {
         Self::of(random()?, random()?)
     }
@@ -266,7 +266,7 @@ fn derive(secret: &[u8; 32], purpose: &str, more: &[u8]) -> [u8; 32] {
     out
 }
 
-/// A generation for nodes that are made now.
+/// A random generation for nodes that are made now. An error if the system gives no random numbers.
 pub fn generation() -> Result<u64, KeyError> {
     let mut bytes = [0u8; 8];
     getrandom::getrandom(&mut bytes).map_err(KeyError::Random)?;
@@ -347,7 +347,7 @@ mod tests {
     }
 
     /// A run that was killed between the two files made the next one's host keys follow from a secret that nobody had any more: all
-    /// nodes would have been made anew by the run after that.
+    /// nodes would have been made again by the run after that.
     #[test]
     fn a_secret_without_a_login_key_is_the_one_that_all_follows_from() {
         let directory = tempfile::tempdir().unwrap();

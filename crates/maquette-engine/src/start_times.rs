@@ -7,7 +7,7 @@ use crate::host::{Host, HostError, read_text};
 /// Where that is, on the hypervisor.
 pub const PATH: &str = "/var/lib/maquette/starts";
 
-/// Takes in what a run has learnt; others may have done so since it began.
+/// Takes in what a run has learnt; others may have done so since it began. An error if the file cannot be read or written.
 pub fn change(host: &dyn Host, learn: &dyn Fn(&mut Starts)) -> Result<(), HostError> {
     change_file(host, PATH, learn)
 }
@@ -22,7 +22,7 @@ fn change_file(host: &dyn Host, path: &str, learn: &dyn Fn(&mut Starts)) -> Resu
     }
 }
 
-/// Forgets it.
+/// Removes the file from the hypervisor; nothing if it is not there.
 pub fn remove(host: &dyn Host) -> Result<(), HostError> {
     host.remove(&format!("{PATH}.new"))?;
     host.remove(PATH)

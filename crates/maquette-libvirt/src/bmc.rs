@@ -49,7 +49,7 @@ impl DomainMachine {
         Self::on(Arc::new(Connection::of(client)), name, uuid)
     }
 
-    /// The same for a connection that is opened anew when it is lost.
+    /// The same for a connection that is opened again when it is lost.
     pub fn on(connection: Arc<Connection>, name: &str, uuid: Uuid) -> Self {
         Self { connection, name: name.to_string(), uuid }
     }
@@ -163,7 +163,7 @@ impl Machine for DomainMachine {
         let started = start::start_at_all(&client, ordered.as_deref().unwrap_or(&xml), anew);
         let started = started.map_err(|error| {
             // There may be no such firmware here: the next start is to be one as before, unless somebody has defined the domain
-            // anew meanwhile, or has removed it.
+            // again meanwhile, or has removed it.
             if defined.is_some() && Self::definition(&domain).ok() == defined {
                 let _ = client.define_domain(&own);
             }
@@ -350,7 +350,7 @@ pub fn follow(client: &Client, bmcs: &[Arc<Bmc>]) -> Result<(), LibvirtError> {
             DomainEvent::Rebooted(name) => {
                 for bmc in bmcs.iter().filter(|bmc| bmc.name == name) {
                     let bmc = bmc.clone();
-                    // It may be started anew, for which no other one waits. What fails is tried again by whoever looks
+                    // It may be started once more, for which no other one waits. What fails is tried again by whoever looks
                     // after it.
                     let _ = std::thread::Builder::new().spawn(move || bmc.rebooted());
                 }

@@ -11,7 +11,7 @@ use crate::xml::read;
 /// An image or a template in a pool, by its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cached {
-    /// Its volume.
+    /// Name of its volume in the pool.
     pub volume: String,
     /// The image that a template's disk overlays; none for an image.
     pub image: Option<String>,

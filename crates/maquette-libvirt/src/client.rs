@@ -69,7 +69,7 @@ enum Kind {
     Firewall,
     /// The kernel allows no further inotify instance.
     Inotify,
-    /// The kernel has not the queue that a limit needs.
+    /// The kernel lacks the queue that a limit needs.
     Queue,
     /// Somebody is connected to the console.
     Console,
@@ -132,7 +132,7 @@ impl Kind {
             ),
             Self::Silent => Some(
                 "it hangs: `systemctl restart libvirtd` (or virtqemud, and the other virt daemons) \
-                 starts it anew, and guests go on running",
+                 starts it again, and guests go on running",
             ),
             Self::Missing
             | Self::AlreadyDone
@@ -295,7 +295,7 @@ impl fmt::Debug for Client {
 const MOST_PIXELS: usize = 3 << 26;
 
 impl Client {
-    /// Opens both connections.
+    /// Opens both connections; an error of either is returned.
     pub fn open(uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
@@ -310,7 +310,7 @@ impl Client {
 
     /// One connection for everything, and no check of definitions against libvirt's schemas. For tests that define the
     /// same a thousand times on libvirt's test driver, which is another hypervisor on each connection, and which reads
-    /// its schemas anew for each definition: other tests have them checked.
+    /// its schemas again for each definition: other tests have them checked.
     #[doc(hidden)]
     pub fn open_for_tests(uri: &str) -> Result<Self> {
         virt::error::clear_error_callback();
@@ -330,7 +330,7 @@ impl Client {
         alive(&self.control) && alive(&self.bulk)
     }
 
-    /// What happens to domains from now on. All listeners share one connection of its own, which is opened anew for whoever
+    /// What happens to domains from now on. All listeners share one connection of its own, which is opened again for whoever
     /// comes after it has gone.
     pub fn events(&self) -> Result<Receiver<DomainEvent>> {
         let (sender, receiver) = mpsc::channel();
@@ -403,7 +403,7 @@ impl Client {
         all.collect()
     }
 
-    /// A domain by name.
+    /// A domain by name; none if libvirt has none of that name.
     pub fn domain(&self, name: &str) -> Result<Option<Domain>> {
         optional(gate::call("find a domain", || self.control.lookup_domain_by_name(name)))
     }
@@ -421,17 +421,17 @@ impl Client {
         optional(found)?.as_ref().map(act).transpose()
     }
 
-    /// A network by name.
+    /// A network by name; none if libvirt has none of that name.
     pub fn network(&self, name: &str) -> Result<Option<Network>> {
         optional(gate::call("find a network", || self.control.lookup_network_by_name(name)))
     }
 
-    /// A pool by name.
+    /// A pool by name; none if libvirt has none of that name.
     pub fn pool(&self, name: &str) -> Result<Option<StoragePool>> {
         optional(gate::call("find a pool", || self.bulk.lookup_storage_pool_by_name(name)))
     }
 
-    /// Defines a domain, or changes its definition.
+    /// Defines a domain, or changes its definition. An error if it does not fit libvirt's schema.
     pub fn define_domain(&self, xml: &str) -> Result<Domain> {
         let flags = if self.validates { sys::VIR_DOMAIN_DEFINE_VALIDATE } else { 0 };
         let define = || -> Result<Domain> {

@@ -93,7 +93,7 @@ fn relay(mut receive: impl FnMut(&mut [u8]) -> usize + Send + 'static, output: &
         reading.change(|backlog| backlog.ended = true);
     });
     while let Some(bytes) = shared.next() {
-        // A reader that has gone away wants no more.
+        // A reader that has gone away wants nothing further.
         if output.write_all(&bytes).and_then(|()| output.flush()).is_err() {
             break;
         }

@@ -82,7 +82,7 @@ pub fn node(domain: &Domain, signs: &NodeSigns) -> Node {
 pub struct Waiting<'a> {
     /// Name of its domain.
     pub name: &'a str,
-    /// What the last login said.
+    /// What the last login said, if any was tried.
     pub login: Option<&'a str>,
 }
 

@@ -70,7 +70,7 @@ fn definition(
     Ok(xml::sealed(xml, key))
 }
 
-/// Records anew what a domain was made from, and changes nothing else of it: its definition may have what no record has,
+/// Records again what a domain was made from, and changes nothing else of it: its definition may have what no record has,
 /// such as a password.
 pub fn record(
     client: &Client,
@@ -112,7 +112,7 @@ pub fn stop(
         }
         match shut_down(client, domain, Duration::from_secs(seconds.get()), deaf)? {
             Asked::Ended => {}
-            Asked::Deaf(why) => remark(format!("powered off; nobody in it hears that: {why}")),
+            Asked::Deaf(why) => remark(format!("powered off; its guest cannot shut down: {why}")),
             Asked::InVain => {
                 remark(format!("powered off; its guest did not shut down within {seconds} s"));
             }
@@ -206,7 +206,7 @@ fn has_not_booted(domain: &Domain) -> Option<&'static str> {
     is_so.then_some("it has not booted from its disk")
 }
 
-/// Removes a domain's definition; says whether it ran, and had to be stopped.
+/// Removes a domain's definition, if there is one; says whether it ran, and had to be stopped.
 pub fn undefine(client: &Client, name: &str) -> Result<bool, LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::undefine_domain(&domain),
@@ -217,7 +217,7 @@ pub fn undefine(client: &Client, name: &str) -> Result<bool, LibvirtError> {
 /// How long a guest may take to let go of a device.
 const UNPLUG: Duration = Duration::from_secs(60);
 
-/// Changes a running domain; what is so already stays so.
+/// Changes a running domain; what is so already stays so. An error if it is not defined, or its guest keeps what is to go.
 pub fn change(client: &Client, name: &str, change: &LiveChange) -> Result<(), StepError> {
     let failed =
         |e: LibvirtError| StepError::new(format!("cannot change domain `{name}`")).because(e);
@@ -294,7 +294,7 @@ fn unplug(
     Ok(())
 }
 
-/// Lets a paused domain go on.
+/// Lets a paused domain go on. Nothing if there is no such domain.
 pub fn resume(client: &Client, name: &str) -> Result<(), LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::resume(&domain),
@@ -302,7 +302,7 @@ pub fn resume(client: &Client, name: &str) -> Result<(), LibvirtError> {
     }
 }
 
-/// Stops a domain's vCPUs.
+/// Stops a domain's vCPUs. Nothing if there is no such domain.
 pub fn pause(client: &Client, name: &str) -> Result<(), LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::pause(&domain),
@@ -310,7 +310,7 @@ pub fn pause(client: &Client, name: &str) -> Result<(), LibvirtError> {
     }
 }
 
-/// Presses a domain's reset button.
+/// Presses a domain's reset button. Nothing if there is no such domain.
 pub fn reset(client: &Client, name: &str) -> Result<(), LibvirtError> {
     match client.domain(name)? {
         Some(domain) => client::reset(&domain),
@@ -318,7 +318,7 @@ pub fn reset(client: &Client, name: &str) -> Result<(), LibvirtError> {
     }
 }
 
-/// Taps of a running domain on a network.
+/// Names of a running domain's taps on a network; empty if it does not run, or is not there.
 pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, LibvirtError> {
     let Some(domain) = client.domain(name)? else { return Ok(Vec::new()) };
     let Some(xml) = client::live_xml(&domain)? else { return Ok(Vec::new()) };
@@ -326,7 +326,7 @@ pub fn taps(client: &Client, name: &str, network: &str) -> Result<Vec<String>, L
     Ok(taps.into_iter().filter(|(_, on)| on == network).map(|(tap, _)| tap).collect())
 }
 
-/// Notes what is known of a first boot.
+/// Notes what is known of a first boot, in the domain's metadata.
 pub fn mark(domain: &Domain, mark: &Mark) -> Result<(), LibvirtError> {
     client::set_domain_metadata(domain, &mark.write(), "state", xml::metadata::STATE_NAMESPACE)
 }

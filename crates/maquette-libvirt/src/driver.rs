@@ -32,9 +32,9 @@ pub struct Run<'a> {
     pub family: Option<&'static Family>,
     /// How guests are reached.
     pub guests: Guests,
-    /// What records are sealed with.
+    /// What records are sealed with; none leaves them without a seal.
     pub key: Option<RecordKey>,
-    /// Who makes what is new.
+    /// Who makes what is new; none notes nobody.
     pub origin: Option<Origin>,
     /// Who stands before each call.
     pub gate: Arc<dyn Gate>,

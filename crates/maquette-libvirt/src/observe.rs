@@ -30,7 +30,7 @@ pub(crate) use owner::Written;
 #[derive(Debug, Error)]
 pub enum ObserveError {
     /// libvirt refused a call.
-    #[error("cannot ask libvirt what there is")]
+    #[error("cannot ask libvirt for its objects")]
     Call(#[from] LibvirtError),
     /// The hypervisor does not say what files are over.
     #[error("cannot tell what disks of others' domains are over")]
@@ -38,9 +38,9 @@ pub enum ObserveError {
     /// What libvirt says of a running domain of this environment cannot be used.
     #[error("cannot read what libvirt runs of domain `{name}`")]
     Read {
-        /// Its name.
+        /// The domain's libvirt name.
         name: String,
-        /// Why.
+        /// Why it cannot be used.
         #[source]
         source: read::ReadError,
     },
@@ -49,9 +49,9 @@ pub enum ObserveError {
     Undescribed {
         /// Kind of object.
         kind: ObjectKind,
-        /// Its name.
+        /// The object's libvirt name.
         name: String,
-        /// Why.
+        /// libvirt's error.
         #[source]
         source: LibvirtError,
     },
@@ -60,9 +60,9 @@ pub enum ObserveError {
     Record {
         /// Kind of object.
         kind: ObjectKind,
-        /// Its name.
+        /// The object's libvirt name.
         name: String,
-        /// Why.
+        /// Why its record cannot be used.
         #[source]
         source: MetadataError,
     },
@@ -76,11 +76,11 @@ impl ObserveError {
             Self::Read { name, .. } => {
                 return Some(format!(
                     "`virsh dumpxml {name}` shows what libvirt says of it, and \
-                     `virsh destroy {name}` stops it, so that it can be started anew"
+                     `virsh destroy {name}` stops it, so that it can be started again"
                 ));
             }
             Self::Undescribed { .. } => {
-                return Some("restarting libvirt's daemon may mend it".into());
+                return Some("restarting libvirt's daemon may help".into());
             }
             Self::Call(_) | Self::Below(_) => return None,
         };
@@ -426,7 +426,7 @@ fn content(
 }
 
 /// Notes what is in a pool. Of one that cannot be read it is not known that a node's volumes are missing, and
-/// nothing is to be made anew because of that.
+/// nothing is to be made again because of that.
 fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: &mut Asides) {
     if let PoolState::Unreadable(why) = &content.state {
         asides.unreadable.push(format!("what is in storage pool `{pool}` ({why})"));

@@ -55,7 +55,7 @@ pub struct Guests {
 pub struct Access<'a> {
     /// Its own side.
     pub host: &'a dyn Host,
-    /// libvirt's address.
+    /// libvirt's address, as `virsh -c` takes it.
     pub uri: &'a str,
     /// Whether it is this machine.
     pub reach: Reach,
@@ -209,7 +209,7 @@ impl<'a> Libvirt<'a> {
         }
     }
 
-    /// Records anew what a domain was made from, and changes nothing else of it.
+    /// Records again what a domain was made from, and changes nothing else of it.
     #[doc(hidden)]
     pub fn record_domain(
         &self,

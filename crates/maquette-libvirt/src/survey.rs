@@ -16,7 +16,7 @@ use crate::xml::read::{self, Record};
 /// A node of some environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surveyed {
-    /// libvirt name.
+    /// Its name in libvirt.
     pub name: String,
     /// Whether it runs.
     pub active: bool,
@@ -33,7 +33,7 @@ pub struct Surveyed {
 pub struct Survey {
     /// Environments that have a domain or network.
     pub environments: BTreeSet<EnvName>,
-    /// Their nodes.
+    /// Their nodes, each with its environment.
     pub nodes: Vec<(EnvName, Surveyed)>,
     /// Domains that are not ours, each with whether it runs.
     pub domains: Vec<(String, bool)>,

@@ -9,7 +9,7 @@ use maquette_engine::{StepError, seed_volume};
 use crate::client::{self, Client, LibvirtError, StoragePool};
 use crate::xml;
 
-/// Defines and starts a pool.
+/// Starts a pool, and defines it before if there is none of its name.
 pub fn ensure_pool(client: &Client, pool: &Pool) -> Result<(), LibvirtError> {
     let existing = match client.pool(&pool.name)? {
         Some(existing) => existing,
@@ -18,7 +18,7 @@ pub fn ensure_pool(client: &Client, pool: &Pool) -> Result<(), LibvirtError> {
     client::start_pool(&existing)
 }
 
-/// Has the pool of a directory that disks name run. One that is somebody's is used as it is.
+/// Has the pool of a directory that disks name run. One that is somebody's is used as it is. An error if it is elsewhere now.
 pub fn ensure_disk_pool(client: &Client, own: &DiskPool) -> Result<(), StepError> {
     let (name, path) = (&own.pool.name, &own.pool.path);
     let failed =
@@ -95,7 +95,7 @@ pub fn remove_pool(client: &Client, name: &str) -> Result<(), LibvirtError> {
     }
 }
 
-/// Whether a domain of any environment was made from an image.
+/// Whether a domain or network, whoever it belongs to, names the volume of an image in its definition.
 pub fn is_used(client: &Client, volume: &str) -> Result<bool, StepError> {
     crate::prune::is_used(client, volume).map_err(|e| {
         StepError::new(format!("cannot find out whether image `{volume}` is in use")).because(e)
@@ -174,7 +174,7 @@ pub fn create_seed(
     client::upload(client, &volume, &image).map_err(failed)
 }
 
-/// Enlarges a volume; one that is large enough is left alone.
+/// Enlarges a volume to so many bytes; one that is large enough, or that is not there, is left alone.
 pub fn resize(client: &Client, name: &str, pool: &Pool, bytes: u64) -> Result<(), StepError> {
     let failed =
         |e: LibvirtError| StepError::new(format!("cannot resize volume `{name}`")).because(e);
@@ -203,7 +203,7 @@ pub fn is_overlaid(client: &Client, name: &str, pool: &Pool) -> Result<bool, Ste
     Ok(volumes.iter().any(|v| v.name != name && v.xml.contains(&path)))
 }
 
-/// Whether a volume overlays another one of the same pool.
+/// Whether a volume overlays another one of the same pool; one that is not there overlays none.
 pub fn overlays(client: &Client, name: &str, other: &str, pool: &Pool) -> Result<bool, StepError> {
     let failed =
         |e: LibvirtError| StepError::new(format!("cannot look at volume `{name}`")).because(e);
@@ -213,7 +213,7 @@ pub fn overlays(client: &Client, name: &str, other: &str, pool: &Pool) -> Result
     Ok(backing == Some(format!("{}/{other}", pool.path)))
 }
 
-/// Deletes a volume.
+/// Deletes a volume; nothing if it is not there. An error if its pool is not there.
 pub fn delete(client: &Client, name: &str, pool: &Pool) -> Result<(), StepError> {
     let storage = find_pool(client, pool)?;
     client::delete_volume(&storage, name)

@@ -145,7 +145,7 @@ fn a_reset_boots_in_the_domains_own_order() {
     let machine = lab.machine("node-0");
     machine.start(Start { first: Some(Device::Hdd), ..Start::PLAIN }).unwrap();
     assert!(lab.xml(true).contains("boot order"));
-    // The driver changes no devices: it is left alone, and its BMC starts it anew.
+    // The driver changes no devices: it is left alone, and its BMC starts it again.
     assert_eq!(machine.reset(), Ok(false));
     machine.destroy().unwrap();
     let once = Start { first: Some(Device::Hdd), once: true, ..Start::PLAIN };

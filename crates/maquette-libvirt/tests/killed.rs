@@ -118,7 +118,7 @@ impl Host for Shell {
 }
 
 /// The real backend. The driver shows no other definition of a network than the one that runs, so a
-/// network is off for a moment while it is defined anew.
+/// network is off for a moment while it is defined again.
 struct Ground<'a>(Libvirt<'a>, Arc<Killer>);
 
 impl Ground<'_> {

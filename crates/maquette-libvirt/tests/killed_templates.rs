@@ -452,7 +452,7 @@ fn what_does_not_go_on_to_its_end_boots() {
     }
 }
 
-/// Memory that QEMU does not take goes, and is made anew once no disk overlays what is left of its template; what this run has
+/// Memory that QEMU does not take goes, and is made again once no disk overlays what is left of its template; what this run has
 /// made would not become better.
 fn memory_that_is_refused_is_made_anew() {
     let place = Place::new();

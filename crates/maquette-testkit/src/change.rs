@@ -61,7 +61,7 @@ impl Machine {
             change(domain);
         }
         let event = DomainEvent::Changed(name.into());
-        // Whoever has gone listens no more.
+        // Whoever has gone no longer listens.
         self.listeners.iter_mut().for_each(|all| all.retain(|one| one.send(event.clone()).is_ok()));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-/// Most changes that wait for somebody who reads slowly. Whoever is further behind is told everything anew.
+/// Most changes that wait for somebody who reads slowly. Whoever is further behind is told everything again.
 const BEHIND: usize = 256;
 
 /// A value that is another one now, or that has gone.
@@ -24,7 +24,7 @@ pub struct Change {
 pub enum Next {
     /// Everything there is: at the beginning, and after too much was missed.
     All(Vec<Change>),
-    /// One thing.
+    /// A single value that is another one now, or has gone.
     One(Change),
 }
 

@@ -178,7 +178,7 @@ enum Refused {
     Full,
     /// A mistake of ours.
     Broken,
-    /// For people.
+    /// What people are told, with the status of the answer.
     Said(StatusCode, String),
 }
 

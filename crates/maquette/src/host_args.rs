@@ -12,13 +12,13 @@ use crate::cli::FlagTexts;
 pub struct HostArgs {
     /// Name or address; none is this machine.
     pub address: Option<HostAddress>,
-    /// SSH user.
+    /// SSH user; none leaves that to the ssh configuration.
     pub user: Option<Login>,
-    /// Private key file.
+    /// Private key file; none leaves that to the ssh configuration and agent.
     pub key: Option<PathBuf>,
-    /// `SHA256:…` of a host key that is not known yet.
+    /// `SHA256:…` of a host key that is not known yet, if one was given.
     pub fingerprint: Option<String>,
-    /// A file of known_hosts with such keys.
+    /// A file of known_hosts with such keys, if one was given.
     pub known_hosts: Option<PathBuf>,
     /// Whether the workspace's key is to open it for connections to nodes, as InfraRed's plug-ins expect.
     pub forwards: bool,
@@ -73,7 +73,7 @@ impl HostArgs {
 /// How guests' SSH connections and Ansible get to the hypervisor.
 #[derive(Debug, Clone)]
 pub struct Remote {
-    /// Login.
+    /// The SSH server, and how to log in there.
     pub target: Target,
     /// What the user's ssh configuration makes of it.
     pub effective: ssh::Effective,

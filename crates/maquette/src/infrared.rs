@@ -20,7 +20,7 @@ use maquette_core::convert::HIDDEN;
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA};
 use maquette_core::image::redact;
 use maquette_core::secret_keys;
-use maquette_core::settings::{Kind as Written, SETTINGS, Setting};
+use maquette_core::settings::{SETTINGS, Setting, SettingKind};
 use maquette_core::syntax::{Plain, Sources};
 use maquette_core::topology::is_read;
 use maquette_engine::{Cause, StepError};
@@ -440,14 +440,14 @@ fn wanted(
     for row in SETTINGS {
         let texts = match (row.infrared, row.kind) {
             // Handed on as they were read.
-            (None, Written::Changes) => Vec::new(),
+            (None, SettingKind::Changes) => Vec::new(),
             (None, _) if given.trusted.iter().any(|(name, ..)| *name == row.name) => Vec::new(),
             (None, _) => of_environment(&world.environment, row)?.into_iter().collect(),
-            (Some(_), Written::Nodes | Written::Network | Written::Address) => {
+            (Some(_), SettingKind::Nodes | SettingKind::Network | SettingKind::Address) => {
                 let changed = changed(world, row, &options, tree)?;
                 let texts = changed.unwrap_or_else(|| given.texts(row.name));
                 // The tree has all addresses.
-                let most = if row.kind == Written::Address { 1 } else { texts.len() };
+                let most = if row.kind == SettingKind::Address { 1 } else { texts.len() };
                 texts.into_iter().take(most).collect()
             }
             (Some(_), _) => of_tree(row, tree, given)?.into_iter().collect(),
@@ -492,7 +492,7 @@ fn changed(
     }
     let file = |path: &str| load::built_in::named(&world.environment, path);
     let one = |value: &Plain| match value {
-        Plain::Text(text) if row.kind == Written::Address => Some(text.clone()),
+        Plain::Text(text) if row.kind == SettingKind::Address => Some(text.clone()),
         Plain::Text(text) => Some(file(text)),
         _ => None,
     };
@@ -503,8 +503,10 @@ fn changed(
     };
     let texts = match now {
         None | Some(Plain::Null) => Some(Vec::new()),
-        Some(Plain::List(list)) if row.kind == Written::Address => list.iter().map(one).collect(),
-        Some(Plain::Map(map)) if row.kind == Written::Nodes => {
+        Some(Plain::List(list)) if row.kind == SettingKind::Address => {
+            list.iter().map(one).collect()
+        }
+        Some(Plain::Map(map)) if row.kind == SettingKind::Nodes => {
             let all: Option<Vec<String>> = map.iter().map(counted).collect();
             all.map(|all| vec![all.join(",")])
         }
@@ -518,7 +520,7 @@ fn changed(
 /// What the tree has of a setting. Any `no` stands for the absence of a number.
 fn of_tree(row: &Setting, tree: &Plain, given: &InfraredValues) -> Result<Option<String>, Failure> {
     let Some(text) = text(tree, &row.name.replace('-', ".")) else { return Ok(None) };
-    if !matches!(row.kind, Written::Number(..)) {
+    if !matches!(row.kind, SettingKind::Number(..)) {
         return Ok(Some(text));
     }
     match (maquette_core::syntax::parse_bool(&text), row.kind.takes(&text)) {

@@ -22,7 +22,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::layout::Layout;
 use maquette_core::names::EnvName;
-use maquette_core::settings::{self, Kind as Written, SETTINGS, Settings};
+use maquette_core::settings::{self, SETTINGS, SettingKind, Settings};
 use maquette_core::syntax::{Plain, SourceId, Sources, Span, Tree, Value, parse};
 use maquette_core::topology::{BmcChoice, NodeRequest, Request, is_read, only_network};
 
@@ -48,11 +48,11 @@ pub struct Loaded {
     pub vars: Plain,
     /// Whether anybody said which nodes there shall be, if only that there shall be none.
     pub nodes_named: bool,
-    /// The hypervisor.
+    /// How the hypervisor is reached.
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
-    /// The project file, by its absolute path.
+    /// The project file, by its absolute path, if there is one.
     pub project: Option<PathBuf>,
     /// Its name, if there is nothing in it.
     empty_project: Option<String>,
@@ -140,7 +140,7 @@ fn nothing_asked() -> Diagnostic {
 fn networks_left_out(span: Span) -> Diagnostic {
     Diagnostic::warning(
         "project::networks",
-        "a node type that is described here has the built-in networks left out",
+        "the built-in networks are left out, since a node type is described here",
     )
     .at(span, "so all nodes are on one network, `net`")
     .help("`network: 3_nets` in the project file brings them back, and `networks` describes others")
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
     fn flags(&mut self, given: &FlagTexts, settings: &mut Settings) {
         for row in SETTINGS {
             let (Some((name, text)), Some(set)) = (given.told(row.name), row.set) else { continue };
-            if row.kind == Written::Secret {
+            if row.kind == SettingKind::Secret {
                 let Some(secret) = self.secret(text) else { continue };
                 // What it was is shown to nobody.
                 if let Err(why) = set(settings, &secret) {

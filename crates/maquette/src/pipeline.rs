@@ -51,7 +51,7 @@ pub struct Planned {
     pub key: EnvironmentKey,
     /// Nodes that it is not about.
     pub aside: Vec<String>,
-    /// The key with which nodes that another workspace built open to this one.
+    /// The key with which nodes that another workspace built open to this one, if there is one.
     pub shared: Option<PathBuf>,
     /// What only planning shows.
     warnings: Diagnostics,
@@ -75,8 +75,8 @@ impl Planned {
             }
             if let Some(rule) = found.rule {
                 let message = format!(
-                    "a rule of the hypervisor's firewall names the NIC `{nic}`: `{rule}`; once it is in bridge `{bridge}`, what \
-                     comes in is of `{bridge}` to that rule"
+                    "a rule of the hypervisor's firewall names the NIC `{nic}`: `{rule}`; once it is in bridge `{bridge}`, that \
+                     rule takes what comes in for traffic of `{bridge}`"
                 );
                 let help = format!("give the firewall the same rule for `{bridge}` before");
                 self.warnings.push(Diagnostic::warning("hypervisor::nic-rule", message).help(help));
@@ -472,7 +472,7 @@ fn steps(
         return Ok(plan);
     }
     let message = format!(
-        "the seed of `{}` has to be made anew, and an extension does not say which packages, files and commands \
+        "the seed of `{}` has to be made again, and an extension does not say which packages, files and commands \
          belong to it",
         unknown.join("`, `")
     );
@@ -540,7 +540,7 @@ fn key(workspace: &Workspace, observed: &Observed) -> Result<EnvironmentKey, Fai
         ))
         .hint(format!(
             "copy it into {path} from the workspace that built them; only if nobody has it any \
-             more, move {} away as well, and `maquette up` makes the nodes anew",
+             more, move {} away as well, and `maquette up` makes the nodes again",
             ssh_keys::KEY_FILE
         )),
     ))

@@ -142,7 +142,7 @@ fn configuration(world: &World) -> Option<PathBuf> {
 }
 
 /// Whether InfraRed's stage is to run, by its settings; none where its stages ask that each for themselves. It would make
-/// networks anew for nodes that are added to them.
+/// networks again for nodes that are added to them.
 fn condition(point: Point, provision: &serde_json::Value) -> Option<bool> {
     let is = |value: &serde_json::Value| match value {
         serde_json::Value::Bool(truth) => *truth,

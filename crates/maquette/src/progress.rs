@@ -11,7 +11,7 @@ use crate::render::{self, Painted};
 use crate::world::World;
 pub use journal::Journal;
 
-/// Shows events.
+/// Shows what happens while steps run, in one form.
 pub trait Reporter: Send + Sync {
     /// One thing happened.
     fn event(&mut self, event: &Event);

@@ -13,12 +13,12 @@ use maquette_engine::private_file;
 use crate::failure::Failure;
 use crate::world::Environment;
 
-/// What is in a file.
+/// What is in a file. An error if it is not a file or pipe that can be read, or has more than anybody writes by hand.
 pub fn bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     private_file::bounded(File::open(path)?)
 }
 
-/// The text of a file.
+/// The text of a file. An error as with [`bytes`], and if it is not UTF-8.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
     private_file::text(bytes(path)?)
 }
@@ -40,7 +40,7 @@ pub fn check_environment(environment: &Environment) -> Result<(), Failure> {
     if diags.has_errors() { Err(Failure::Input(diags, Sources::default())) } else { Ok(()) }
 }
 
-/// The value of a variable; one that does not parse is a mistake.
+/// The value of a variable; none if it is not set. One that does not parse is a mistake, which names what is `expected`.
 pub fn variable<T: FromStr>(
     environment: &Environment,
     name: &str,

@@ -73,7 +73,7 @@ pub enum Interfaces {
 }
 
 impl<'a> Session<'a> {
-    /// Finds the environment that the user means, and connects to its hypervisor.
+    /// Finds the environment that the user means, and connects to its hypervisor. An error if either cannot be done.
     pub fn at(world: &'a World, place: &EnvironmentArgs) -> Result<Self, Failure> {
         Self::open(world, load::located(&world.environment, place)?)
     }
@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
         Ok(Hypervisor { environment, facts, preparation, libvirt, seen, places })
     }
 
-    /// Looks at a hypervisor that must have libvirt running.
+    /// Looks at a hypervisor that must have libvirt running; an error says why it does not answer.
     pub fn running(&mut self) -> Result<Arc<Hypervisor>, Failure> {
         let environment = self.located.environment.clone();
         self.running_for(&environment)
@@ -266,13 +266,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// libvirt, as it answered when the session looked last.
+    /// libvirt, as it answered when the session looked last; an error if it did not.
     pub fn libvirt(&self) -> Result<&Arc<dyn Server>, Failure> {
         let found = self.found.as_ref().and_then(|found| found.libvirt.as_ref());
         found.ok_or_else(|| Failure::Failed(StepError::new("libvirt does not answer")))
     }
 
-    /// What nodes answer at this moment.
+    /// What nodes answer at this moment, by their libvirt names.
     pub fn evidence(
         &self,
         observed: &Observed,
@@ -299,12 +299,12 @@ impl<'a> Session<'a> {
         locking::holder(&self.connection, &self.located.environment)
     }
 
-    /// For how long domains have run by now, in seconds.
+    /// For how long domains have run by now, in seconds, by their libvirt names. Asks the hypervisor.
     pub fn uptimes(&self) -> Result<BTreeMap<String, u64>, Failure> {
         Ok(self.facts()?.uptime_s)
     }
 
-    /// What libvirt knows by now, on a hypervisor that was looked at before.
+    /// What libvirt knows by now, on a hypervisor that was looked at before; nothing where libvirt did not answer then.
     pub fn look_again(&self, interfaces: Interfaces) -> Result<Observed, Failure> {
         let Some(found) = &self.found else { return Ok(Observed::default()) };
         let Some(server) = &found.libvirt else { return Ok(Observed::default()) };

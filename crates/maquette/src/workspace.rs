@@ -32,17 +32,17 @@ pub struct Workspace {
 pub struct Saved {
     /// The environment's prefix, if it has one.
     pub prefix: Option<String>,
-    /// The hypervisor.
+    /// How its hypervisor is reached.
     pub host: HostArgs,
-    /// Storage pool.
+    /// Name of the storage pool, if one was chosen.
     pub pool_name: Option<String>,
-    /// Its directory.
+    /// Directory of the storage pool, if one was chosen.
     pub pool_path: Option<String>,
-    /// Whose inventory, ssh config and known hosts are in it.
+    /// Whose inventory, ssh config and known hosts are in it, if there are any.
     pub owner: Option<Owner>,
     /// The environments whose nodes its key opens.
     pub opens: Vec<Owner>,
-    /// The project file that has built the environment, by its absolute path.
+    /// The project file that has built the environment, by its absolute path, if there was one.
     pub project: Option<PathBuf>,
     /// Whether it came in an archive and no `up` has been here since: a hypervisor without an address is the machine that
     /// the archive was made on then, which this one need not be.
@@ -168,7 +168,7 @@ const NAMED: &str = ".workspaces";
 /// File in a workspace with what is [`Saved`].
 pub const SAVED: &str = "maquette.json";
 
-/// Files in it that `ssh`, Ansible and we do as they say.
+/// Files in it whose content `ssh`, Ansible and Maquette obey.
 const OBEYED: [&str; 4] = [outputs::SSH_CONFIG, outputs::KNOWN_HOSTS, outputs::INVENTORY, SAVED];
 
 impl Workspace {

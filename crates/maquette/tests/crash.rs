@@ -129,7 +129,7 @@ impl Ground {
         all.extend(volumes);
         if !questions.is_empty() {
             let xml = self.virsh(&[questions.join("; ").as_str()]);
-            // A bridge's own hardware address and a domain's generation are libvirt's choice, and what is made anew is made
+            // A bridge's own hardware address and a domain's generation are libvirt's choice, and what is made again is made
             // later.
             let own = |line: &&str| {
                 let text = line.trim_start();
@@ -143,7 +143,7 @@ impl Ground {
 }
 
 /// A line without what follows from the environment's key, and without the generation of a node that was
-/// made anew: `down` removes the key, and the next `up` makes other ones.
+/// made again: `down` removes the key, and the next `up` makes other ones.
 fn keyless(line: &str) -> String {
     let mut text = line.to_string();
     for attribute in

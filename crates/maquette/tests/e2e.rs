@@ -126,7 +126,7 @@ fn a_run_that_is_killed_is_continued() {
     lab.up_says("tiny.yml:2", &["--lock-wait", "60"], 0);
     assert_eq!(lab.on("tiny-1", "hostname"), "kill-tiny-1");
     assert!(lab.up_says("tiny.yml:2", &[], 0).contains("nothing to do"));
-    // The workspace is lost, and with it the key and what host keys follow from: nodes are made anew, and the
+    // The workspace is lost, and with it the key and what host keys follow from: nodes are made again, and the
     // way into them is pinned to what they have now (it was pinned to what they had before).
     std::fs::remove_dir_all(lab.home.path().join("maquette")).unwrap();
     let said = lab.up_says("tiny.yml:2", &["--yes"], 0);

@@ -280,7 +280,7 @@ fn records_that_cannot_be_trusted() {
         assert!(said.contains("it was made by a newer Maquette (schema 7)"), "{said}");
     }
     assert!(lab.up_says("bare.yml:1", &[], 1).contains("newer Maquette"));
-    // What somebody edited is named, and made anew.
+    // What somebody edited is named, and made again.
     let disk = "volume=\"mark-bare-0-disk1.qcow2\"";
     for (from, to) in [(disk, "volume=\"precious.qcow2\""), ("index=\"0\"", "index=\"zero\"")] {
         edit(from, to);

@@ -1,5 +1,5 @@
 //! Whole commands on a hypervisor that is a model: what is typed, what is printed, how it ends. Each file in
-//! `transcripts` is a test. `TRANSCRIPTS=write` writes anew what is printed.
+//! `transcripts` is a test. `TRANSCRIPTS=write` rewrites what is printed.
 //!
 //! A file begins with a sentence that says what it shows. Then come lines that are read:
 //!
@@ -194,7 +194,7 @@ fn test_page(file: &Path) -> Result<(), Failed> {
     same(file, &page, page::written(&page, &played))
 }
 
-/// Compares a file with what it should be, or writes it anew.
+/// Compares a file with what it should be, or rewrites it.
 fn same(file: &Path, expected: &str, actual: String) -> Result<(), Failed> {
     if actual == expected {
         return Ok(());

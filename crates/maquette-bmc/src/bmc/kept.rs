@@ -26,7 +26,7 @@ struct Kept {
 
 impl State {
     /// The hypervisor has booted since: nodes have ended with it, and those that run were started by libvirt, each in its own
-    /// order. What a start was to use up is for the next one, and whoever wanted a node to run anew has got that.
+    /// order. What a start was to use up is for the next one, and whoever wanted a node to be restarted has got that.
     fn over_boot(&mut self) {
         self.first = None;
         self.put_back();

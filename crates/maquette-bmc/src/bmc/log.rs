@@ -39,7 +39,7 @@ pub enum What {
 }
 
 impl What {
-    /// In words.
+    /// A sentence in English that says it.
     pub fn text(self) -> &'static str {
         match self {
             Self::PowerOn => "The system was powered on.",
@@ -72,16 +72,16 @@ impl What {
     }
 }
 
-/// One happening.
+/// Something that happened, as an entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number: from 1, and never again until the log is cleared.
     pub id: u16,
     /// When, in seconds since 1970.
     pub at: u64,
-    /// What.
+    /// What happened.
     pub what: What,
-    /// More words.
+    /// More words, for people; empty where there is no more to say.
     pub detail: String,
 }
 
@@ -90,9 +90,9 @@ pub struct Entry {
 pub struct Log {
     entries: Vec<Entry>,
     last: u16,
-    /// When something was added last.
+    /// When something was added last, in seconds since 1970; 0 before the first entry.
     pub added: u64,
-    /// When it was cleared last.
+    /// When it was cleared last, in seconds since 1970; 0 if it never was.
     pub erased: u64,
 }
 
@@ -132,7 +132,7 @@ impl Log {
         MOST - self.entries.len()
     }
 
-    /// Forgets one.
+    /// Forgets the entry of a number; whether there was one.
     pub fn remove(&mut self, id: u16) -> bool {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.id != id);

@@ -21,12 +21,12 @@ const ENDED: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     number: u64,
-    /// When it is ended by force.
+    /// When it is ended by force, in seconds of the steady clock.
     pub(super) by: u64,
     /// When it was asked for, in seconds since 1970.
     #[serde(default)]
     asked: Option<u64>,
-    /// Since when starting it has failed.
+    /// Since when starting it has failed, in seconds of the steady clock.
     #[serde(skip)]
     failing: Option<u64>,
     /// Whether the hypervisor has booted since: a node that runs has been started by that.
@@ -218,7 +218,7 @@ impl Bmc {
     }
 
     /// The guest has rebooted by itself. What was asked for of its next boot is for this one: the machine, which is in its
-    /// firmware, is started anew with it. A call while another one has not returned does nothing: that one sees to it.
+    /// firmware, is started again with it. A call while another one has not returned does nothing: that one sees to it.
     pub fn rebooted(&self) -> Result<(), Fault> {
         let _alone = match self.rebooting.try_lock() {
             Ok(alone) => alone,
@@ -317,7 +317,7 @@ impl Bmc {
                 let is_reset = self.owing(press, || {
                     let is_reset = self.machine.reset()?;
                     self.state().reset = Some(self.moment());
-                    // Only when it is started anew does it boot as it is to. Known before the press is forgotten.
+                    // Only when it is started again does it boot as it is to. Known before the press is forgotten.
                     if !is_reset {
                         self.restart_by(self.steady());
                     }
@@ -410,7 +410,7 @@ impl Bmc {
         Start { first, once, firmware: mode, secure_boot: state.secure_boot }
     }
 
-    /// Whether the next boot differs from the one before: then the machine has to be started anew.
+    /// Whether the next boot differs from the one before: then the machine has to be started again.
     fn has_plan(&self) -> bool {
         self.next_start() != Start::PLAIN || !self.state().pending.is_empty()
     }
@@ -463,7 +463,7 @@ impl Bmc {
         })?;
         self.used_up();
         // An order that cannot be put back lasts until the node ends, and so does the firmware's menu: a reboot or a reset has to
-        // start it anew.
+        // start it again.
         let is_menu = start.first == Some(Device::Setup);
         let lasts = !start.once || !started.in_own_order || is_menu;
         self.state().first = start.first.filter(|_| lasts);

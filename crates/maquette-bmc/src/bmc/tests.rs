@@ -89,7 +89,7 @@ fn a_start_without_the_image_in_the_drive_is_logged() {
     assert!(bmc.state().media.is_some());
 }
 
-/// QEMU keeps its boot order over a reset, so that a node with another one has to be started anew.
+/// QEMU keeps its boot order over a reset, so that a node with another one has to be started again.
 #[test]
 fn a_restart_heeds_what_was_asked_for() {
     let (bmc, model, _) = bmc();

@@ -31,7 +31,7 @@ impl Timeout {
         }
     }
 
-    /// In words.
+    /// What it does, in words: `power off`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "nothing was done",
@@ -42,7 +42,7 @@ impl Timeout {
     }
 }
 
-/// The timer.
+/// The timer, with what IPMI's commands set of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchdog {
     /// Whether it was set since the BMC started; before, it cannot be reset.

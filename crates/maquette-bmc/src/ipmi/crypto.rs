@@ -30,7 +30,7 @@ impl Suite {
         Self::ALL.iter().find(|(_, known, _)| *known == algorithms).map(|(_, _, suite)| *suite)
     }
 
-    /// Its algorithms.
+    /// The numbers of its algorithms: who it is, whether it is whole, and encryption.
     pub fn algorithms(self) -> [u8; 3] {
         match self {
             Self::Three => [1, 1, 1],

@@ -16,11 +16,11 @@ pub mod payload {
     pub const OPEN_RESPONSE: u8 = 0x11;
     /// The first message of the key exchange; the other three follow.
     pub const RAKP_1: u8 = 0x12;
-    /// The second.
+    /// The second, which the BMC sends.
     pub const RAKP_2: u8 = 0x13;
-    /// The third.
+    /// The third, which the client sends.
     pub const RAKP_3: u8 = 0x14;
-    /// The fourth.
+    /// The fourth, which the BMC sends.
     pub const RAKP_4: u8 = 0x15;
 }
 
@@ -60,7 +60,7 @@ pub struct Plus<'b> {
 pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
-    /// Some bytes.
+    /// The next `count` bytes; none, and nothing is taken, where there are fewer.
     pub fn take(&mut self, count: usize) -> Option<&'b [u8]> {
         let (first, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
@@ -72,7 +72,7 @@ impl<'b> Reader<'b> {
         self.take(N)?.try_into().ok()
     }
 
-    /// One byte.
+    /// The next byte; none at the end.
     pub fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
@@ -213,7 +213,7 @@ pub fn wrap_guarded(
 pub struct Message<'b> {
     /// The network function.
     pub function: u8,
-    /// The command.
+    /// The command: a number within its network function.
     pub command: u8,
     /// Its data.
     pub data: &'b [u8],

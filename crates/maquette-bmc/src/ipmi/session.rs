@@ -15,7 +15,7 @@ pub const SESSIONS: u8 = 63;
 /// Most that have only been asked for, in all and of one source.
 const ASKED: usize = 256;
 const ASKED_EACH: usize = 64;
-/// After so many seconds nobody goes on with one that was left in the middle of its key exchange.
+/// Seconds after which a session that was left in the middle of its key exchange makes room for another one.
 const LEFT_S: u64 = 3;
 /// Most messages of one key exchange.
 const MESSAGES: u8 = 8;
@@ -102,7 +102,7 @@ impl Session {
         matches!(self.stage, Stage::Active(_))
     }
 
-    /// Whose password somebody was shown a code of, and has not shown that they know it.
+    /// An account of whose password somebody was sent a code, without having shown that they know the password.
     fn unproven(&self) -> Option<(SocketAddr, String)> {
         match &self.stage {
             Stage::Exchanging(exchange) => Some((self.peer, exchange.name.clone())),
@@ -150,9 +150,9 @@ impl Active {
 
 /// What a message of the key exchange leads to.
 pub struct Reply {
-    /// The bytes.
+    /// The datagram to be sent back.
     pub bytes: Vec<u8>,
-    /// Whose password was shown, and whether it was right.
+    /// Whose password was shown, and whether it was right; none where this message shows none.
     pub shown: Option<(String, bool)>,
 }
 
@@ -167,7 +167,7 @@ impl Reply {
 pub struct Who {
     /// Our number of the session.
     pub session: u32,
-    /// The account.
+    /// The number of their account.
     pub account: u8,
     /// The level that they have.
     pub level: u8,
@@ -455,7 +455,7 @@ impl Sessions {
         };
         let suite = self.all[at].suite;
         if status != status::OK {
-            // The client does not believe that we know its password, since its own is another one, and says no more.
+            // The client does not believe that we know its password, since its own is another one, and says nothing further.
             self.wrong.extend(self.all.remove(at).unproven());
             return None;
         }

@@ -19,7 +19,7 @@ struct Sent {
 
 /// A console that somebody has.
 pub struct Sol {
-    /// Whose it is.
+    /// Our number of the session that it is in.
     pub session: u32,
     /// Where they are.
     pub peer: SocketAddr,

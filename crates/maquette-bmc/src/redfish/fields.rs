@@ -73,7 +73,7 @@ impl<'v> Fields<'v> {
         self.problems.push(message);
     }
 
-    /// Text.
+    /// A property that is text; none if it was not given. Anything but text is a problem, which is noted.
     pub fn text(&mut self, name: &'static str) -> Option<&'v str> {
         let value = self.take(name)?;
         if value.as_str().is_none() {

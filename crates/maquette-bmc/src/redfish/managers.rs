@@ -74,7 +74,7 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
 /// Ways to reset a BMC: it has nothing that would take its time over one of them.
 const RESETS: [(&str, ()); 2] = [("ForceRestart", ()), ("GracefulRestart", ())];
 
-/// The BMC begins anew. Its node goes on, and so do the BMCs of others.
+/// The BMC begins again. Its node goes on, and so do the BMCs of others.
 fn reset(bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "Manager.Reset");
     fields.choice("ResetType", &RESETS);

@@ -65,7 +65,7 @@ impl<'t> Address<'t> {
         }
     }
 
-    /// The path as plain text, which libvirt takes and encodes anew, and the query as it is; none if the server would be asked for
+    /// The path as plain text, which libvirt takes and encodes again, and the query as it is; none if the server would be asked for
     /// something else then: `%2F` is no `/` and `%3F` no `?`, and what is no text has no plain form.
     pub fn plain(&self) -> Option<(String, Option<&'t str>)> {
         let (path, query) = match self.path.split_once('?') {

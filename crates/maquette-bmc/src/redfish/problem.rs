@@ -7,7 +7,7 @@ use crate::machine::Fault;
 /// The registry that messages are of, with its version.
 const REGISTRY: &str = "Base.1.18";
 
-/// One message.
+/// A message of the registry, with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     id: &'static str,
@@ -127,7 +127,7 @@ impl Message {
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The status of HTTP.
+    /// The status, as HTTP numbers it.
     pub status: u16,
     /// At least one message.
     pub messages: Vec<Message>,

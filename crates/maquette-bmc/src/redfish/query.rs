@@ -41,7 +41,7 @@ enum Which {
     All,
 }
 
-/// A query.
+/// The query parameters of a request.
 #[derive(Debug, Default)]
 pub struct Query {
     expand: Option<(Which, u32)>,
@@ -123,7 +123,7 @@ impl Query {
         self.only || self.filter.is_some() || self.top.is_some() || self.skip.is_some()
     }
 
-    /// The resource as it is asked for.
+    /// The resource as it is asked for; a problem if it is not a collection and members are asked for.
     pub fn apply(&self, call: &Call<'_>, mut value: Value) -> Result<Value, Problem> {
         if self.is_of_collections() && !value["Members"].is_array() {
             return Err(Problem::query_of_collections());

@@ -43,7 +43,7 @@ impl Method {
 /// What was asked. `Debug` shows neither headers nor body, which have passwords in them.
 #[derive(Clone)]
 pub struct Request {
-    /// How.
+    /// How it was asked for.
     pub method: Method,
     /// For what, without the query.
     pub path: String,
@@ -51,7 +51,7 @@ pub struct Request {
     pub query: String,
     /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body as it came; empty if there was none.
     pub body: Vec<u8>,
     /// Whether it came over TLS.
     pub secure: bool,
@@ -101,9 +101,9 @@ pub enum Content {
 /// An answer. `Debug` does not show a new session's token.
 #[derive(Clone, PartialEq)]
 pub struct Response {
-    /// Its status.
+    /// Its status, as HTTP numbers it.
     pub status: u16,
-    /// Its headers.
+    /// Its headers: names with their values.
     pub headers: Vec<(&'static str, String)>,
     /// Its body.
     pub content: Content,

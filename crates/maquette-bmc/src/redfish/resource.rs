@@ -36,13 +36,13 @@ type Act<'a> = Box<dyn Fn(&RequestBody) -> Result<Done, Problem> + 'a>;
 
 /// A resource, or an action.
 pub struct Found<'a> {
-    /// Reads it.
+    /// Reads it; none if it cannot be read.
     pub get: Option<Get<'a>>,
-    /// Changes it.
+    /// Changes it; none if it cannot be changed.
     pub patch: Option<Act<'a>>,
-    /// Makes something in it, or does it.
+    /// Makes something in it, or does it; none if it cannot be posted to.
     pub post: Option<Act<'a>>,
-    /// Removes it.
+    /// Removes it; none if it cannot be removed.
     pub delete: Option<Act<'a>>,
     /// What is needed to change it.
     pub privilege: Privilege,
@@ -58,7 +58,7 @@ impl<'a> Found<'a> {
         Self { get: Some(Box::new(get)), ..Self::none() }
     }
 
-    /// An action.
+    /// An action, which is posted to and cannot be read.
     pub fn action(post: impl Fn(&RequestBody) -> Result<Done, Problem> + 'a) -> Self {
         Self { post: Some(Box::new(post)), ..Self::none() }
     }
@@ -121,7 +121,7 @@ pub fn links<T: AsRef<str>>(paths: impl IntoIterator<Item = T>) -> Value {
     paths.into_iter().map(link).collect()
 }
 
-/// A collection.
+/// The body of a collection whose members have these paths.
 pub fn collection(path: &str, kind: &str, name: &str, members: Vec<String>) -> Value {
     json!({
         "@odata.id": path,

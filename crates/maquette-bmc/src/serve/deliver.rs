@@ -114,7 +114,7 @@ pub(super) fn prepare(
     verify: bool,
 ) -> Result<(Vec<SocketAddr>, Option<TlsConnector>), &'static str> {
     let address = redfish::address(destination).ok_or("its address cannot be read")?;
-    // Checked anew each time, and connected to as it was found: a name may lead to somewhere else by now.
+    // Checked again each time, and connected to as it was found: a name may lead to somewhere else by now.
     let found = service.reach().check(address.host, address.port);
     let found =
         found.map_err(|_| "its address is not known, or not one that events are sent to")?;

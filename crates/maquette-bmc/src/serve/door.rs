@@ -23,7 +23,7 @@ impl<S> From<S> for Door<S> {
 
 /// Where a socket is to be.
 pub struct Closed {
-    /// Its address.
+    /// The address and port that it waits for.
     pub at: SocketAddr,
     /// Hears that it is there.
     pub opened: Box<dyn FnOnce() + Send>,

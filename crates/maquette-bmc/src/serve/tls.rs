@@ -34,7 +34,7 @@ pub enum TlsError {
 pub struct Tls(pub(super) TlsAcceptor);
 
 impl Tls {
-    /// Takes a certificate, with those above it, and its private key, as PEM.
+    /// Takes a certificate, with those above it, and its private key, as PEM. An error if they are not such, or do not fit.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
         let chain = chain.map_err(|_| TlsError::Certificate)?;

@@ -183,13 +183,13 @@ impl Desk {
             Err(_) => {
                 let name = &self.bmc.name;
                 self.service
-                    .say(&format!("IPMI of `{name}` begins anew, by a mistake of Maquette's"));
+                    .say(&format!("IPMI of `{name}` begins again, by a mistake of Maquette's"));
                 (self.node(), vec![Effect::Close])
             }
         }
     }
 
-    /// Opens the console anew when its node runs again. One that was opened while the node ended may say nothing any more,
+    /// Opens the console once more when its node runs again. One that was opened while the node ended may say nothing any more,
     /// and not end either.
     fn look_for_console(&mut self) {
         if self.line.said.is_some() && self.line.run != self.bmc.ends() {

@@ -56,7 +56,7 @@ impl Service {
     }
 
     /// Keeps what is known in a store, from now on, after remembering what is kept there. Called before it is served.
-    /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins anew.
+    /// What cannot be read is told to whoever is [reported to](Self::report_to), and begins again.
     pub fn keep_in(self: &Arc<Self>, store: Arc<dyn Store>) {
         let given = digest(&self.accounts());
         self.remember_accounts(store.as_ref(), &given);
@@ -77,7 +77,7 @@ impl Service {
                     15 minutes ago"
                 )),
                 Err(why) => self.say(&format!(
-                    "the BMC of `{node}` begins anew: what it kept cannot be read: {why}"
+                    "the BMC of `{node}` begins again: what it kept cannot be read: {why}"
                 )),
             }
             bmc.keep_by(self.keeper(store.clone(), name));

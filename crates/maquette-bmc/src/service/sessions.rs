@@ -24,7 +24,7 @@ pub struct Session {
     pub created: u64,
     /// When it was used last, in seconds of the steady clock.
     used: u64,
-    /// How often BMCs had begun anew by then: it ends with the next time.
+    /// How often BMCs had begun again by then: it ends with the next time.
     beginnings: u64,
 }
 

@@ -10,11 +10,11 @@ use crate::virtopts::VirtOpt;
 /// What there is for guests of one machine type to start with, and to keep secrets in. What libvirt does not tell counts as there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Firmware {
-    /// Whether there is UEFI.
+    /// Whether there is UEFI; none if libvirt does not tell.
     pub uefi: Option<bool>,
-    /// Whether there is UEFI with Secure Boot.
+    /// Whether there is UEFI with Secure Boot; none if libvirt does not tell.
     pub secure_boot: Option<bool>,
-    /// Whether something there emulates TPMs.
+    /// Whether something there emulates TPMs; none if libvirt does not tell.
     pub emulated_tpm: Option<bool>,
     /// Models of TPMs; empty where it is not told.
     pub tpms: BTreeSet<String>,
@@ -23,7 +23,7 @@ pub struct Firmware {
 /// What is installed there before nodes are made, so that nothing can be said of it yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Installed {
-    /// UEFI firmware.
+    /// UEFI firmware for guests.
     pub uefi: bool,
     /// What emulates TPMs.
     pub tpm: bool,

@@ -23,7 +23,7 @@ pub struct Bmc {
     pub own_address: bool,
     /// TCP port of Redfish, whether it speaks that or not.
     pub redfish_port: NonZeroU16,
-    /// UDP port of IPMI, likewise.
+    /// UDP port of IPMI, whether it speaks that or not.
     pub ipmi_port: NonZeroU16,
     /// The NIC that its node is provisioned on, if that was chosen; files for enrolling nodes tell it.
     pub provisioning: Option<MacAddr>,
@@ -71,11 +71,11 @@ impl Bmc {
 /// The BMC of a node, with all that who serves it has to know but for its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BmcNode {
-    /// The node.
+    /// The node, by its libvirt name.
     pub name: NodeName,
-    /// Its domain.
+    /// UUID of its domain.
     pub uuid: Uuid,
-    /// Its BMC.
+    /// What its BMC speaks, and where.
     pub bmc: Bmc,
     /// The bridge that has the BMC's own address; none if that is the hypervisor's.
     pub bridge: Option<InterfaceName>,
@@ -83,7 +83,7 @@ pub struct BmcNode {
     pub networks: Vec<InterfaceName>,
     /// Whether it takes images from, and sends events to, addresses of the hypervisor itself.
     pub hypervisor_urls: bool,
-    /// Its account.
+    /// How the account that the BMC has at first is chosen.
     pub credentials: BmcCredentials,
     /// Whether somebody has asked for BMCs.
     pub asked: bool,

@@ -12,21 +12,21 @@ use crate::values::{DeviceModel, InterfaceName, Mtu, Name, NetworkName};
 pub struct Interface {
     /// Name in the guest: `eth0`.
     pub name: InterfaceName,
-    /// Address.
+    /// MAC address.
     pub mac: MacAddr,
     /// libvirt network, or the bridge where it is plugged into one of the hypervisor's own.
     pub network: NetworkName,
     /// What it is plugged into.
     pub attachment: Attachment,
-    /// Model.
+    /// Model of the NIC, in libvirt's word.
     pub model: DeviceModel,
     /// How it gets its IPv4 address.
     pub ipv4: Ipv4Setup,
-    /// Address that is reserved for it, with the subnet's length.
+    /// IPv6 address that is reserved for it, with the subnet's length; none if there is none.
     pub ipv6: Option<Ipv6Net>,
     /// Whether the default route goes through it.
     pub default_route: bool,
-    /// MTU.
+    /// MTU, as its network has it; none leaves the kernel's, 1500 bytes.
     pub mtu: Option<Mtu>,
 }
 
@@ -38,7 +38,7 @@ pub enum Attachment {
     /// A network in a bridge that libvirt did not make: one with a NIC in it, or of Open vSwitch. libvirt has to be told
     /// the MTU.
     OtherBridge {
-        /// Portgroup of the network.
+        /// Portgroup of the network; none is the network's default.
         portgroup: Option<Name>,
         /// Who computes checksums.
         checksums: Checksums,
@@ -70,9 +70,9 @@ pub enum Ipv4Setup {
     Static {
         /// The address, with the subnet's length. Where the network has DHCP, it is reserved there.
         address: Ipv4Net,
-        /// Router.
+        /// Router that it sets up; none if it sets up none.
         gateway: Option<Ipv4Addr>,
-        /// Name server.
+        /// Name server that it sets up; none if it sets up none.
         nameserver: Option<Ipv4Addr>,
     },
 }

@@ -9,9 +9,9 @@ pub const LOST_AND_FOUND: &str = "lost+found";
 /// A directory pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pool {
-    /// libvirt name.
+    /// Its name in libvirt.
     pub name: Name,
-    /// Directory.
+    /// Directory on the hypervisor that its volumes are files in.
     pub path: Directory,
 }
 
@@ -25,7 +25,7 @@ impl Pool {
 /// The pool of a directory that a disk names (`path`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DiskPool {
-    /// The pool.
+    /// The pool with its directory.
     pub pool: Pool,
     /// Whether this environment defines it, and removes it with the last of its disks there; else it is somebody's who had it
     /// before.
@@ -47,7 +47,7 @@ impl Disk {
 /// A volume as a network records it for a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Volume {
-    /// Name.
+    /// Its name in the pool.
     pub name: FileName,
     /// The pool that its disk names; none is the node's.
     pub pool: Option<DiskPool>,

@@ -26,7 +26,7 @@ pub enum Outside {
     Isolated,
     /// Through the hypervisor's address.
     Nat,
-    /// By routing.
+    /// By routing, with libvirt's firewall rules.
     Route,
     /// By routing, and libvirt makes no firewall rules.
     Open,
@@ -87,11 +87,11 @@ impl Carrier {
 /// A NIC of the hypervisor in a network's bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uplink {
-    /// The NIC.
+    /// The NIC's name on the hypervisor.
     pub nic: InterfaceName,
     /// Whether nobody named it: it is the NIC of the default route.
     pub chosen: bool,
-    /// An address of the bridge besides those that the NIC had.
+    /// An address of the bridge besides those that the NIC had, if there is one.
     pub address: Option<Ipv4Net>,
     /// Spanning tree protocol.
     pub stp: bool,
@@ -104,7 +104,7 @@ pub struct Uplink {
 /// A VLAN of a portgroup.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag {
-    /// Its number.
+    /// The number of the VLAN.
     pub id: VlanId,
     /// Whether its frames have no tag.
     pub native: bool,
@@ -113,7 +113,7 @@ pub struct Tag {
 /// Which VLANs interfaces are in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Portgroup {
-    /// Name.
+    /// Name by which interfaces ask for it.
     pub name: Name,
     /// Whether interfaces that name none are in it.
     pub default: bool,
@@ -126,11 +126,11 @@ pub struct Portgroup {
 /// An interface of the hypervisor on a bridge of Open vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
-    /// Its name.
+    /// Its name on the hypervisor.
     pub name: InterfaceName,
     /// VLAN; none for the bridge's own.
     pub tag: Option<VlanId>,
-    /// Addresses.
+    /// The hypervisor's addresses on it, with their subnets' lengths.
     pub addresses: Vec<IpNet>,
 }
 
@@ -141,7 +141,7 @@ pub struct Vswitch {
     pub userspace: bool,
     /// The hypervisor's interfaces on it; the bridge's own comes first.
     pub ports: Vec<HostPort>,
-    /// Portgroups.
+    /// Portgroups, in file order.
     pub portgroups: Vec<Portgroup>,
 }
 
@@ -150,20 +150,20 @@ pub struct Vswitch {
 pub struct Fixed {
     /// Subnet, and in it any address.
     pub net: Ipv4Net,
-    /// What nodes get of it, in turn.
+    /// What nodes get of it, in turn; without a range, a node's own number decides (BGP).
     pub range: Option<Dhcp<Ipv4Addr>>,
-    /// Router.
+    /// Router that nodes set up; none if they set up none.
     pub gateway: Option<Ipv4Addr>,
-    /// Name server.
+    /// Name server that nodes set up; none if they set up none.
     pub nameserver: Option<Ipv4Addr>,
 }
 
 /// Addresses that the hypervisor forwards to and masquerades.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The addresses.
+    /// The addresses, as a subnet.
     pub net: Ipv4Net,
-    /// Router that they are behind.
+    /// Router that they are behind; none where they are reached directly.
     pub via: Option<Ipv4Addr>,
 }
 

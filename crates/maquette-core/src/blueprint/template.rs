@@ -24,7 +24,7 @@ const STEM: &str = "maquette-warm-";
 pub struct Template {
     /// Digest of everything that the memory image depends on, in hexadecimal.
     pub key: String,
-    /// Its image.
+    /// The image that its disk overlays.
     pub image: Image,
 }
 

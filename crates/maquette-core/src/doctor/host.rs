@@ -18,7 +18,7 @@ const LEAST_MEMORY: u64 = 33;
 /// emulation.
 const BUSY: u64 = 3;
 
-/// That the hypervisor has so much to do that guests are slow.
+/// The finding that the hypervisor has so much to do that guests are slow.
 pub(super) fn busy(host: &HostSigns) -> Option<String> {
     let load = host.load.filter(|load| load.average > load.cpus.saturating_mul(BUSY))?;
     let cpus = if load.cpus == 1 { "CPU" } else { "CPUs" };
@@ -138,7 +138,7 @@ impl DhcpDropped {
         }
     }
 
-    /// What a node's finding says of it, and what mends it.
+    /// What a node's finding says of it, and what helps.
     pub(super) fn said_of_node(&self, bridge: &str) -> (&'static str, String) {
         match self.answers {
             false => (
@@ -203,7 +203,7 @@ pub(super) fn network(host: &HostSigns, network: &Network) -> Vec<Finding> {
             finding("dhcp-server-stopped", cause)
                 .seen([format!("libvirt's dnsmasq of network `{name}` has ended")])
                 .advise(format!(
-                    "`virsh net-destroy {name}` and `maquette up` start both anew, and connect nodes again"
+                    "`virsh net-destroy {name}` and `maquette up` start both again, and connect nodes"
                 )),
         );
     }
@@ -268,7 +268,7 @@ fn filtered(finding: Finding, dropped: &Dropped, bridge: &str, way: Way) -> Find
         (Keeper::Docker, _) => finding
             .advise(format!(
                 "Docker keeps these rules; `iptables -I DOCKER-USER -i {bridge} -j ACCEPT` and the same \
-                 with `-o {bridge}` let them pass until Docker starts anew"
+                 with `-o {bridge}` let them pass until Docker starts again"
             ))
             .advise("`\"ip-forward-no-drop\": true` in /etc/docker/daemon.json keeps Docker from dropping what is not its own"),
         (Keeper::Firewalld, _) => finding.advise(format!(
@@ -307,7 +307,7 @@ fn is_old(line: &str, signs: &NodeSigns) -> bool {
     }
 }
 
-/// What the kernel says of a QEMU that it ended for want of memory since the domain was started; of which one cannot be
+/// What the kernel says of a QEMU that it ended because memory was used up since the domain was started; of which one cannot be
 /// told where it says no more than the program.
 pub(super) fn killed(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Option<String> {
     let own = [format!("-{}.scope", domain.name), format!("-{}.libvirt-qemu", domain.name)];
@@ -326,7 +326,7 @@ pub(super) fn killed(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Op
 
 /// What the kernel says that a domain's QEMU may not do.
 pub(super) struct Denied {
-    /// Its line.
+    /// The line of the kernel's or audit's log.
     pub line: String,
     /// Whether that is about a file of the domain's. QEMU is denied some of what it tries at starts that succeed
     /// (`/sys/devices/system/node/`, `/etc/gss/mech.d/`), and goes on without it.

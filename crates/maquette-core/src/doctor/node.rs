@@ -53,7 +53,7 @@ pub(super) fn node(
 /// What to do after a first boot that failed: waiting changes nothing.
 pub fn first_boot_again(name: &str) -> String {
     format!(
-        "`maquette restart {name}` begins its first boot anew; if what it does is wrong, mend that in the node type, \
+        "`maquette restart {name}` begins its first boot again; if what it does is wrong, correct that in the node type, \
          and `maquette up` replaces the node"
     )
 }
@@ -126,7 +126,7 @@ impl Look<'_> {
                 )
                 .seen(self.quote())
                 .advise(format!(
-                    "`maquette logs {name}` shows more; `maquette reset {name}` boots it anew"
+                    "`maquette logs {name}` shows more; `maquette reset {name}` boots it again"
                 )),
             ),
             Power::Watchdog => Some(
@@ -136,7 +136,7 @@ impl Look<'_> {
                     "its guest did not feed its watchdog, which stopped it",
                 )
                 .seen(self.quote())
-                .advise(format!("`maquette reset {name}` boots it anew")),
+                .advise(format!("`maquette reset {name}` boots it again")),
             ),
             Power::EmulatorDied => {
                 Some(self.killed().or_else(|| self.denied()).unwrap_or_else(|| {
@@ -231,7 +231,7 @@ impl Look<'_> {
             .seen(self.own_pools().map(|(directory, space)| host::room_of(directory, space)))
             .seen(self.signs.emulator_log.iter().map(|line| format!("QEMU's log: {line}")))
             .advise(
-                "the hypervisor's `dmesg` says more, unless there was no room that is there again",
+                "the hypervisor's `dmesg` says more, unless it only lacked room, and has it again",
             )
             .advise(resume)
     }
@@ -285,7 +285,7 @@ impl Look<'_> {
             ),
             Halt::NoSeed => finding.advise(
                 "`seed: disk` of its node type is for images without drivers for virtio-scsi and CD-ROMs; what is there has \
-                 to be made anew for that: `maquette down`, then `maquette up`",
+                 to be made again for that: `maquette down`, then `maquette up`",
             ),
             _ => finding,
         })
@@ -367,7 +367,7 @@ impl Look<'_> {
             let cause =
                 format!("it gets no address: the DHCP server of network `{name}` does not run");
             return Some(self.finding(Layer::Network, "dhcp-server-stopped", cause).seen(seen()).advise(format!(
-                "`virsh net-destroy {name}` and `maquette up` start both anew, and connect nodes again"
+                "`virsh net-destroy {name}` and `maquette up` start both again, and connect nodes"
             )));
         }
         if let Some(dropped) = host::dhcp_dropped(self.host, network) {
@@ -411,7 +411,7 @@ impl Look<'_> {
             }
             (_, nic) if self.signs.evidence.ssh == Some(SshAnswer::NoRoute) => {
                 let cause = format!(
-                    "nobody answers at its address {address}: the guest has not set it up, or does not hear"
+                    "nothing answers at its address {address}: the guest has not set it up, or does not react"
                 );
                 let sent = nic.and_then(|n| self.signs.frames.get(&n.mac)).map(|f| {
                     format!("its NIC has sent {} frames and received {}", f.sent, f.received)

@@ -10,11 +10,11 @@ use crate::units::MacAddr;
 /// Room in a directory's file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Space {
-    /// The directory.
+    /// The directory on the hypervisor.
     pub path: String,
     /// Bytes that are free.
     pub free: u64,
-    /// All bytes.
+    /// Bytes that the file system has, used ones included.
     pub size: u64,
 }
 
@@ -23,7 +23,7 @@ pub struct Space {
 pub struct Load {
     /// How many processes ran or waited over the last minute, rounded.
     pub average: u64,
-    /// Its CPUs.
+    /// How many CPUs it has.
     pub cpus: u64,
 }
 
@@ -39,29 +39,29 @@ pub struct NetworkSigns {
 /// What was found on the hypervisor's own side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostSigns {
-    /// Room in the pool's directory.
+    /// Room in the pool's directory; none if it could not be told.
     pub pool: Option<Space>,
     /// Room in directories of disks that name another pool (`path`), by their directories.
     pub disk_pools: BTreeMap<String, Space>,
-    /// Room in the directory of libvirt's logs.
+    /// Room in the directory of libvirt's logs; none if it could not be told.
     pub logs: Option<Space>,
-    /// All memory and what could be used now, in MiB.
+    /// All memory and what could be used now, in MiB; none if it could not be told.
     pub memory_mib: Option<(u64, u64)>,
-    /// How much it has to do.
+    /// How much it has to do; none if it could not be told.
     pub load: Option<Load>,
     /// How often its kernel ended a process because memory was used up, since it was started.
     pub oom_kills: Option<u64>,
     /// Lines of the kernel's and audit's logs about processes that were killed for memory, and about denials.
     pub kernel_log: Vec<String>,
-    /// Whether the kernel forwards IPv4.
+    /// Whether the kernel forwards IPv4; none if it could not be told.
     pub forwards: Option<bool>,
     /// Whether frames within a bridge pass the rules for packets.
     pub bridge_filtered: bool,
-    /// The interface of its default route.
+    /// The interface of its default route; none if it has none.
     pub uplink: Option<String>,
     /// The firewall's rules.
     pub firewall: Ruleset,
-    /// libvirt's networks.
+    /// libvirt's networks, by their libvirt names.
     pub networks: BTreeMap<String, NetworkSigns>,
 }
 
@@ -127,7 +127,7 @@ pub struct Inside {
 /// How a login ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginTried {
-    /// It worked.
+    /// It worked; with what the guest then said.
     In(Inside),
     /// The guest shows another host key than the one that was made for it; `ssh`'s words.
     OtherHostKey(String),
@@ -150,9 +150,9 @@ pub struct NodeSigns {
     pub reads: Option<u64>,
     /// Frames of its interfaces.
     pub frames: BTreeMap<MacAddr, Frames>,
-    /// Who has its address.
+    /// Who has its address; none if that was not looked for.
     pub neighbour: Option<Neighbour>,
-    /// Whether the first sector of its first disk has the signature of a boot sector.
+    /// Whether the first sector of its first disk has the signature of a boot sector; none if it was not read.
     pub boot_sector: Option<bool>,
     /// When it was started last, whether it runs now or not; none if it is not known.
     pub started: Option<Started>,

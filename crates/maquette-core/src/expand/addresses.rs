@@ -12,9 +12,9 @@ use crate::units::MacAddr;
 
 /// The free addresses of one network, lowest first.
 pub struct Addresses {
-    /// Its subnet.
+    /// Its IPv4 subnet; none if it has none.
     pub net4: Option<Ipv4Net>,
-    /// Its subnet.
+    /// Its IPv6 subnet; none if it has none.
     pub net6: Option<Ipv6Net>,
     /// Subnet in which a node's own number is its address.
     pub numbered: Option<Ipv4Net>,

@@ -1,14 +1,14 @@
 //! Values for examples.
 
 use crate::file_keys::{Form, Key};
-use crate::settings::{Kind, Setting};
+use crate::settings::{Setting, SettingKind};
 
 /// A value for a setting.
 pub(super) fn of_setting(row: &Setting) -> String {
     let other = if row.default == Some("yes") { "no" } else { "yes" };
-    let yes = (row.kind == Kind::YesNo).then_some(other);
+    let yes = (row.kind == SettingKind::YesNo).then_some(other);
     let last = match row.kind {
-        Kind::Words(words) => words.iter().rfind(|w| !w.hidden).map(|w| w.word),
+        SettingKind::Words(words) => words.iter().rfind(|w| !w.hidden).map(|w| w.word),
         _ => None,
     };
     let own = row.example.or(yes).or(last).or(row.default);

@@ -165,7 +165,7 @@ pub(crate) const ROWS: [Row; 38] = [
     (&["capacity", "size_gb", "disk_size", "gb"], "size", ""),
 ];
 
-/// Mappings with so many keys that nobody reads a list of them, by a key that only they have, and how their keys are listed.
+/// Mappings with too many keys for a message, by a key that only they have, and the command that lists their keys.
 const LISTED: [(&str, &str); 3] = [
     ("cpumodel", "`maquette explain nodes.NAME` lists its keys"),
     ("floating_ip", "`maquette explain networks.NAME` lists its keys"),

@@ -29,7 +29,7 @@ impl AgentRecord {
         }
     }
 
-    /// Its line.
+    /// Its line, as [`parse`](Self::parse) reads it.
     pub fn line(&self) -> String {
         format!("{WORD} {} {}", self.recipe, self.content)
     }

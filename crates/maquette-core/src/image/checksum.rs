@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// A checksum.
+/// A checksum: its kind, and as many hexadecimal digits as that has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Checksum {
     kind: Kind,
@@ -93,7 +93,7 @@ pub enum ChecksumError {
     /// Too long, too short, or something other than digits.
     #[error("a `{kind}` checksum has {wanted} hexadecimal digits; `{given}` is not that")]
     Digits {
-        /// The kind.
+        /// The kind, as users call it: `sha256`.
         kind: &'static str,
         /// How many it has.
         wanted: usize,

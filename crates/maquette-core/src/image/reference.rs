@@ -29,15 +29,15 @@ pub enum ImageRefError {
     /// An address that is not of the web.
     #[error("image `{word}`: `{scheme}:` is not supported, only `https:`, `http:` and paths")]
     Scheme {
-        /// The word.
+        /// The word as it was given.
         word: String,
-        /// Its scheme.
+        /// What it has before the colon, as in `ftp`.
         scheme: String,
     },
     /// An address without host, or with characters that addresses do not have.
     #[error("image `{word}` is not an address that can be fetched: {why}")]
     Url {
-        /// The word.
+        /// The word as it was given.
         word: String,
         /// What is wrong with it.
         why: &'static str,
@@ -45,7 +45,7 @@ pub enum ImageRefError {
     /// `file:` names a file of this machine.
     #[error("image `{word}`: `file:` takes the path of a file of this machine, without a host")]
     FileHost {
-        /// The word.
+        /// The word as it was given.
         word: String,
     },
     /// `file:` with a `%` that begins no character.
@@ -53,15 +53,15 @@ pub enum ImageRefError {
         "image `{word}`: in a `file:` address, `%` is written as `%25`, and other characters as their two digits after it"
     )]
     FilePath {
-        /// The word.
+        /// The word as it was given.
         word: String,
     },
     /// What follows `#` is not a checksum.
     #[error("image `{word}`: {error}")]
     Checksum {
-        /// The word.
+        /// The word as it was given.
         word: String,
-        /// Why not.
+        /// Why that is not a checksum.
         error: ChecksumError,
     },
     /// No word at all, or one that would not stay on its line.
@@ -70,7 +70,7 @@ pub enum ImageRefError {
 }
 
 impl ImageRef {
-    /// Takes a word apart.
+    /// Takes a word apart. An error if no image can be called so, or what follows `#` is not a checksum.
     pub fn parse(word: &str) -> Result<Self, ImageRefError> {
         if word.trim().is_empty() || word.chars().any(is_unprintable) {
             return Err(ImageRefError::Characters);

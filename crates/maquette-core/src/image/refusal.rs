@@ -48,7 +48,7 @@ impl NotAnImage {
                 .into(),
             Self::Packed(program) => format!("unpack it with `{program}` first"),
             Self::Encrypted => "write an image of it that is not encrypted".into(),
-            Self::Damaged(_) | Self::Empty => "fetch it again, or make it anew".into(),
+            Self::Damaged(_) | Self::Empty => "fetch it again, or make a new one".into(),
             Self::Needs(_) => "`qemu-img convert -f qcow2 -O qcow2 IMAGE PLAIN.qcow2` writes a \
                  plain one"
                 .into(),

@@ -14,7 +14,7 @@ pub struct ExtraVar {
     pub value: Tree,
     /// Whether `value` was read from a file, and so merges rather than replaces.
     pub from_file: bool,
-    /// The flag.
+    /// Where the flag is on the command line.
     pub span: Span,
 }
 

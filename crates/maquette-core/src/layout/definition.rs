@@ -14,7 +14,7 @@ use crate::values::Name;
 /// All of it, as far as nodes get addresses from it.
 #[derive(Debug, Default)]
 pub(super) struct Definition {
-    /// Its networks.
+    /// Its networks, with what nodes' addresses need of them.
     pub networks: Vec<Network>,
     /// Its group templates.
     pub groups: Vec<Group>,
@@ -25,9 +25,9 @@ pub(super) struct Definition {
 /// A network.
 #[derive(Debug)]
 pub(super) struct Network {
-    /// Its name.
+    /// Its name in the definition.
     pub name: String,
-    /// Its IPv4 subnet.
+    /// Its IPv4 subnet; none if the definition has none that can be read.
     pub v4: Option<Ipv4Net>,
     /// Whether it is a VLAN inside of another.
     pub vlan: bool,

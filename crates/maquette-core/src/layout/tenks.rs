@@ -20,7 +20,7 @@ const BMC: &str =
     "`--bmc` says which nodes have a BMC; its address and its account are Maquette's to choose";
 const POOL: &str = "the storage pool is `--pool-name` in `--disk-pool`";
 const SWITCHING: &str = "Maquette names bridges and taps itself";
-const STATE: &str = "what is there is asked of the hypervisor";
+const STATE: &str = "Maquette asks the hypervisor what is there";
 const DOMAIN: &str = "Maquette writes domains itself; `--virtopts` changes them";
 
 /// Variables of tenks that have no effect, and why.

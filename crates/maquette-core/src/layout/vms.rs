@@ -13,15 +13,15 @@ use crate::values::Name;
 /// A node type, with what holds for keys that are left out.
 #[derive(Debug)]
 pub(super) struct Vm {
-    /// Its key.
+    /// Its key below `vms`.
     pub kind: Spanned<String>,
-    /// How many.
+    /// How many nodes there are of it.
     pub amount: u32,
     /// Image with its checksum, as Maquette writes them; the environment's if there is none.
     pub image: Option<Spanned<String>>,
     /// Whether its disks are empty.
     pub blank: bool,
-    /// vCPUs.
+    /// vCPUs of each node.
     pub cpus: Spanned<u64>,
     /// Memory in units of 10^9 bytes.
     pub memory_gb: Spanned<u64>,
@@ -39,7 +39,7 @@ pub(super) struct Vm {
     pub user: Spanned<String>,
     /// The account that Ansible uses, if it is another.
     pub admin: Option<Spanned<String>>,
-    /// A further Ansible group.
+    /// A further Ansible group, if there is one.
     pub parent_group: Option<Spanned<String>>,
     /// What its nodes boot from, in order, in libvirt's words; empty where that is as without it.
     pub boot: Vec<Spanned<String>>,

@@ -33,7 +33,7 @@ pub struct Listening {
     pub udp: bool,
     /// The address; none for all of both families, an unspecified one for all of its family.
     pub address: Option<IpAddr>,
-    /// The port.
+    /// The port's number.
     pub port: u16,
 }
 

@@ -12,11 +12,11 @@ use crate::units::MacAddr;
 /// What a domain of somebody else may use at any time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReservedMemory {
-    /// libvirt name.
+    /// Its name in libvirt.
     pub name: String,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: u32,
     /// Whether it runs.
     pub active: bool,
@@ -25,11 +25,11 @@ pub struct ReservedMemory {
 /// What is on the hypervisor and not ours; nothing of it is ever changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// Domain names.
+    /// Names of other domains.
     pub domains: BTreeSet<String>,
     /// Memory and vCPUs of other domains.
     pub promises: Vec<ReservedMemory>,
-    /// Network names.
+    /// Names of other networks.
     pub networks: BTreeSet<String>,
     /// Bridge names and other interfaces of the host.
     pub bridges: BTreeSet<String>,

@@ -14,14 +14,14 @@ use crate::blueprint::Carrier;
 pub enum LeftOver<'a> {
     /// The bridge of a network that does not run.
     Bridge {
-        /// The network.
+        /// The network's name in libvirt.
         network: &'a str,
-        /// Its bridge.
+        /// Its bridge, which is there.
         bridge: &'a str,
     },
     /// A QEMU of a domain that does not run.
     Emulator {
-        /// The domain.
+        /// The domain's name in libvirt.
         domain: &'a str,
     },
 }
@@ -49,13 +49,13 @@ impl fmt::Display for LeftOver<'_> {
         match self {
             Self::Bridge { network, bridge } => write!(
                 f,
-                "libvirt says that network `{network}` does not run, and its bridge `{bridge}` is there, as where libvirt \
-                 was killed while it started it"
+                "libvirt says that network `{network}` does not run, and its bridge `{bridge}` is there, as happens \
+                 when libvirt is killed while it starts one"
             ),
             Self::Emulator { domain } => write!(
                 f,
-                "libvirt says that domain `{domain}` does not run, and a QEMU of it does, as where libvirt was killed while \
-                 it started it"
+                "libvirt says that domain `{domain}` does not run, and a QEMU of it does, as happens when libvirt is \
+                 killed while it starts one"
             ),
         }
     }

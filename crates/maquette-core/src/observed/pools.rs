@@ -9,7 +9,7 @@ use crate::values::Directory;
 /// A storage pool, whoever made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPool {
-    /// Its directory.
+    /// Its directory on the hypervisor, as libvirt has it.
     pub path: String,
     /// Whether it runs.
     pub active: bool,
@@ -25,7 +25,7 @@ impl HostPool {
 /// What is in a directory of the hypervisor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryFacts {
-    /// What the path leads to that is not a directory: `a file`.
+    /// What the path leads to that is not a directory: `a file`; none if it is one, or nothing is there.
     pub instead: Option<String>,
     /// Names of what is in it that could be a node's disk.
     pub files: BTreeSet<String>,

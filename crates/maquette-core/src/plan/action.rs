@@ -26,7 +26,7 @@ use crate::values::{
 pub enum Lane {
     /// Commands and files on the hypervisor, one after the other.
     Host,
-    /// Downloads.
+    /// Images: downloading them, and copying them there.
     Fetch,
     /// Quick calls to libvirt.
     Control,
@@ -65,7 +65,7 @@ pub struct Readiness {
     pub leased: bool,
     /// Whether it is reached without going through the hypervisor.
     pub direct: bool,
-    /// Login.
+    /// Login by which it is reached.
     pub user: Login,
     /// Its pinned host key.
     pub host_key: PublicKey,
@@ -104,7 +104,7 @@ pub enum Action {
     Restore(Setting),
     /// Bring a base image into the pool's cache.
     FetchImage {
-        /// The image.
+        /// The image, with the volume that it becomes.
         image: Image,
         /// Directory of the pool.
         pool: Pool,
@@ -113,7 +113,7 @@ pub enum Action {
     },
     /// Define a network; its metadata records the environment.
     DefineNetwork {
-        /// The network.
+        /// The network as it shall be.
         network: Box<Network>,
         /// Environment it belongs to.
         environment: EnvName,
@@ -132,50 +132,50 @@ pub enum Action {
         change: NetworkChange,
     },
     /// Put a NIC of the hypervisor into a network's bridge, which takes over what the NIC has. Unless we
-    /// reach the hypervisor anew afterwards, it puts everything back by itself.
+    /// reach the hypervisor again afterwards, it puts everything back by itself.
     BridgeNic {
-        /// The bridge.
+        /// Name of the bridge.
         bridge: InterfaceName,
         /// The NIC and how it joins.
         uplink: Uplink,
     },
     /// Give the NIC back what it had, and remove the bridge.
     ReleaseNic {
-        /// The bridge.
+        /// Name of the bridge.
         bridge: InterfaceName,
-        /// The NIC.
+        /// The NIC that leaves it.
         nic: InterfaceName,
     },
     /// Make a bridge of Open vSwitch with the hypervisor's interfaces on it.
     MakeVswitch {
-        /// The bridge.
+        /// Name of the bridge.
         bridge: InterfaceName,
         /// What is on it.
         vswitch: Vswitch,
         /// Environment it belongs to.
         environment: EnvName,
-        /// MTU in bytes.
+        /// MTU; none leaves the kernel's, 1500 bytes.
         mtu: Option<Mtu>,
     },
     /// Remove a bridge of Open vSwitch.
     RemoveVswitch {
-        /// The bridge.
+        /// Name of the bridge.
         bridge: InterfaceName,
         /// Environment it belongs to.
         environment: EnvName,
     },
     /// Put the interfaces of running domains back onto a network's bridge, which is a new one.
     Reconnect {
-        /// Network.
+        /// The network, by its libvirt name.
         network: NetworkName,
-        /// Its bridge.
+        /// Its bridge, to which they are connected.
         bridge: InterfaceName,
-        /// Domains.
+        /// Running domains that have interfaces on it.
         domains: Vec<NodeName>,
     },
     /// Start a network.
     StartNetwork {
-        /// Name.
+        /// libvirt name.
         name: NetworkName,
         /// Whether it starts with the hypervisor.
         autostart: bool,
@@ -192,7 +192,7 @@ pub enum Action {
     },
     /// Define a domain; its metadata names its volumes, so that none is ever forgotten.
     DefineDomain {
-        /// The domain.
+        /// The node that the domain is defined from.
         node: Box<Node>,
         /// Environment it belongs to.
         environment: EnvName,
@@ -201,12 +201,12 @@ pub enum Action {
     },
     /// Have the pool of a directory that disks name run, defined where it is this environment's.
     MakePool {
-        /// The pool.
+        /// The pool, and whether it is this environment's.
         pool: DiskPool,
     },
     /// Remove such a pool that this environment has defined, if nothing is in it; its directory stays.
     RemovePool {
-        /// The pool.
+        /// The pool, by name and directory.
         pool: Pool,
     },
     /// Create a disk's volume.
@@ -224,7 +224,7 @@ pub enum Action {
         volume: FileName,
         /// Pool to create it in.
         pool: Pool,
-        /// Content.
+        /// What it holds: NoCloud's files, and those of an agent.
         files: Vec<SeedFile>,
     },
     /// Enlarge a disk's volume.
@@ -253,9 +253,9 @@ pub enum Action {
     },
     /// Start a domain and, if it has an operating system, wait until it is ready.
     StartDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
-        /// What to wait for.
+        /// What to wait for; none waits for nothing but the start.
         ready: Option<Readiness>,
     },
     /// Boot an image once and keep its memory, unless that was done.
@@ -277,21 +277,21 @@ pub enum Action {
         node: Box<Node>,
         /// Pool of its volumes and of the template.
         pool: Pool,
-        /// The template.
+        /// The template that it starts from.
         template: Template,
         /// What to wait for.
         ready: Readiness,
     },
     /// Wait for a running domain whose first boot was never seen to end.
     AwaitDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
         /// What to wait for.
         ready: Readiness,
     },
     /// Change a running domain.
     ChangeDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
         /// What changes.
         change: LiveChange,
@@ -326,9 +326,9 @@ pub enum Action {
         /// How far this step goes.
         sharing: Sharing,
     },
-    /// Record anew what a domain was made from, and change nothing else of it.
+    /// Record again what a domain was made from, and change nothing else of it.
     RecordDomain {
-        /// The domain.
+        /// The domain as it is recorded then.
         node: Box<Node>,
         /// Environment it belongs to.
         environment: EnvName,
@@ -342,7 +342,7 @@ pub enum Action {
         /// All of them.
         nodes: Vec<BmcNode>,
     },
-    /// Serve the BMCs of nodes that go no more.
+    /// Stop serving the BMCs of nodes that go.
     ForgetBmcs {
         /// Environment that they belong to.
         environment: EnvName,
@@ -368,17 +368,17 @@ pub enum Action {
     },
     /// Stop a domain's vCPUs.
     PauseDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
     },
     /// Press a domain's reset button.
     ResetDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
     },
     /// Let a paused domain go on.
     ResumeDomain {
-        /// Name.
+        /// The node, by its libvirt name.
         name: NodeName,
     },
     /// Stop a domain.

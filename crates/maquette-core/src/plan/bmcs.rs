@@ -10,20 +10,20 @@ use crate::blueprint::BmcNode;
 use crate::object::ObjectKind;
 use crate::values::NodeName;
 
-/// Why the BMC of a node that is made anew is one that nobody has changed.
-const ANEW: &str = "its node is made anew";
+/// Why the BMC of a node that is made again is one that nobody has changed.
+const ANEW: &str = "its node is made again";
 
 impl Planner<'_> {
     /// The BMCs that are wanted; none where that is not known.
     fn wanted_bmcs(&self) -> Option<Vec<BmcNode>> {
-        // Who has not the environment's secret cannot say what they are.
+        // Who does not have the environment's secret cannot say what they are.
         let tag = self.blueprint.bmc_tag.as_ref()?;
         let nodes = self.blueprint.nodes.iter();
         Some(nodes.filter_map(|node| BmcNode::of(node, self.blueprint, tag)).collect())
     }
 
     /// Takes away BMCs that are not wanted any more, before their nodes go: one could switch its node on again meanwhile. Those
-    /// of nodes that are made anew go with all that they remember, accounts as well.
+    /// of nodes that are made again go with all that they remember, accounts as well.
     pub(super) fn forget_bmcs(&mut self, node_changes: &NodeChanges) {
         let (Some(wanted), Some(served)) = (self.wanted_bmcs(), &self.observed.bmcs) else {
             return;
@@ -92,7 +92,7 @@ impl Planner<'_> {
         self.builder.add(Action::ServeBmcs { environment, nodes: wanted }, after, reason);
     }
 
-    /// Why all of them are to be served anew, if they are.
+    /// Why all of them are to be served again, if they are.
     fn whole_reason(&self, wanted: &[BmcNode]) -> Option<String> {
         let served = self.observed.bmcs.as_ref()?;
         let addresses = &self.observed.host.addresses;

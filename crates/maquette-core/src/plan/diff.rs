@@ -71,7 +71,7 @@ pub fn create(blueprint: &Blueprint, observed: &Observed, keys: PrivateKeys<'_>)
     plan
 }
 
-/// Gives nodes that are made anew a generation and a host key of their own: what had been there may have
+/// Gives nodes that are made again a generation and a host key of their own: what had been there may have
 /// been broken into, and whoever has its host key must not be taken for its successor.
 pub fn renew(
     blueprint: &mut Blueprint,
@@ -90,7 +90,7 @@ pub fn renew(
     }
 }
 
-/// Decides what the seeds of nodes are in that are made, or made anew: what their owner chose, or a CD-ROM where the system in
+/// Decides what the seeds of nodes are in that are made, or made again: what their owner chose, or a CD-ROM where the system in
 /// the image finds one. Others keep theirs: whatever is in it was written for it.
 pub fn place_seeds(
     blueprint: &mut Blueprint,
@@ -157,9 +157,9 @@ pub(super) struct Planner<'a> {
     pub(super) templates: BTreeMap<String, StepId>,
     /// Nodes whose time zone changes while they go on, and what it was.
     pub(super) zones: BTreeMap<NodeName, Option<TimeZone>>,
-    /// Step after which BMCs of nodes that go are served no more.
+    /// Step after which BMCs of nodes that go are no longer served.
     pub(super) unserved: Option<StepId>,
-    /// Nodes that are made anew and whose BMCs are forgotten before.
+    /// Nodes that are made again and whose BMCs are forgotten before.
     pub(super) renewed: BTreeSet<NodeName>,
     /// Steps that record disks which stay, before networks forget them.
     pub(super) kept: Vec<StepId>,
@@ -475,7 +475,7 @@ impl Planner<'_> {
         self.started.extend(last.map(|id| (network.name.clone(), id)));
     }
 
-    /// Running nodes hang on a bridge that is gone, and are put onto the new one.
+    /// Puts running nodes, whose bridge is gone, onto the new one.
     fn reconnect(&mut self, network: &Network, started: StepId, reason: &str) {
         let stays = |d: &&Domain| d.active && !self.stopped.contains_key(d.name.as_str());
         let on_it = |d: &&Domain| {
@@ -506,11 +506,11 @@ impl Planner<'_> {
 
 /// What has to be done to a network that stays.
 struct Mending {
-    /// What it is defined anew with, if it is.
+    /// What it is defined again with, if it is.
     change: Option<NetworkChange>,
     /// Makes its bridge, where libvirt does not and it is gone.
     made: Option<Action>,
-    /// Whether its guard is gone, which comes with a start.
+    /// Whether its guard is gone; a start of the network sets it again.
     unguarded: bool,
     reason: String,
 }
@@ -539,7 +539,7 @@ fn nodes_change(network: &Network, old: &Network) -> String {
     }
 }
 
-/// What a network's DHCP and DNS servers serve otherwise from now on.
+/// What changes in what a network's DHCP and DNS servers serve.
 fn served(network: &Network, old: &observed::Network) -> NetworkChange {
     let (had, want) = (&old.defined.hosts, network.dhcp_entries());
     let srvs = |from: &Network, other: &Network| {

@@ -9,13 +9,13 @@ use crate::observed::{Domain, Hardware, Observed, Orphan, Wiring};
 pub struct Drift {
     /// A domain or a network.
     pub kind: ObjectKind,
-    /// The object.
+    /// The object's libvirt name.
     pub name: String,
     /// What is the matter with it.
     pub what: String,
 }
 
-/// Everything that drifted; `up` mends it.
+/// Everything that drifted; `up` repairs it.
 pub fn drifts(observed: &Observed) -> Vec<Drift> {
     let mut drifts = Vec::new();
     for domain in observed.domains.values() {

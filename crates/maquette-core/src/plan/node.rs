@@ -90,7 +90,7 @@ impl Planner<'_> {
     /// Why a node is made whose domain is not there, or is not believed.
     fn create_reason(&self, node: &Node) -> (Op, Reasons) {
         if let Some(edited) = self.observed.edited(ObjectKind::Domain, &node.name) {
-            let how = "defined anew, keeps its disks";
+            let how = "defined again, keeps its disks";
             return (Op::Update, Reasons::how(vec![edited.why.clone()], how));
         }
         let reason = match self.orphans.contains_key(&node.name) {

@@ -30,11 +30,11 @@ pub(super) enum NodeChange {
     Keep,
     /// Nothing is changed, since that would lose data that is not ours; start it if it is off.
     Leave(String),
-    /// Defined anew; a running guest notices nothing.
+    /// Defined again; a running guest notices nothing.
     Record(Vec<String>),
     /// Changed while it runs.
     Live(Vec<LiveChange>, Vec<String>),
-    /// Defined anew and restarted.
+    /// Defined again and restarted.
     Restart(Vec<String>),
     /// Removed with its disks and made again.
     Replace(Vec<String>),
@@ -131,7 +131,7 @@ fn change_of(
     let mut why = restarts(domain, node, &changes, replaced, observed);
     let pool = &domain.pool;
     let (expected, wanted) = (Hardware::of(&domain.recorded, pool), Hardware::of(node, pool));
-    // Whatever is done to it, its definition is written anew.
+    // Whatever is done to it, its definition is rewritten.
     let edited = devices::drift(&expected, &domain.defined);
     // What somebody changed in what runs as well is told once.
     let edited_alone = |live: &[Deviation]| {

@@ -24,7 +24,7 @@ pub enum Power {
     Resume,
 }
 
-/// Nodes that would be started from what may be half there, by their libvirt names: `up` makes that anew.
+/// Nodes that would be started from what may be half there, by their libvirt names: `up` makes that again.
 pub fn unproven(observed: &Observed, names: &BTreeSet<String>, what: Power) -> Vec<String> {
     let starts = matches!(what, Power::Start | Power::Restart(_));
     let all = observed.domains.values().filter(|d| starts && names.contains(d.name.as_str()));

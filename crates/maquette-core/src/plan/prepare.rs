@@ -72,17 +72,18 @@ impl Setting {
 pub struct HostFacts {
     /// Whether `/dev/kvm` is there and QEMU's user may not open it.
     pub kvm_closed: bool,
-    /// libvirt's daemons.
+    /// Whether libvirt's daemons are there, and answer.
     pub libvirt: LibvirtState,
     /// The storage pool; unknown as long as libvirt cannot be asked.
     pub pool: PoolState,
     /// Whether the SSH server would refuse some of the connections that Ansible opens.
     pub ssh_limits_low: bool,
-    /// The KVM module that could do nested virtualisation and does not.
+    /// The KVM module that could do nested virtualisation and does not: `kvm_intel` or `kvm_amd`; none if nothing is to be
+    /// done.
     pub nested_off: Option<String>,
     /// Interfaces with an IPv6 default route that is lost once the hypervisor forwards.
     pub router_interfaces: Vec<String>,
-    /// Time zone.
+    /// Time zone that it has: `Europe/Prague`; none if it does not tell.
     pub timezone: Option<String>,
     /// Whether libvirt's network hook is there, in this version of it.
     pub hook: bool,
@@ -125,13 +126,13 @@ pub enum PoolState {
 /// What the environment needs of the hypervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HypervisorNeeds {
-    /// The pool.
+    /// The storage pool that everything is built in.
     pub pool: Pool,
     /// Packages that are missing, in the family's names.
     pub missing_packages: Vec<String>,
     /// Whether any network has IPv6.
     pub ipv6: bool,
-    /// Time zone that the hypervisor shall have.
+    /// Time zone that the hypervisor shall have: `Europe/Prague`; none leaves it as it is.
     pub timezone: Option<String>,
     /// Whether bridges need what libvirt does not do.
     pub hook: bool,

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Reasons {
     /// The reasons, each in a few words.
     pub all: Vec<String>,
-    /// How: `restarts`, `while it runs`.
+    /// How: `restarts`, `while it runs`; none where the change alone tells it.
     pub how: Option<&'static str>,
 }
 

@@ -328,7 +328,7 @@ pub(super) fn remove_network(
     builder.add(Action::UndefineNetwork { name: name() }, after, reason)
 }
 
-/// Stops a domain once its BMC is served no more, deletes its volumes, and only then its definition: as long as a volume is
+/// Stops a domain once its BMC is no longer served, deletes its volumes, and only then its definition: as long as a volume is
 /// left, the metadata that names it is there too. Volumes that domains of others have stay. Returns the last step.
 pub(super) fn remove_domain(
     domain: &Domain,

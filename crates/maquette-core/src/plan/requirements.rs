@@ -12,7 +12,7 @@ use crate::values::{Directory, TimeZone};
 pub struct Requirements {
     /// Whether any of its networks has IPv6.
     pub ipv6: bool,
-    /// Time zone for the hypervisor. Not of the topology alone: the machine that somebody sits at keeps its own.
+    /// Time zone for the hypervisor, if any. Not of the topology alone: the machine that somebody sits at keeps its own.
     pub timezone: Option<TimeZone>,
     /// Whether any of its nodes has UEFI firmware.
     pub uefi: bool,

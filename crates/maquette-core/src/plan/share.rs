@@ -51,7 +51,7 @@ fn reach(domain: &Domain) -> Result<Readiness, Away> {
     }
 }
 
-/// Plans that keys come to all nodes which can be logged in to now. That is done anew where a record says that it was
+/// Plans that keys come to all nodes which can be logged in to now. That is done again where a record says that it was
 /// done: somebody may have changed the files.
 pub fn share(observed: &Observed, environment: &EnvName, keys: &[PublicKey]) -> Plan {
     let mut builder = Builder::default();
@@ -100,7 +100,7 @@ pub fn unshare(
 ) -> Plan {
     let mut builder = Builder::default();
     let (mut changes, mut changed) = (Vec::new(), Vec::new());
-    let reason = format!("{} may log in no more", list(keys));
+    let reason = format!("{} may no longer log in", list(keys));
     let record = |builder: &mut Builder, domain: &Domain, guest: &Guest, after: &[StepId]| {
         let node = Box::new(without(&domain.recorded, guest, keys));
         let (environment, pool) = (environment.clone(), domain.pool.clone());
@@ -157,7 +157,7 @@ fn with(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
     node
 }
 
-/// A node that opens to some keys no more.
+/// A node that some keys no longer open.
 fn without(node: &Node, guest: &Guest, keys: &[PublicKey]) -> Node {
     let mut guest = guest.clone();
     guest.shared.retain(|key| !has(keys, key));

@@ -46,7 +46,7 @@ pub struct Step {
     pub action: Action,
     /// Steps that must have succeeded before; all have smaller numbers.
     pub after: Vec<StepId>,
-    /// Why.
+    /// Why it is done, for people.
     pub reason: String,
 }
 
@@ -83,7 +83,7 @@ impl Builder {
         self.steps.get(count..).unwrap_or_default()
     }
 
-    /// Those of them after which a domain runs no more.
+    /// Those of them after which a domain no longer runs.
     pub fn stops(&self) -> Vec<StepId> {
         let stops = self.steps.iter().filter(|s| matches!(s.action, Action::StopDomain { .. }));
         stops.map(|step| step.id).collect()
@@ -95,7 +95,7 @@ impl Builder {
         self.steps.iter().any(|step| starts(&step.action))
     }
 
-    /// The steps.
+    /// All steps, in the order in which they were added.
     pub fn finish(self) -> Vec<Step> {
         self.steps
     }

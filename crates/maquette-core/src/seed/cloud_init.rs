@@ -24,7 +24,7 @@ const REPORT_BOOT: &str = include_str!("../../assets/seed/report-boot.sh");
 const MODULES: [&str; 6] =
     ["bootcmd", "growpart", "resizefs", "set-hostname", "users-groups", "ssh"];
 
-/// The name of this instance of a node: made anew on disks that were kept, it is another one, whose host key is
+/// The name of this instance of a node: made again on disks that were kept, it is another one, whose host key is
 /// set up again.
 pub(super) fn instance(node: &Node) -> String {
     let generation = node.guest.as_ref().and_then(|g| g.generation);

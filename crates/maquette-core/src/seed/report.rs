@@ -15,7 +15,7 @@ pub enum Report {
     Clock,
     /// The agent of a template holds everything else up.
     Still,
-    /// A template has not become a node, and is what it was: its agent has done nothing that a boot does not do anew. The
+    /// A template has not become a node, and is what it was: its agent has done nothing that a boot does not do again. The
     /// result that follows says why.
     Untouched,
     /// The address that the guest got, if it can be its own.

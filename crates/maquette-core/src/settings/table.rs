@@ -3,7 +3,8 @@
 use super::Group::{Environment, Guests, Hypervisor, Topology};
 use super::values::NAME;
 use super::{
-    BgpMode, Infrared, Kind, Lines, Mebibytes, Seconds, Setting, StartChoice, Value, VirtChoice,
+    BgpMode, Infrared, Lines, Mebibytes, Seconds, Setting, SettingKind, StartChoice, Value,
+    VirtChoice,
 };
 use crate::hardware::{BmcChoice, BootMode, Bus};
 use crate::lifetime::Ttl;
@@ -72,7 +73,7 @@ settings! {
         name: "prefix",
         doc: "Prefix of all names, so that several environments share a hypervisor",
         example: Some("lab"),
-        kind: Kind::Text(NAME),
+        kind: SettingKind::Text(NAME),
         unset: Some("none"),
         value: "NAME",
         group: Environment,
@@ -210,7 +211,7 @@ settings! {
         name: "topology-nodes",
         doc: "Node types with counts; types are built-in names, names in your topology directory, or paths",
         example: Some("{web: {count: 2}, controller: 1}"),
-        kind: Kind::Nodes,
+        kind: SettingKind::Nodes,
         unset: Some("none"),
         value: "TYPE:COUNT,…",
         group: Topology,
@@ -220,7 +221,7 @@ settings! {
     {
         name: "topology-network",
         doc: "Network file: a built-in name, a name in your topology directory, or a path; none by default if the project file describes node types or networks",
-        kind: Kind::Network,
+        kind: SettingKind::Network,
         default: Some("3_nets"),
         value: "NAME",
         group: Topology,
@@ -240,7 +241,7 @@ settings! {
         name: "networks",
         doc: "Networks that are described here, by their names, beside those of `network`",
         example: Some("{front: {}, back: {forward: none}}"),
-        kind: Kind::Networks,
+        kind: SettingKind::Networks,
         unset: Some("none; network `net` if node types are described and `network` is left out"),
         group: Topology,
         key: Some("networks"),
@@ -257,7 +258,7 @@ settings! {
         name: "extra-vars",
         doc: "Change a value (`override.controller.memory=1024`), or merge a file (`@FILE`); repeatable",
         example: Some("{controller: {memory: 4096}}"),
-        kind: Kind::Changes,
+        kind: SettingKind::Changes,
         unset: Some("none"),
         value: "KEY=VALUE",
         group: Topology,
@@ -334,7 +335,7 @@ settings! {
         name: "checksum",
         doc: "Checksum of the image, such as `sha256:0123…` with all its digits",
         example: Some("sha256:…"),
-        kind: Kind::Text("`sha256:`, `sha384:` or `sha512:` with all digits"),
+        kind: SettingKind::Text("`sha256:`, `sha384:` or `sha512:` with all digits"),
         unset: Some("that after `#` of `image`, if there is one"),
         group: Guests,
         key: Some("checksum"),

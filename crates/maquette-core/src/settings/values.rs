@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Kind, Word};
+use super::{SettingKind, Word};
 use crate::hardware::{BmcChoice, BmcProtocol, BootMode, Bus, VirtType};
 use crate::lifetime::Ttl;
 use crate::syntax::parse_bool;
@@ -16,7 +16,7 @@ pub trait Value {
     /// What settings hold of it.
     type Held;
     /// How it is written.
-    const KIND: Kind;
+    const KIND: SettingKind;
 
     /// Reads it, or says why it is not valid.
     ///
@@ -35,7 +35,7 @@ macro_rules! checked {
     ($($type:ty as $held:ty: $kind:expr, $convert:expr;)*) => {$(
         impl Value for $type {
             type Held = $held;
-            const KIND: Kind = $kind;
+            const KIND: SettingKind = $kind;
 
             fn read(text: &str) -> Result<$held, String> {
                 let convert: fn($type) -> $held = $convert;
@@ -46,16 +46,16 @@ macro_rules! checked {
 }
 
 checked! {
-    Login as Login: Kind::Text("a login name: letters, digits, `_`, `-`, `.` and `@`"), |login| login;
-    TimeZone as TimeZone: Kind::Text("a time zone's name, such as `Europe/Prague` or `UTC`"), |zone| zone;
-    HostAddress as HostAddress: Kind::Address, |address| address;
-    Line as String: Kind::Text("text"), |line| line.to_string();
-    Name as Name: Kind::Text(NAME), |name| name;
-    Mtu as Mtu: Kind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), |mtu| mtu;
-    u8 as u8: Kind::Number(0, u8::MAX as u64), |number| number;
-    Ttl as Ttl: Kind::Text("a time such as `30m`, `8h`, `2d` or `1d12h`, or `never`"), |ttl| ttl;
-    Seconds as u64: Kind::Number(0, Seconds::MOST), |time| time.0;
-    Mebibytes as u64: Kind::Number(0, Mebibytes::MOST), |size| size.0;
+    Login as Login: SettingKind::Text("a login name: letters, digits, `_`, `-`, `.` and `@`"), |login| login;
+    TimeZone as TimeZone: SettingKind::Text("a time zone's name, such as `Europe/Prague` or `UTC`"), |zone| zone;
+    HostAddress as HostAddress: SettingKind::Address, |address| address;
+    Line as String: SettingKind::Text("text"), |line| line.to_string();
+    Name as Name: SettingKind::Text(NAME), |name| name;
+    Mtu as Mtu: SettingKind::Number(Mtu::LEAST as u64, Mtu::MOST as u64), |mtu| mtu;
+    u8 as u8: SettingKind::Number(0, u8::MAX as u64), |number| number;
+    Ttl as Ttl: SettingKind::Text("a time such as `30m`, `8h`, `2d` or `1d12h`, or `never`"), |ttl| ttl;
+    Seconds as u64: SettingKind::Number(0, Seconds::MOST), |time| time.0;
+    Mebibytes as u64: SettingKind::Number(0, Mebibytes::MOST), |size| size.0;
 }
 
 /// A whole number that has a most.
@@ -75,7 +75,7 @@ macro_rules! bounded {
 
             fn from_str(text: &str) -> Result<Self, String> {
                 let number = text.trim().parse().ok().filter(|number| *number <= Self::MOST);
-                number.map(Self).ok_or_else(|| format!("it is {}", Kind::Number(0, Self::MOST).expected()))
+                number.map(Self).ok_or_else(|| format!("it is {}", SettingKind::Number(0, Self::MOST).expected()))
             }
         }
     )*};
@@ -90,7 +90,7 @@ bounded! {
 
 impl Value for Directory {
     type Held = Self;
-    const KIND: Kind = Kind::Text("an absolute path");
+    const KIND: SettingKind = SettingKind::Text("an absolute path");
 
     fn read(text: &str) -> Result<Self, String> {
         text.trim_end_matches('/').parse::<Self>().map_err(|e| e.to_string())
@@ -99,7 +99,7 @@ impl Value for Directory {
 
 impl Value for bool {
     type Held = Self;
-    const KIND: Kind = Kind::YesNo;
+    const KIND: SettingKind = SettingKind::YesNo;
 
     fn read(text: &str) -> Result<Self, String> {
         parse_bool(text).ok_or_else(|| "expected yes or no".into())
@@ -108,7 +108,7 @@ impl Value for bool {
 
 impl Value for Secret {
     type Held = Self;
-    const KIND: Kind = Kind::Secret;
+    const KIND: SettingKind = SettingKind::Secret;
 
     fn read(text: &str) -> Result<Self, String> {
         Ok(Self::new(text))
@@ -117,7 +117,7 @@ impl Value for Secret {
 
 impl Value for BmcCredentials {
     type Held = Self;
-    const KIND: Kind = Kind::Secret;
+    const KIND: SettingKind = SettingKind::Secret;
 
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(String::from)
@@ -130,7 +130,7 @@ pub struct Lines;
 
 impl Value for Lines {
     type Held = Vec<String>;
-    const KIND: Kind = Kind::Text("text; several with commas between them");
+    const KIND: SettingKind = SettingKind::Text("text; several with commas between them");
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         let line = Line::read(text)?;
@@ -141,7 +141,7 @@ impl Value for Lines {
 
 impl Value for VirtOpts {
     type Held = Self;
-    const KIND: Kind = Kind::Arguments;
+    const KIND: SettingKind = SettingKind::Arguments;
 
     fn read(text: &str) -> Result<Self, String> {
         text.parse()
@@ -153,7 +153,7 @@ macro_rules! words {
     ($($type:ty as $held:ty { $($word:literal => $value:expr, $doc:literal $(, $hidden:ident)?;)* })*) => {$(
         impl Value for $type {
             type Held = $held;
-            const KIND: Kind = Kind::Words(&[
+            const KIND: SettingKind = SettingKind::Words(&[
                 $(Word { $($hidden: true,)? ..Word::new($word, $doc) }),*
             ]);
 

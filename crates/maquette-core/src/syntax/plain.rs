@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostics;
 /// A value with YAML's types; keys are sorted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plain {
-    /// Nothing.
+    /// Nothing: `null`.
     Null,
     /// A truth value, in YAML 1.1's words.
     Bool(bool),
@@ -58,7 +58,7 @@ impl Plain {
         Self::Text(text.into())
     }
 
-    /// Reads a YAML document; an empty one is an empty mapping.
+    /// Reads a YAML document; an empty one is an empty mapping. The error has the line: `line 3: …`.
     pub fn read(text: &str) -> Result<Self, String> {
         let mut sources = Sources::default();
         let id = sources.add("", text);

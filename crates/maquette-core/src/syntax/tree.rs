@@ -8,7 +8,7 @@ use super::Span;
 pub struct Tree {
     /// What was written.
     pub value: Value,
-    /// Where.
+    /// Where it was written.
     pub span: Span,
 }
 

@@ -49,7 +49,7 @@ pub(crate) const CIDR: &[Key] = &[
 pub struct Cidr {
     /// Addresses that are let through and masqueraded.
     pub net: Ipv4Net,
-    /// Router that they are behind.
+    /// Router that they are behind; none where they are reached directly.
     pub via: Option<Ipv4Addr>,
 }
 

@@ -8,9 +8,9 @@ use crate::syntax::Plain;
 /// A built-in node type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltInType {
-    /// Its name.
+    /// Its name, as `--topology-nodes` takes it.
     pub name: &'static str,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: String,
     /// Memory in MiB.
     pub memory_mib: String,

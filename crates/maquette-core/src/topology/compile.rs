@@ -56,7 +56,7 @@ pub struct NodeRequest {
 /// All that a topology is made from, already read.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Node types.
+    /// Node types, each with the count of its nodes.
     pub nodes: Vec<NodeRequest>,
     /// The network file.
     pub network: Tree,
@@ -64,11 +64,11 @@ pub struct Request {
     pub network_name: String,
     /// Whether there is such a file and it could not be read, which was said: `network` is empty then.
     pub network_unread: bool,
-    /// Networks that are described in the project file, beside those of the network file.
+    /// Networks that are described in the project file, beside those of the network file, if there are any.
     pub networks: Option<Tree>,
     /// Extra variables; `override` counts.
     pub extra: Tree,
-    /// Settings.
+    /// Settings of the whole environment.
     pub settings: Settings,
 }
 

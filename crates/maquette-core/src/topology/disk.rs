@@ -9,12 +9,12 @@ use crate::syntax::{Entry, Span, Spanned, Tree, Value};
 use crate::units::{ByteSize, MIB};
 use crate::values::{Directory, DiskKey, Line, Serial, system};
 
-/// Disks of a node: `vda` to `vdy`, for `vdz` or `sdz` is the seed.
+/// Disks of a node: `vda` to `vdy`, since `vdz` or `sdz` is the seed.
 const MOST_DISKS: usize = 25;
 /// The largest qcow2 image with clusters of 64 KiB, in bytes: QEMU's level 1 table has at most 32 MiB.
 const MOST_BYTES: u64 = 1 << 51;
 
-/// qcow2 preallocation.
+/// How much of a qcow2 volume is allocated when it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preallocation {
     /// Nothing is allocated.
@@ -37,15 +37,15 @@ pub struct Disk {
     pub preallocation: Preallocation,
     /// libvirt cache mode.
     pub cache: CacheMode,
-    /// Image that the disk is made from as it is.
+    /// Image that the disk is made from as it is; none if it is empty, or has the environment's image.
     pub import_url: Option<String>,
     /// Directory that it is in, without what means nothing in it; none is that of the environment's pool.
     pub path: Option<Spanned<Directory>>,
-    /// Bus other than the environment's.
+    /// Bus other than the environment's, if one is chosen.
     pub bus: Option<Bus>,
-    /// The device that it is said to be.
+    /// The device that it is said to be: `vda`; none leaves that to its place among the disks.
     pub dev: Option<Spanned<String>>,
-    /// The serial number that is chosen for it.
+    /// The serial number that is chosen for it; without one it follows from its key.
     pub serial: Option<Spanned<Serial>>,
     /// Whether its image is downloaded again.
     pub refresh: bool,

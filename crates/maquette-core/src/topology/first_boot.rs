@@ -15,7 +15,7 @@ use crate::values::{
 
 /// What the login user is logged in by at the serial console, for all instances of systemd's unit.
 const GETTY: &str = "/etc/systemd/system/serial-getty@.service.d/maquette.conf";
-/// Has systemd read it, and starts those anew that run already. A systemd that is too busy to answer has read it, too.
+/// Has systemd read it, and starts those again that run already. A systemd that is too busy to answer has read it, too.
 const GETTY_AGAIN: &str =
     "systemctl daemon-reload || :; systemctl --no-block try-restart 'serial-getty@*.service'";
 
@@ -121,7 +121,7 @@ const READ_WHILE_STARTING: &[&str] = &[
     "/var/lib/systemd/",
 ];
 
-/// How the names of units begin that a running system cannot start anew, or not without all that depends on them.
+/// How the names of units begin that a running system cannot start again, or not without all that depends on them.
 const BASE_UNITS: &[&str] = &["cloud-", "dbus", "maquette-", "systemd-", "user@", "user-"];
 
 fn read_while_starting(path: &str) -> bool {
@@ -140,7 +140,7 @@ fn read_while_starting(path: &str) -> bool {
 /// A file that a first boot writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootFile {
-    /// Where.
+    /// Where it is in the guest.
     pub path: GuestPath,
     /// Its text, which may hold what is nobody's business.
     pub content: Secret,
@@ -173,9 +173,9 @@ pub struct FirstBoot {
     pub commands: Vec<Secret>,
     /// Whether the serial console logs the login user in without a password.
     pub autologin: bool,
-    /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON.
+    /// cloud-config of the user's own that only cloud-init can do, as a mapping in JSON; none if there is none.
     pub user_data: Option<Secret>,
-    /// The login user's password, for consoles.
+    /// The login user's password, for consoles; none leaves consoles without one.
     pub password: Option<Secret>,
 }
 

@@ -16,7 +16,7 @@ pub struct Interface {
     pub network: Spanned<Name>,
     /// Model, where the file names one.
     pub model: Option<DeviceModel>,
-    /// Portgroup of its network.
+    /// Portgroup of its network; none is the network's default.
     pub portgroup: Option<Spanned<String>>,
     /// Whether the network may be a bridge of the hypervisor's own.
     pub bridged: bool,
@@ -60,7 +60,7 @@ impl Ips {
 pub struct ConnectTo {
     /// Name of the other type.
     pub to: Spanned<String>,
-    /// Model on this side.
+    /// Model on this side, where the file names one.
     pub model: Option<DeviceModel>,
 }
 

@@ -44,7 +44,7 @@ pub(super) const BOOTP: &[Key] = &[
 /// What DHCP tells machines that boot from a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bootp {
-    /// What firmware loads by default.
+    /// What firmware loads where nothing else is said for it.
     pub file: Option<NetbootFile>,
     /// TFTP server; none is the hypervisor.
     pub server: Option<Ipv4Addr>,

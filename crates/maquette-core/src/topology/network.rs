@@ -28,7 +28,7 @@ pub enum Forward {
     Isolated,
     /// Through the hypervisor's address.
     Nat,
-    /// By routing.
+    /// By routing, with libvirt's firewall rules.
     Route,
     /// By routing, and libvirt makes no firewall rules.
     Open,
@@ -67,15 +67,15 @@ pub struct Srv {
     pub name: ServiceLabel,
     /// `tcp` or `udp`.
     pub protocol: ServiceLabel,
-    /// Domain it is found in.
+    /// Domain it is found in; none is the network's.
     pub domain: Option<DnsName>,
-    /// Port.
+    /// Port that the service is on; none leaves dnsmasq's default, 1.
     pub port: Option<u16>,
-    /// Host that offers it.
+    /// Host that offers it, if one is named.
     pub target: Option<DnsName>,
 }
 
-/// One network.
+/// A network, as a network file describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
     /// Key in the file: `net1`.
@@ -88,27 +88,27 @@ pub struct Network {
     pub ipv4: Option<Ipv4>,
     /// IPv6, if it has any.
     pub ipv6: Option<Ipv6>,
-    /// DNS domain.
+    /// DNS domain that its nodes' names are in; none if it has none.
     pub domain: Option<DnsName>,
     /// DNS service records.
     pub srvs: Vec<Srv>,
     /// Name servers that are asked what libvirt's does not know; none are the hypervisor's own.
     pub forwarders: Vec<IpAddr>,
-    /// Directory of the hypervisor whose files libvirt serves over TFTP.
+    /// Directory of the hypervisor whose files libvirt serves over TFTP, if it serves any.
     pub tftp_root: Option<TftpRoot>,
-    /// What DHCP tells machines that boot from it.
+    /// What DHCP tells machines that boot from it, if it tells them anything.
     pub bootp: Option<Bootp>,
-    /// MTU in bytes.
+    /// MTU in bytes; none leaves the kernel's, 1500.
     pub mtu: Option<Mtu>,
     /// Whether libvirt starts it with the hypervisor.
     pub autostart: bool,
     /// Spanning tree protocol of a bridge that libvirt makes.
     pub stp: bool,
-    /// The LAN that it is bridged to.
+    /// The LAN that it is bridged to, if it is.
     pub uplink: Option<Uplink>,
-    /// What it is on Open vSwitch.
+    /// What it is on Open vSwitch, if it is on one.
     pub vswitch: Option<Vswitch>,
-    /// Addresses that nodes set up by themselves.
+    /// Addresses that nodes set up by themselves, where nobody gives them any.
     pub fixed: Option<Fixed>,
 }
 

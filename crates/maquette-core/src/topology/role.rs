@@ -208,13 +208,13 @@ pub struct Role {
     pub name: Spanned<NodeType>,
     /// How many nodes.
     pub count: u32,
-    /// vCPUs.
+    /// Number of virtual CPUs of each node.
     pub vcpus: NonZeroU32,
     /// `host-passthrough`, `host-model`, or a named model.
     pub cpu_model: MachineName,
     /// Memory in MiB.
     pub memory_mib: Spanned<u64>,
-    /// Most memory that it can have while it runs, in MiB.
+    /// Most memory that it can have while it runs, in MiB; none is as much as it has.
     pub memory_max_mib: Option<u64>,
     /// Swap file in MiB; 0 for none.
     pub swap_mib: u64,
@@ -234,13 +234,13 @@ pub struct Role {
     pub octets: Vec<u8>,
     /// MAC addresses of single interfaces, by index: address and network (BGP).
     pub macs: Vec<(MacAddr, String)>,
-    /// The network it is reached on.
+    /// The network it is reached on, where the file names one.
     pub external_network: Option<ExternalNetwork>,
     /// The network its address is taken from instead, if named.
     pub provision_network: Option<Spanned<Name>>,
-    /// Ansible groups.
+    /// Ansible groups of its nodes, as the file lists them.
     pub groups: Vec<Group>,
-    /// Machine type other than libvirt's default `pc`.
+    /// Machine type other than libvirt's default `pc`, if one is chosen.
     pub machine_type: Option<MachineName>,
     /// Login user instead of the environment's.
     pub ssh_user: Option<Login>,

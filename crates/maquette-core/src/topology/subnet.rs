@@ -58,7 +58,7 @@ pub(super) const STATIC: &[Key] = &[
 /// First and last address given out by DHCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dhcp<A> {
-    /// First.
+    /// First address.
     pub start: A,
     /// Last, itself included.
     pub end: A,
@@ -537,9 +537,9 @@ pub struct Fixed {
     pub net: Ipv4Net,
     /// What nodes get of it; without a range, a node's own number decides (BGP).
     pub range: Option<Dhcp<Ipv4Addr>>,
-    /// Router.
+    /// Router that nodes set up; none if they set up none.
     pub gateway: Option<Ipv4Addr>,
-    /// Name server.
+    /// Name server that nodes set up; none if they set up none.
     pub nameserver: Option<Ipv4Addr>,
     /// Where it was written.
     pub span: Span,

@@ -13,9 +13,9 @@ use crate::values::BmcCredentials;
 /// Where these variables have BMCs that share an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vbmc {
-    /// The first of their IPMI ports.
+    /// The first of their IPMI ports, if it is given.
     pub start_port: Option<Spanned<NonZeroU16>>,
-    /// The address, one of the hypervisor's on a network of the environment.
+    /// The address, one of the hypervisor's on a network of the environment, if it is given.
     pub address: Option<Spanned<IpAddr>>,
 }
 

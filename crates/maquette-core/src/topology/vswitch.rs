@@ -52,7 +52,7 @@ pub(super) const PORTGROUP: &[Key] = &[
 /// A VLAN of a portgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vlan {
-    /// Its number.
+    /// The number of the VLAN.
     pub id: Spanned<VlanId>,
     /// Whether it is the one without a tag.
     pub native: bool,
@@ -63,7 +63,7 @@ pub struct Vlan {
 /// Which VLANs an interface is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portgroup {
-    /// Name.
+    /// Name by which interfaces ask for it.
     pub name: Spanned<Name>,
     /// Whether interfaces that name none are in it.
     pub default: bool,
@@ -78,7 +78,7 @@ pub struct Portgroup {
 pub struct Vswitch {
     /// Addresses of the bridge itself.
     pub addresses: Vec<Spanned<IpNet>>,
-    /// Portgroups.
+    /// Portgroups, in file order.
     pub portgroups: Vec<Portgroup>,
     /// Whether some could not be read.
     pub lacks_portgroups: bool,

@@ -14,9 +14,9 @@ pub enum BmcCredentials {
     Environment,
     /// One account for all that somebody has chosen.
     Chosen {
-        /// Its name.
+        /// Name of the account.
         user: String,
-        /// Its password.
+        /// Password of the account.
         password: Secret,
     },
 }
@@ -25,7 +25,7 @@ impl BmcCredentials {
     /// Its name where nobody has chosen one.
     pub const USER: &str = "admin";
 
-    /// An account of this name and password; what is wrong with it does not repeat what is secret.
+    /// An account of this name and password, if BMCs take both; what is wrong with it does not repeat what is secret.
     pub fn chosen(user: &str, password: &str) -> Result<Self, &'static str> {
         // What Redfish and IPMI both take, and no file of others has to quote.
         let plain = |text: &str, signs: &str| {

@@ -177,7 +177,7 @@ impl Mtu {
     /// The largest that Linux gives a bridge (`ETH_MAX_MTU`).
     pub const MOST: u32 = 65_535;
 
-    /// Checks a number of bytes.
+    /// Takes a number of bytes, if it is not too small or too large.
     pub fn new(bytes: u64) -> Result<Self, ValueError> {
         match u32::try_from(bytes) {
             Ok(bytes) if (Self::LEAST..=Self::MOST).contains(&bytes) => Ok(Self(bytes)),
@@ -189,7 +189,7 @@ impl Mtu {
         }
     }
 
-    /// Bytes.
+    /// The MTU in bytes.
     pub fn bytes(self) -> u32 {
         self.0
     }
@@ -218,7 +218,7 @@ impl VlanId {
     /// The largest; 4095 is reserved.
     const MOST: u16 = 4094;
 
-    /// Checks a number.
+    /// Takes a number from 1 to 4094.
     pub fn new(number: u16) -> Result<Self, ValueError> {
         match number {
             1..=Self::MOST => Ok(Self(number)),

@@ -89,7 +89,7 @@ impl Template {
             .unwrap();
     }
 
-    /// Until it is there no more, however it ended.
+    /// Until it is no longer there, however it ended.
     pub(super) fn gone(&mut self) -> ExitStatus {
         let agent = &mut self.agent;
         until("an end", || agent.try_wait().unwrap().is_some());

@@ -6,7 +6,7 @@ use super::{Command, Host, HostError, check};
 /// Prints name and holder of each environment's lock that somebody has, parted by a tab.
 const SCRIPT: &str = include_str!("../../assets/host/at-work.sh");
 
-/// Environments that somebody is changing, each with who it is.
+/// Names of environments that somebody is changing, each with who it is.
 pub fn at_work(host: &dyn Host) -> Result<Vec<(String, String)>, HostError> {
     look(host, directory())
 }

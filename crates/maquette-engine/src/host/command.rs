@@ -163,18 +163,18 @@ pub enum HostError {
     /// The program is not there, or cannot be started.
     #[error("cannot run `{program}`")]
     Start {
-        /// The program.
+        /// The program, as it was called.
         program: String,
-        /// Why.
+        /// Why it did not start.
         #[source]
         source: std::io::Error,
     },
     /// It ran and failed.
     #[error("`{command}` failed{}{}", status.map_or(" by a signal".into(), |s| format!(" with status {s}")), said(stderr))]
     Failed {
-        /// The command.
+        /// The command, by its title.
         command: String,
-        /// Its status.
+        /// Its exit status; none if a signal ended it.
         status: Option<i32>,
         /// Its last words.
         stderr: String,
@@ -182,9 +182,9 @@ pub enum HostError {
     /// It printed more than anybody reads.
     #[error("`{command}` printed more than {limit} MiB")]
     TooMuch {
-        /// The command.
+        /// The command, by its title.
         command: String,
-        /// How much is read.
+        /// How much is read at most, in MiB.
         limit: usize,
     },
     /// It has not ended for too long, for what it said, and was ended.
@@ -198,9 +198,9 @@ pub enum HostError {
     /// It has said nothing for too long, and was ended.
     #[error("`{command}` has said nothing for {seconds} s, and is not waited for any more")]
     Silent {
-        /// The command.
+        /// The command, by its title.
         command: String,
-        /// How long.
+        /// For how many seconds it was silent.
         seconds: u64,
     },
     /// What logs in on the other side does not run commands, or not as they are.
@@ -214,7 +214,7 @@ pub enum HostError {
     /// The connection to the hypervisor is gone.
     #[error("the connection to {address} was lost")]
     Lost {
-        /// Its address.
+        /// The hypervisor's name or address.
         address: String,
     },
     /// The lock under which we change things there is not ours any more.
@@ -227,7 +227,7 @@ pub enum HostError {
         verb: &'static str,
         /// On which file.
         path: String,
-        /// Why not.
+        /// Why that failed.
         #[source]
         source: std::io::Error,
     },

@@ -58,7 +58,7 @@ pub struct Holder {
     pub who: String,
     /// For how long, in seconds.
     pub seconds: u64,
-    /// Whether it holds the lock no more, and only what it has begun on the hypervisor goes on.
+    /// Whether it no longer holds the lock, and only what it has begun on the hypervisor goes on.
     pub gone: bool,
 }
 

@@ -44,9 +44,9 @@ pub enum BuildError {
     /// A directory could not be made.
     #[error("cannot create {path}")]
     Directory {
-        /// The directory.
+        /// The directory that was to be made.
         path: PathBuf,
-        /// Why.
+        /// Why it was not made.
         #[source]
         source: std::io::Error,
     },
@@ -141,7 +141,8 @@ pub fn is_current(image: &Path) -> bool {
     recipe_beside(image).is_some_and(|recipe| recipe.is_current)
 }
 
-/// Builds `name` into the file `output`, which is absent or a file, and no link; `on_stage` hears what is being done.
+/// Builds `name` into the file `output`, which is absent or a file, and no link; `on_stage` hears what is being done. An error
+/// leaves what was there.
 pub fn build(
     host: &dyn Host,
     name: &str,

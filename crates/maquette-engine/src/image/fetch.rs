@@ -43,7 +43,7 @@ pub struct Transfer {
     pub remote: bool,
     /// Whether to download what is there already.
     pub force: bool,
-    /// Certificate authorities besides the system's, in PEM.
+    /// Certificate authorities besides the system's, in PEM, if there are any.
     pub authorities: Option<String>,
     /// How long others may keep us waiting.
     pub limits: Limits,
@@ -58,7 +58,7 @@ pub struct Limits {
     pub slow: u64,
     /// The rate at which that is to come on average, in bytes a second: a line that is slow and works has it.
     pub slowest: u64,
-    /// Another run that has an image's lock and does not get on.
+    /// Another run that has an image's lock and makes no progress.
     pub patience: u64,
 }
 
@@ -208,7 +208,7 @@ impl Job<'_> {
         self.must("leave", "leave").map(|_| ())
     }
 
-    /// An image that cannot be used; what came is removed, so that the next run begins anew.
+    /// An image that cannot be used; what came is removed, so that the next run begins again.
     fn broken(&mut self, error: StepError) -> StepError {
         match self.must("forget", "remove what is left of") {
             Ok(_) => error,
@@ -414,7 +414,7 @@ impl Job<'_> {
             ))
             .hint(format!("install it there, or unpack the image with `{program} -d` first")),
             _ => StepError::new(format!("image {name} is packed with {program} and damaged"))
-                .hint("fetch it again, or make it anew"),
+                .hint("fetch it again, or make a new one"),
         };
         if !matches!(answer.status(), "large") {
             error.causes.extend(answer.said.last().cloned());
@@ -429,7 +429,7 @@ impl Job<'_> {
         }
     }
 
-    /// Its tables must hold; what was cut off shows here and nowhere else.
+    /// Checks its tables: an image that was cut off shows here and nowhere else.
     fn check(&mut self) -> Result<(), StepError> {
         let answer = self.order("check")?;
         // 3: clusters that nobody uses, which harm nobody.
@@ -441,7 +441,7 @@ impl Job<'_> {
         if answer.status() == "127" {
             error = StepError { message: format!("cannot check image {}", self.name), ..error };
         }
-        Err(self.broken(error.hint("fetch it again, or make it anew")))
+        Err(self.broken(error.hint("fetch it again, or make a new one")))
     }
 
     /// Puts it in place. A forced download never replaces an image that domains were made from; one that brought

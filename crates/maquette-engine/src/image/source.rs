@@ -46,24 +46,24 @@ pub enum SourceError {
     /// Neither a URL, nor a file, nor a known name.
     #[error("there is no image `{name}`")]
     Unknown {
-        /// The word.
+        /// The word as it was given.
         name: String,
-        /// A name like it.
+        /// A known name that is like it, if there is one.
         suggestion: Option<&'static str>,
     },
     /// The file is there and cannot be used.
     #[error("cannot read image {path}")]
     File {
-        /// The file.
+        /// The file on this machine.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         #[source]
         source: std::io::Error,
     },
     /// The file is something else.
     #[error("{path} is not a disk image that can be used")]
     NotAnImage {
-        /// The file.
+        /// The file on this machine.
         path: PathBuf,
         /// What it is.
         #[source]
@@ -72,7 +72,7 @@ pub enum SourceError {
     /// The file is not the one that was asked for.
     #[error("image {path} does not match its checksum: wanted {wanted}, and it has {actual}")]
     Checksum {
-        /// The file.
+        /// The file on this machine.
         path: PathBuf,
         /// What it should have.
         wanted: Checksum,
@@ -125,7 +125,7 @@ impl Source {
 /// An image with its name in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// The image.
+    /// The image, with the volume that it is cached as.
     pub image: Image,
     /// What it is known by, in hexadecimal; its volume's name has the first digits.
     pub identity: String,

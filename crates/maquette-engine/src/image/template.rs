@@ -151,7 +151,7 @@ impl Making<'_> {
 pub struct Patch {
     /// Where they begin, in bytes.
     pub at: u64,
-    /// The bytes.
+    /// What stands there instead of the template's bytes.
     pub bytes: Vec<u8>,
 }
 

@@ -56,9 +56,9 @@ pub fn join(
 /// What is the matter with a NIC that is to be put into a bridge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Objections {
-    /// Why it cannot be.
+    /// Why it cannot be; none if nothing refuses it.
     pub refused: Option<String>,
-    /// A rule of the firewall that names it, and that what comes in by the bridge is not judged by.
+    /// A rule of the firewall that names it, and that what comes in by the bridge is not judged by, if there is one.
     pub rule: Option<String>,
 }
 
@@ -105,7 +105,7 @@ fn confirm(
         ("confirm-here", "reaching the gateway", why)
     } else {
         let why = "after it was done, the hypervisor could not be reached with a new connection";
-        ("confirm", "reaching the hypervisor anew", why)
+        ("confirm", "reaching the hypervisor with a new connection", why)
     };
     let confirm = command(verb, bridge).arg(wanted);
     (context.progress)(doing.into());

@@ -29,7 +29,7 @@ pub enum CaptureError {
     /// The hypervisor has no tcpdump.
     #[error("the hypervisor has no tcpdump")]
     NoTcpdump,
-    /// tcpdump failed.
+    /// tcpdump failed; its last words, a line each.
     #[error("tcpdump failed: {}", .0.join("; "))]
     Tcpdump(Vec<String>),
     /// It could not be run.

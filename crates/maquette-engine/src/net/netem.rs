@@ -67,9 +67,9 @@ const QUEUES: [&str; 3] = ["-json", "qdisc", "show"];
 /// What happens to frames on their way to a node.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Disturbance {
-    /// How long each is held up, in milliseconds.
+    /// How long each is held up, in milliseconds; none for no delay.
     pub delay_ms: Option<f64>,
-    /// How many are lost, in percent.
+    /// How many are lost, in percent; none for no loss.
     pub loss_percent: Option<f64>,
 }
 

@@ -8,7 +8,7 @@ use crate::host::{Command, Host, check};
 
 const SCRIPT: &str = include_str!("../../assets/net/tftp-root.sh");
 
-/// Looks whether a network's TFTP root is there, and readable for dnsmasq.
+/// Looks whether a network's TFTP root is there, and readable for dnsmasq. An error says which of the two it is not.
 pub fn readable(host: &dyn Host, root: &TftpRoot, network: &NetworkName) -> Result<(), StepError> {
     let cannot = || StepError::new(format!("cannot serve TFTP on network `{network}`"));
     let said = check(host, &Command::script(SCRIPT, [root.to_string()]))

@@ -275,7 +275,7 @@ fn story(name: &str, ground: Ground, programs: &Programs) -> usize {
     assert_ne!(ready, before, "{name}: nothing was changed");
     put_back(whole, &context).unwrap();
     is_back(&before, name);
-    // Prepared anew, as far as that is seen to be missing, and put back; or put back at once.
+    // Prepared again, as far as that is seen to be missing, and put back; or put back at once.
     let turn = AtomicBool::new(false);
     let judge = |said: &str| {
         settle();

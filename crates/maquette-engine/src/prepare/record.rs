@@ -60,7 +60,7 @@ pub struct Record {
 
 impl Record {
     /// Reads the record's text; none at all is an empty one. The error says why it cannot be read: it
-    /// must then not be written anew, since what it said would be lost.
+    /// must then not be rewritten, since what it said would be lost.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -83,7 +83,7 @@ impl Record {
         }
     }
 
-    /// What a probe has found of it.
+    /// What a probe has found of it. An error if it is of another version, or was changed by hand.
     pub fn of(facts: &Facts) -> Result<Self, String> {
         Self::parse(&facts.record)
     }
@@ -101,7 +101,7 @@ impl Record {
     }
 }
 
-/// Changes the record on the hypervisor; an empty one is removed.
+/// Changes the record on the hypervisor; an empty one is removed, and one that cannot be read is left alone, which is an error.
 pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), HostError> {
     let before = Record::parse(&read_text(host, PATH)?).map_err(|why| HostError::File {
         verb: "use the record of what preparation has changed,",
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// What would be dropped by writing it anew is not read.
+    /// What would be dropped by rewriting it is not read.
     #[test]
     fn a_record_that_says_more_or_something_else_is_not_read() {
         let told = |text: &str| Record::parse(text).unwrap_err();

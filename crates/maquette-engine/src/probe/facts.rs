@@ -29,9 +29,9 @@ use crate::host::{Command, Host, HostError, check};
 /// What kind of machine the hypervisor is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Host name.
+    /// Its host name, as `uname -n` prints it.
     pub name: String,
-    /// Operating system.
+    /// Its operating system.
     pub os: OsRelease,
     /// CPUs that are online.
     pub cpus: usize,
@@ -85,7 +85,7 @@ pub struct Facts {
     pub identities: BTreeMap<String, String>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
-    /// Whom it was logged in to as, before `sudo`.
+    /// Whom it was logged in to as, before `sudo`; none if that is not known.
     pub login: Option<Login>,
     /// Keys that are recorded to open it for connections to nodes, by their environments.
     pub forwarding: BTreeMap<EnvName, Forwarding>,
@@ -95,7 +95,7 @@ pub struct Facts {
     pub workers: Workers,
     /// Interfaces with an IPv6 default route, each with its `accept_ra`.
     pub router_interfaces: Vec<(String, String)>,
-    /// Time zone.
+    /// Time zone that it has: `Europe/Prague`; none if it does not tell.
     pub timezone: Option<String>,
     /// Whether the firewall drops what is forwarded unless a rule says otherwise, as Docker sets it.
     pub forward_drop: bool,
@@ -158,7 +158,7 @@ pub enum Reach {
 const PROBE: &str =
     concat!(include_str!("../../assets/host/access.sh"), include_str!("../../assets/probe.sh"));
 
-/// Finds out.
+/// Finds out all of it in one round trip, but for the room in a storage pool's directory.
 pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {
     gather_for(host, reach, "")
 }

@@ -34,7 +34,7 @@ pub struct Quiet<'a> {
 /// What holds a guest up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// In words.
+    /// What it is, in words.
     pub words: String,
     /// Whether it never goes on by itself.
     pub for_good: bool,
@@ -42,7 +42,7 @@ pub struct Held {
 
 /// Who looks at a guest that says nothing, and how often.
 pub struct Watch<'a> {
-    /// How often.
+    /// After how long without a word it is looked at.
     pub pace: Pace,
     /// Says what holds it up, if that is found.
     pub look: &'a dyn Fn(&Quiet<'_>) -> Option<Held>,

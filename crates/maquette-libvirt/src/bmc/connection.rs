@@ -12,21 +12,21 @@ const TRIES: usize = 60;
 /// How long between two tries.
 const BETWEEN: Duration = Duration::from_millis(500);
 
-/// A connection that is opened anew when it was lost.
+/// A connection that is opened again when it was lost.
 pub struct Connection {
-    /// libvirt's address; none for one that is not opened anew.
+    /// libvirt's address; none for one that is not opened again.
     uri: Option<String>,
     client: Mutex<Arc<Client>>,
 }
 
 impl Connection {
-    /// Opens one.
+    /// Opens a connection to `uri`, which is opened again when it is lost.
     pub fn open(uri: &str) -> Result<Self, LibvirtError> {
         let client = Mutex::new(Arc::new(Client::open(uri)?));
         Ok(Self { uri: Some(uri.into()), client })
     }
 
-    /// One that is open, and is not opened anew.
+    /// One that is open, and is not opened again.
     pub fn of(client: Arc<Client>) -> Self {
         Self { uri: None, client: Mutex::new(client) }
     }

@@ -30,18 +30,18 @@ pub enum ServeError {
     /// A file cannot be used.
     #[error("cannot use {path}")]
     File {
-        /// The file.
+        /// The file on the hypervisor.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         #[source]
         source: std::io::Error,
     },
     /// The file of BMCs is something else.
     #[error("{path} does not describe BMCs")]
     Form {
-        /// The file.
+        /// The file on the hypervisor.
         path: PathBuf,
-        /// Why.
+        /// Why that cannot be read.
         #[source]
         source: serde_json::Error,
     },
@@ -51,20 +51,20 @@ pub enum ServeError {
     /// An address cannot be served at.
     #[error("the BMC of `{node}` cannot be at {protocol} {at}")]
     Address {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Which protocol's address it is.
         protocol: &'static str,
-        /// The address.
+        /// Address and port.
         at: SocketAddr,
-        /// Why.
+        /// Why there can be no socket.
         #[source]
         source: std::io::Error,
     },
     /// Its certificate cannot be used.
     #[error("the BMC of `{node}` has no usable certificate")]
     Certificate {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Why.
         #[source]
@@ -73,7 +73,7 @@ pub enum ServeError {
     /// Its account cannot be used.
     #[error("the BMC of `{node}` has no usable account: {why:?}")]
     Account {
-        /// The node.
+        /// The node, by its libvirt name.
         node: String,
         /// Why.
         why: Refused,
@@ -154,7 +154,7 @@ fn follow_for_ever(connection: &Connection, bmcs: &[Arc<Bmc>], journal: &Journal
     loop {
         match connection.client() {
             Ok(client) => match follow(&client, bmcs) {
-                Ok(()) => journal("libvirt ended the connection; it is opened anew"),
+                Ok(()) => journal("libvirt ended the connection; it is opened again"),
                 Err(error) => journal(&format!("libvirt's events are not heard: {error}")),
             },
             Err(fault) => journal(&format!("libvirt does not answer: {fault}")),
@@ -272,7 +272,7 @@ fn service_uuid(node: &Served) -> Uuid {
     Uuid::new_v5(&node.uuid, b"bmc")
 }
 
-/// Removes what was kept of BMCs that are no more: a node that is made anew has another UUID, and begins anew.
+/// Removes what was kept of BMCs that have gone: a node that is made again has another UUID, and nothing is kept of it.
 fn forget_others(state: &Path, nodes: &[Served]) -> std::io::Result<()> {
     let known: BTreeSet<String> = nodes
         .iter()

@@ -9,7 +9,7 @@ impl Client {
         let ((libvirt, qemu), capabilities) = join(versions, || self.control.capabilities());
         let (libvirt, qemu, capabilities) = (libvirt?, qemu?, capabilities?);
         let cpu = capabilities.split_once("<cpu>").and_then(|(_, rest)| rest.split_once("</cpu>"));
-        // The frequency of its clock is measured anew whenever the hypervisor starts.
+        // The frequency of its clock is measured again whenever the hypervisor starts.
         let cpu = cpu.map_or("", |(cpu, _)| cpu).lines().filter(|line| !line.contains("<counter"));
         Ok(format!("libvirt {libvirt}, QEMU {qemu}, {}", cpu.collect::<Vec<_>>().join("\n")))
     }

@@ -21,7 +21,7 @@ pub fn domain_xml(domain: &Domain) -> Result<Option<String>> {
     optional(gate::call("read a domain", || domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)))
 }
 
-/// The same with its secrets, such as the password of its VNC server.
+/// The same with its secrets, such as the password of its VNC server; none if it has gone.
 pub fn secret_xml(domain: &Domain) -> Result<Option<String>> {
     let all = sys::VIR_DOMAIN_XML_INACTIVE | sys::VIR_DOMAIN_XML_SECURE;
     optional(gate::call("read a domain", || domain.xml_desc(all)))

@@ -220,6 +220,6 @@ unsafe extern "C" fn on_close(_: sys::virConnectPtr, _: c_int, opaque: *mut c_vo
 }
 
 unsafe extern "C" fn forget(opaque: *mut c_void) {
-    // SAFETY: libvirt calls this once for each registration, when it needs the listener no more.
+    // SAFETY: libvirt calls this once for each registration, when it no longer needs the listener.
     drop(unsafe { Box::from_raw(opaque.cast::<Listener>()) });
 }

@@ -12,14 +12,14 @@ use super::{LibvirtError, Result};
 pub enum Instead<'a> {
     /// Start a domain that ends with the connection.
     Create {
-        /// Its definition.
+        /// Its definition, as XML.
         xml: &'a str,
     },
     /// Fill a volume.
     Upload {
-        /// Its name.
+        /// The volume's name.
         volume: &'a str,
-        /// Its content.
+        /// The volume's content, whole.
         content: &'a [u8],
     },
     /// Plug a device into a running domain.

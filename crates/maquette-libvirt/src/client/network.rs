@@ -8,16 +8,16 @@ use super::{Result, gate, optional, settled};
 /// What is changed in a running network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// A reservation.
+    /// An address that DHCP keeps for an interface.
     Host {
         /// Position of its `ip` element.
         element: i32,
-        /// The entry.
+        /// Its `host` element.
         xml: &'a str,
     },
     /// A DNS service record.
     Srv {
-        /// The entry.
+        /// Its `srv` element.
         xml: &'a str,
     },
 }

@@ -88,7 +88,7 @@ mod tests {
         let listener = UnixListener::bind(&socket).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // A client that has gone is served no more.
+                // A client that has gone is no longer served.
                 std::thread::spawn(move || serve(stream.unwrap()));
             }
         });

@@ -197,7 +197,7 @@ unsafe extern "C" fn on_event(stream: sys::virStreamPtr, _: c_int, opaque: *mut 
 }
 
 unsafe extern "C" fn forget(opaque: *mut c_void) {
-    // SAFETY: libvirt calls this once, when it needs the box no more.
+    // SAFETY: libvirt calls this once, when it no longer needs the box.
     drop(unsafe { Box::from_raw(opaque.cast::<Arc<Wake>>()) });
 }
 

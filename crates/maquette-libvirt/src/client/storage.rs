@@ -79,9 +79,9 @@ pub fn volume_names(pool: &StoragePool) -> Result<Vec<String>> {
 
 /// A volume with what libvirt says of it.
 pub struct Volume {
-    /// Its name.
+    /// Its name in the pool.
     pub name: String,
-    /// Its file.
+    /// Its file on the hypervisor, as an absolute path.
     pub path: String,
     /// Its definition; empty if it has gone since.
     pub xml: String,
@@ -96,7 +96,7 @@ pub fn volumes(pool: &StoragePool) -> Result<Vec<Volume>> {
     Ok(all.iter().filter_map(|v| read(v).ok()).collect())
 }
 
-/// A volume by name.
+/// A volume by name; none if the pool has none of that name.
 pub fn volume(pool: &StoragePool, name: &str) -> Result<Option<StorageVol>> {
     optional(gate::call("find a volume", || pool.lookup_storage_vol_by_name(name)))
 }

@@ -8,11 +8,11 @@ pub type Described = Result<Option<String>, LibvirtError>;
 
 /// A domain's name, state and definitions.
 pub struct Found {
-    /// Its name.
+    /// Its libvirt name.
     pub name: String,
-    /// Its state.
+    /// The domain, and its state when it was listed.
     pub listed: client::Listed,
-    /// Its definition.
+    /// Its definition, as XML.
     pub defined: Described,
     /// What runs of it.
     pub live: Described,

@@ -122,7 +122,7 @@ impl Judge<'_> {
     }
 
     /// Whose an object is, by its record. What others have need not be understood. What is ours and
-    /// cannot be understood was edited by somebody, and is mended by making it anew; but a later version
+    /// cannot be understood was edited by somebody, and is mended by making it again; but a later version
     /// knows what we do not.
     pub(super) fn owner<R: Written>(
         self,
@@ -145,7 +145,7 @@ impl Judge<'_> {
                     Seal::None if self.key.is_some() && record.is_sealed_by_age() => {
                         return Ok(edited());
                     }
-                    // Networks are written anew by whoever removes a node, with a secret or without.
+                    // Networks are rewritten by whoever removes a node, with a secret or without.
                     Seal::Other if self.key.is_some() && kind == ObjectKind::Domain => {
                         asides.sealed_by_others.push(format!("{kind} `{name}`"));
                         record.distrust();

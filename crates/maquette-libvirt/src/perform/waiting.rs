@@ -68,7 +68,7 @@ impl Libvirt<'_> {
             config: &self.guests.ssh_config,
             name,
             address: ready.address,
-            // A first boot that is done anew may have another address.
+            // A first boot that is done again may have another address.
             reports: ready.leased,
             worked: false,
             jump: if ready.direct { &[] } else { &self.guests.jump },
@@ -232,7 +232,7 @@ fn what_next(name: &str, reason: &NotReady) -> String {
     match reason {
         NotReady::Failed { .. } => first_boot_again(name),
         NotReady::Halted(_) => format!(
-            "`maquette reset {name}` boots it anew, and `maquette down {name}` removes this node"
+            "`maquette reset {name}` boots it again, and `maquette down {name}` removes this node"
         ),
         _ => format!(
             "run the same command again to go on waiting, or `maquette down {name}` to remove this node"

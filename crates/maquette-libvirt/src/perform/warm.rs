@@ -68,7 +68,7 @@ enum Fault {
     Here,
     /// The template's: it is so for each run and node.
     Template,
-    /// The same of its memory, which may do when it is made anew: QEMU has not taken it.
+    /// The same of its memory, which may do when it is made again: QEMU has not taken it.
     Memory,
 }
 
@@ -228,7 +228,7 @@ impl Libvirt<'_> {
         crate::template::end(client, self.access.host, place, &template.name())
     }
 
-    /// Removes what a run left that had begun with a template: it has its lock no more.
+    /// Removes what a run left that had begun with a template: it no longer has its lock.
     fn clear(&self, template: &Template, pool: &Pool) -> Result<(), StepError> {
         self.end_template(template, pool)?;
         let client = self.client()?;
@@ -331,7 +331,7 @@ impl Libvirt<'_> {
                 return Err(StepError::new(message).hint("`--timeout SECONDS` waits longer"));
             }
             if context.is_cancelled() {
-                return Err(StepError::interrupted("it is made anew the next time"));
+                return Err(StepError::interrupted("it is made again the next time"));
             }
             match signals.recv_timeout(left.min(LOOK)) {
                 Ok(Signal::Reported(said)) if said == *awaited => return Ok(()),
@@ -428,7 +428,7 @@ impl Libvirt<'_> {
         }
     }
 
-    /// Removes the memory of a template that QEMU did not take, so that it is made anew once nothing overlays the template: it
+    /// Removes the memory of a template that QEMU did not take, so that it is made again once nothing overlays the template: it
     /// may be damaged, or not fit what the hypervisor's kernel is now. Not where this run has made it, or nodes have started
     /// from it, or another run has the template's lock, which may just be making it.
     fn takes_away(&self, template: &Template, pool: &Pool) -> bool {
@@ -442,7 +442,7 @@ impl Libvirt<'_> {
     }
 
     /// Boots a node that cannot start from a template, or that did not become one. Nothing of its user's has run in it,
-    /// and what its agent has done to its disk is done anew by a boot: it has no instance yet.
+    /// and what its agent has done to its disk is done again by a boot: it has no instance yet.
     pub(super) fn boot_instead(
         &self,
         domain: &Domain,

@@ -75,7 +75,7 @@ fn values(root: Element<'_, '_>, device: &'static str, name: &str) -> Option<BTr
     listed(named(root, "devices").flat_map(|all| named(all, device)), name)
 }
 
-/// Values of an enumeration of some parts; none where no part has it.
+/// Values of an enumeration that some of these parts have; none where no part has it.
 fn listed<'a, 'd: 'a>(
     parts: impl Iterator<Item = Element<'a, 'd>>,
     name: &str,

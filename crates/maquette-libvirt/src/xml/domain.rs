@@ -49,7 +49,7 @@ pub struct Mark {
     pub address: Option<IpAddr>,
     /// The address that the guest says it got, where none has. Nothing goes by it but the next wait.
     pub said: Option<IpAddr>,
-    /// Why it failed.
+    /// Why it failed; none if it did not.
     pub failed: Option<String>,
 }
 
@@ -251,7 +251,7 @@ fn os(w: &mut Writer, node: &Node) {
 }
 
 /// What an emulated CPU can do that costs time and that no program sees: each time that a kernel reaches for a program's memory
-/// it says so, for which QEMU makes code anew, and page tables have a fifth level.
+/// it says so, for which QEMU makes code again, and page tables have a fifth level.
 const SLOW_FEATURES: [&str; 2] = ["smap", "la57"];
 
 fn cpu(w: &mut Writer, node: &Node) {

@@ -11,7 +11,7 @@ use roxmltree::{Document, Node as Element};
 pub struct Bandwidth {
     /// To the node; none leaves that to others than libvirt.
     pub to_node: Option<u64>,
-    /// From the node.
+    /// From the node; none leaves that to others than libvirt.
     pub from_node: Option<u64>,
 }
 
@@ -30,9 +30,9 @@ impl Bandwidth {
 /// An interface of a running domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningNic {
-    /// Its address.
+    /// MAC address.
     pub mac: MacAddr,
-    /// Its tap on the hypervisor.
+    /// Its tap on the hypervisor: `vnet3`; none if libvirt names none.
     pub tap: Option<String>,
     /// Whether it has a carrier.
     pub up: bool,

@@ -72,7 +72,7 @@ impl<R> Record<R> {
 /// A domain, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainXml {
-    /// Our record.
+    /// Our record in its metadata.
     pub record: Record<NodeRecord>,
     /// Base images that our record names, even one that cannot be used.
     pub images: Vec<String>,
@@ -88,7 +88,7 @@ pub struct DomainXml {
     pub files: Vec<String>,
     /// Those that are raw by its definition: they are over nothing, whatever their guest has written into them.
     pub raw: Vec<String>,
-    /// TCP port of its VNC server; only a running one has any.
+    /// TCP port of its VNC server, if it has one; only a running one has any.
     pub vnc_port: Option<u16>,
     /// Its taps on the host, each with its network; only a running one has any.
     pub taps: Vec<(String, String)>,
@@ -97,7 +97,7 @@ pub struct DomainXml {
 /// A network, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkXml {
-    /// Our record.
+    /// Our record in its metadata.
     pub record: Record<NetworkRecord>,
     /// What it is made of.
     pub wiring: Wiring,
@@ -128,7 +128,7 @@ fn ours<'a, 'i>(root: Element<'a, 'i>, name: &str) -> Option<Element<'a, 'i>> {
 pub struct Parsed<'a>(Document<'a>);
 
 impl<'a> Parsed<'a> {
-    /// Parses it.
+    /// Parses an object's XML. An error if it is not well-formed.
     pub fn of(xml: &'a str) -> Result<Self, ReadError> {
         Ok(Self(Document::parse(xml)?))
     }

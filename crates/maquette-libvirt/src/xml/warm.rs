@@ -125,7 +125,7 @@ pub fn plugs(xml: &str, kept: &Kept) -> Result<Vec<String>, ReadError> {
     Ok(further.into_iter().chain(seed).chain(nics).map(text).collect())
 }
 
-/// The MAC of a NIC in a memory image whose cable is pulled: QEMU takes what its cable was from there.
+/// The MAC of a NIC in a memory image whose cable is pulled, if there is one: QEMU takes what its cable was from there.
 pub fn pulled(xml: &str, kept: &Kept) -> Result<Option<String>, ReadError> {
     let document = Document::parse(xml)?;
     let is_down = |nic: &Element<'_, '_>| {
@@ -143,7 +143,7 @@ pub fn disc(xml: &str) -> Result<Option<String>, ReadError> {
     Ok(discs.next().map(|disk| xml[disk.range()].to_string()))
 }
 
-/// A drive with nothing in it.
+/// The XML of a drive, with nothing in it.
 pub fn without_source(disk: &str) -> Result<String, ReadError> {
     let document = Document::parse(disk)?;
     let source = document.root_element().children().find(|c| c.has_tag_name("source"));
@@ -156,7 +156,7 @@ pub fn without_source(disk: &str) -> Result<String, ReadError> {
     })
 }
 
-/// The device of a running domain's first disk.
+/// The device of a running domain's first disk: `vda`; none if it has no disk.
 pub fn first_disk(xml: &str) -> Result<Option<String>, ReadError> {
     let document = Document::parse(xml)?;
     Ok(disks(devices(&document)?).next().map(|disk| target(disk).to_string()))

@@ -105,7 +105,7 @@ fn a_network_that_somebody_copied_is_theirs_without_a_prefix_too() {
         client.define_network(&xml.replace(&bridge, &format!("<bridge name='{name}'"))).unwrap();
     };
     define("office", "lan", 90);
-    // One that was only defined anew has another identifier, which is said.
+    // One that was only defined again has another identifier, which is said.
     define("front", "front", 91);
     let seen = observe(client, &environment, "images", None).unwrap();
     assert_eq!(seen.copies, ["network `office` has a record of environment `default`"]);

@@ -124,7 +124,7 @@ impl Machine {
         }
     }
 
-    /// Changes what a running domain is made of: the driver starts it anew, of which the guests of this module hear
+    /// Changes what a running domain is made of: the driver starts it again, of which the guests of this module hear
     /// nothing.
     fn replug(
         &self,

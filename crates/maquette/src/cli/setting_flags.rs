@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint};
-use maquette_core::settings::{Kind, SETTINGS, Setting};
+use maquette_core::settings::{SETTINGS, Setting, SettingKind};
 
 /// Texts that were given for settings, by the settings' names. They are not read yet.
 #[derive(Debug, Clone, Default)]
@@ -143,8 +143,8 @@ fn argument(row: &Setting) -> Arg {
         arg = arg.value_hint(ValueHint::AnyPath);
     }
     match row.kind {
-        Kind::Secret => arg.hide_env_values(true),
-        Kind::Changes => typed(arg, row).action(ArgAction::Append),
+        SettingKind::Secret => arg.hide_env_values(true),
+        SettingKind::Changes => typed(arg, row).action(ArgAction::Append),
         _ => typed(arg, row),
     }
 }
@@ -153,11 +153,11 @@ fn argument(row: &Setting) -> Arg {
 fn typed(arg: Arg, row: &Setting) -> Arg {
     let kind = row.kind;
     match kind {
-        Kind::YesNo if row.default != Some("yes") => {
+        SettingKind::YesNo if row.default != Some("yes") => {
             arg.value_parser(told(kind)).num_args(0..=1).default_missing_value("yes")
         }
-        Kind::YesNo | Kind::Number(..) => arg.value_parser(told(kind)),
-        Kind::Words(words) => {
+        SettingKind::YesNo | SettingKind::Number(..) => arg.value_parser(told(kind)),
+        SettingKind::Words(words) => {
             let value = |word: &maquette_core::settings::Word| {
                 let value = PossibleValue::new(word.word).hide(word.hidden);
                 if word.doc.is_empty() { value } else { value.help(word.doc) }
@@ -165,19 +165,19 @@ fn typed(arg: Arg, row: &Setting) -> Arg {
             let values: Vec<PossibleValue> = words.iter().map(value).collect();
             arg.value_parser(PossibleValuesParser::new(values))
         }
-        Kind::Arguments => arg.allow_hyphen_values(true),
-        Kind::Changes => arg.short('e'),
-        Kind::Secret
-        | Kind::Text(_)
-        | Kind::Address
-        | Kind::Nodes
-        | Kind::Network
-        | Kind::Networks => arg,
+        SettingKind::Arguments => arg.allow_hyphen_values(true),
+        SettingKind::Changes => arg.short('e'),
+        SettingKind::Secret
+        | SettingKind::Text(_)
+        | SettingKind::Address
+        | SettingKind::Nodes
+        | SettingKind::Network
+        | SettingKind::Networks => arg,
     }
 }
 
 /// A parser that takes the texts of a kind, and leaves them texts.
-fn told(kind: Kind) -> impl TypedValueParser<Value = String> {
+fn told(kind: SettingKind) -> impl TypedValueParser<Value = String> {
     StringValueParser::new().try_map(move |text| match kind.takes(&text) {
         true => Ok(text),
         false => Err(format!("expected {}", kind.expected())),

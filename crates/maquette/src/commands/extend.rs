@@ -73,7 +73,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// Looks what is noted under the lock, and asks whether the environment may expire sooner than that. Nobody has to wait for the
-/// answer; what is noted by then is asked for anew if it is something else, and the time counts from then on.
+/// answer; what is noted by then is asked for again if it is something else, and the time counts from then on.
 fn settle(
     world: &World,
     args: &Args,

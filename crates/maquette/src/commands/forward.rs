@@ -219,7 +219,7 @@ impl Forwarding {
         opened
     }
 
-    /// Waits until `ssh` has ended; whether it was content.
+    /// Waits until `ssh` has ended; whether its exit status was 0.
     pub fn ended(&mut self) -> io::Result<bool> {
         let status = self.ssh.wait()?;
         // What it said comes before what is said about it; a program that it has left behind may say more.
@@ -227,7 +227,7 @@ impl Forwarding {
         Ok(status.success())
     }
 
-    /// Ends it.
+    /// Ends `ssh`, and waits until it has ended.
     pub fn end(&mut self) {
         drop(self.hold.take());
         let _ = self.ended();

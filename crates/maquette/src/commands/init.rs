@@ -128,9 +128,8 @@ fn write(text: &str) -> Result<(), Failure> {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let message = format!("there is a {PROJECT} here already");
             Err(Failure::input(
-                Diagnostic::error("init::exists", message).help(
-                    "`maquette plan` shows what it describes; begin anew in another directory",
-                ),
+                Diagnostic::error("init::exists", message)
+                    .help("`maquette plan` shows what it describes; begin in another directory"),
             ))
         }
         Err(e) => Err(failed(e)),

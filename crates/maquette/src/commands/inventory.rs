@@ -33,7 +33,7 @@ pub struct Args {
 fn left_out(observed: &Observed, scope: Scope) -> Vec<(&str, String)> {
     let edited = observed.edited.iter().filter(|edited| edited.kind == ObjectKind::Domain);
     let edited = edited
-        .map(|edited| (edited.name.as_str(), format!("{}; `maquette up` mends it", edited.why)));
+        .map(|edited| (edited.name.as_str(), format!("{}; `maquette up` repairs it", edited.why)));
     let nodes = observed.domains.values().map(|domain| &domain.recorded);
     let nodes = nodes.filter(|node| node.deploy_os && !scope.has(node));
     let unknown = |node: &Node| {

@@ -118,7 +118,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port of this machine that leads to one of the hypervisor, for as long as this lives.
 struct Tunnel {
-    /// The port.
+    /// The port of this machine.
     port: u16,
     forwarding: Forwarding,
 }

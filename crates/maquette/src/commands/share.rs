@@ -212,7 +212,7 @@ fn unshared_by_none(away: &[(&str, Away)]) -> Failure {
         error = error.hint(format!("a key goes from all nodes or from none: {start}"));
     }
     if !records.is_empty() {
-        let text = "was changed outside Maquette: `maquette up` mends that first";
+        let text = "was changed outside Maquette: `maquette up` repairs that first";
         error = error.hint(format!("what is recorded of {} {text}", records.join(", ")));
     }
     if !not_ready.is_empty() {

@@ -265,7 +265,7 @@ fn watch(world: &World, session: &mut Session<'_>, ask: Ask, args: &Args) -> Res
     }
 }
 
-/// How often nodes are asked anew while they are watched: of what happens inside them nobody tells.
+/// How often nodes are asked again while they are watched: of what happens inside them nobody tells.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Waits for something to happen to this environment, or until nodes are to be asked again; false if nothing can

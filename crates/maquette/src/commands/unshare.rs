@@ -1,4 +1,4 @@
-//! `maquette unshare`: a key that nodes were shared with opens them no more.
+//! `maquette unshare`: a key that nodes were shared with no longer opens them.
 
 use maquette_core::diagnostic::Diagnostic;
 use maquette_core::observed::Observed;

@@ -169,7 +169,7 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
 }
 
 /// Asks before keys are removed that open nodes, as far as is noted here: nobody could log in to these any more, and `up`
-/// would make them anew.
+/// would make them again.
 fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
     let workspaces = Workspaces::of(&world.environment);
     let mut opened = Vec::new();
@@ -189,7 +189,7 @@ fn agree(world: &World, names: &[String], yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let what = format!(
-        "remove the key to {}; without it, or a copy of it, nobody logs in there any more, and `maquette up` makes all nodes anew",
+        "remove the key to {}; without it, or a copy of it, nobody logs in there any more, and `maquette up` makes all nodes again",
         opened.join(" and ")
     );
     let hints = [

@@ -170,7 +170,7 @@ pub fn write(given: &dyn Fn(&str) -> Vec<String>) -> String {
                 let _ = writeln!(out, "# {} = Required argument. Edit with one", option.name);
             }
             [] => {}
-            [one] if option.kind != super::options::Kind::Addresses => {
+            [one] if option.kind != super::options::OptionKind::Addresses => {
                 let _ = writeln!(out, "{} = {}", option.name, escape(one));
             }
             all => {

@@ -2,7 +2,7 @@
 
 use maquette_core::syntax::Plain;
 
-use super::options::{Kind, OPTIONS, Opt};
+use super::options::{OPTIONS, Opt, OptionKind};
 
 /// All that a tree has of settings in a form that they cannot have; nobody would read it.
 pub fn decided(tree: &Plain) -> Result<(), Vec<String>> {
@@ -24,15 +24,15 @@ fn wrong(option: &Opt, value: &Plain) -> Option<String> {
     let shown = match (option.kind, value) {
         (_, Plain::Null) => return None,
         // These are compared with what the options say, and read as they are.
-        (Kind::Addresses | Kind::Network | Kind::Nodes, _) => return None,
-        (Kind::List, Plain::List(items)) => {
+        (OptionKind::Addresses | OptionKind::Network | OptionKind::Nodes, _) => return None,
+        (OptionKind::List, Plain::List(items)) => {
             let is_name = |item: &Plain| matches!(item, Plain::Text(_) | Plain::Int(_));
             let other = items.iter().find(|item| !is_name(item))?;
             format!("a list with {}", called(other))
         }
-        (Kind::Value | Kind::List, Plain::List(_) | Plain::Map(_)) => called(value),
-        (Kind::Value | Kind::List, _) => return None,
-        (Kind::Bool, Plain::Bool(_)) => return None,
+        (OptionKind::Value | OptionKind::List, Plain::List(_) | Plain::Map(_)) => called(value),
+        (OptionKind::Value | OptionKind::List, _) => return None,
+        (OptionKind::Bool, Plain::Bool(_)) => return None,
         (kind, Plain::Text(text)) if text.is_empty() || kind.takes(text) => return None,
         (_, other) => called(other),
     };
@@ -41,7 +41,7 @@ fn wrong(option: &Opt, value: &Plain) -> Option<String> {
         Some(_) => option.refusal(&flag, &shown),
         None => {
             let path = option.path().join(".");
-            let takes = if option.kind == Kind::List { "names" } else { "a single value" };
+            let takes = if option.kind == OptionKind::List { "names" } else { "a single value" };
             format!("`provision.{path}` cannot be {shown}; {flag} takes {takes}")
         }
     })

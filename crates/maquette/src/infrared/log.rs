@@ -49,7 +49,7 @@ fn masked(text: &str) -> String {
 pub fn arguments(workspace: &Workspace, given: &InfraredValues) -> Result<(), Failure> {
     let mut text = String::from("plugin: virsh\n");
     for (name, values) in given.line() {
-        let list = options::find(name).is_some_and(|o| o.kind == options::Kind::Addresses);
+        let list = options::find(name).is_some_and(|o| o.kind == options::OptionKind::Addresses);
         let values: Vec<String> = values.iter().map(|v| shown(name, v)).collect();
         let value = if list {
             let quoted: Vec<String> = values.iter().map(|v| format!("'{v}'")).collect();

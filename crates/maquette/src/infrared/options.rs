@@ -9,7 +9,7 @@ use maquette_core::syntax::parse_bool;
 
 /// What a value becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OptionKind {
     /// Text.
     Value,
     /// One of YAML 1.1's booleans.
@@ -26,7 +26,7 @@ pub enum Kind {
     Choice(&'static [settings::Word]),
 }
 
-impl Kind {
+impl OptionKind {
     /// The words that a value is one of, where there are few; a boolean has more spellings of them.
     pub fn words(self) -> Option<Vec<&'static str>> {
         match self {
@@ -48,11 +48,11 @@ impl Kind {
     /// What an option of InfraRed makes of a setting.
     fn of(row: &Setting) -> Self {
         match row.kind {
-            settings::Kind::YesNo => Self::Bool,
-            settings::Kind::Words(words) => Self::Choice(words),
-            settings::Kind::Address => Self::Addresses,
-            settings::Kind::Nodes => Self::Nodes,
-            settings::Kind::Network => Self::Network,
+            settings::SettingKind::YesNo => Self::Bool,
+            settings::SettingKind::Words(words) => Self::Choice(words),
+            settings::SettingKind::Address => Self::Addresses,
+            settings::SettingKind::Nodes => Self::Nodes,
+            settings::SettingKind::Network => Self::Network,
             _ => Self::Value,
         }
     }
@@ -78,7 +78,7 @@ pub struct Opt {
     /// Without dashes in front.
     pub name: &'static str,
     /// What its value becomes.
-    pub kind: Kind,
+    pub kind: OptionKind,
     /// Whether its value is shown to nobody.
     pub secret: bool,
     /// Value if nobody gives one.
@@ -119,8 +119,8 @@ impl Opt {
         let infrared = row.infrared?;
         Some(Self {
             name: row.name,
-            kind: Kind::of(row),
-            secret: row.kind == settings::Kind::Secret,
+            kind: OptionKind::of(row),
+            secret: row.kind == settings::SettingKind::Secret,
             default: infrared.default,
             required: infrared.required,
             group: infrared.heading,
@@ -151,7 +151,7 @@ macro_rules! options {
     };
 }
 
-use Kind::{Bool, List, Value};
+use OptionKind::{Bool, List, Value};
 use Support::{Full, Ignored};
 
 const NO: Support = Support::Later { harmless: "no" };

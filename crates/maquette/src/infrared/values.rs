@@ -7,12 +7,11 @@ use clap::builder::{FalseyValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use maquette_core::diagnostic::slip;
 use maquette_core::names::EnvName;
-use maquette_core::syntax::Plain;
-use maquette_core::syntax::parse_bool;
+use maquette_core::syntax::{Plain, parse_bool};
 use maquette_engine::StepError;
 
 use super::ansible::{self, Argument};
-use super::options::{self, Kind, OPTIONS, Opt, REQUIRED_WHEN};
+use super::options::{self, OPTIONS, Opt, OptionKind, REQUIRED_WHEN};
 use super::{abbreviated, answers, refuse};
 use crate::cli::Locking;
 use crate::consent;
@@ -35,9 +34,9 @@ pub struct InfraredValues {
     pub warnings: Vec<String>,
     /// What to do if somebody else is changing the environment.
     pub locking: Locking,
-    /// `-e`.
+    /// Extra variables of `-e`, as they were given.
     pub extra: Vec<String>,
-    /// `-o`.
+    /// The file of `-o`, if it was given.
     pub output: Option<PathBuf>,
     /// `--dry-run`.
     pub dry_run: bool,
@@ -47,9 +46,9 @@ pub struct InfraredValues {
     pub yes_on_line: bool,
     /// Words of `--accept`, or of `MAQUETTE_ACCEPT`.
     accept: Vec<String>,
-    /// `--generate-answers-file`.
+    /// The file of `--generate-answers-file`, if it was given.
     pub generate: Option<PathBuf>,
-    /// `--from-file`.
+    /// The file of `--from-file`, if it was given.
     pub from_file: Option<PathBuf>,
     /// Options about the hypervisor's host key with their values, and what each was given by. They are no part of the
     /// settings tree, where `host.key` is a value.
@@ -58,11 +57,11 @@ pub struct InfraredValues {
     pub strict: bool,
     /// `virsh plan`: what would be built is shown.
     pub plan: bool,
-    /// `--inventory`.
+    /// The file of `--inventory`, if it was given.
     pub inventory: Option<PathBuf>,
     /// `--ansible-args`, taken apart.
     pub ansible_args: Vec<Argument>,
-    /// `-v`.
+    /// How often `-v` was given.
     pub verbose: u8,
 }
 
@@ -187,7 +186,7 @@ fn argument(option: &Opt) -> Arg {
         .action(ArgAction::Append)
         .allow_hyphen_values(true);
     match (option.kind, option.kind.words()) {
-        (Kind::Choice(_), Some(words)) => arg.value_parser(words),
+        (OptionKind::Choice(_), Some(words)) => arg.value_parser(words),
         _ => arg,
     }
 }
@@ -293,7 +292,7 @@ impl InfraredValues {
             }
             self.line.push((option.name.into(), values.clone()));
             let values = match option.kind {
-                Kind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
+                OptionKind::Addresses => values.iter().flat_map(|v| split(option, v)).collect(),
                 _ => values.last().cloned().into_iter().collect(),
             };
             self.set(option.name, values, format!("--{}", option.name));
@@ -334,13 +333,13 @@ impl InfraredValues {
                 answer.values.join(&between.map(String::from).unwrap_or_default())
             };
             match options::find(name) {
-                Some(option) if option.kind == Kind::Addresses => {
+                Some(option) if option.kind == OptionKind::Addresses => {
                     let all = answer.values.iter().flat_map(|v| split(option, v)).collect();
                     self.set(name, all, called);
                 }
                 Some(option) => {
-                    let listed = matches!(option.kind, Kind::Nodes | Kind::List).then_some(',');
-                    let text = one(listed);
+                    let is_list = matches!(option.kind, OptionKind::Nodes | OptionKind::List);
+                    let text = one(is_list.then_some(','));
                     self.set(name, vec![text], called);
                 }
                 None => match COMMON.into_iter().find(|common| *common == name) {
@@ -426,7 +425,7 @@ impl InfraredValues {
         }
         let mut wrong = Vec::new();
         for option in OPTIONS.iter() {
-            if let Kind::Choice(_) = option.kind
+            if let OptionKind::Choice(_) = option.kind
                 && let Some(value) = self.one(option.name)
                 && !option.kind.takes(&value)
             {
@@ -475,9 +474,9 @@ impl InfraredValues {
         let list = |all: Vec<String>| Plain::List(all.into_iter().map(Plain::Text).collect());
         let one = values.last().cloned().unwrap_or_default();
         Ok(match option.kind {
-            Kind::Addresses => list(values),
-            Kind::List => list(one.split(',').map(String::from).collect()),
-            Kind::Bool => match parse_bool(&one) {
+            OptionKind::Addresses => list(values),
+            OptionKind::List => list(one.split(',').map(String::from).collect()),
+            OptionKind::Bool => match parse_bool(&one) {
                 Some(truth) => Plain::Bool(truth),
                 None => {
                     let called = self.called(option.name);
@@ -485,12 +484,14 @@ impl InfraredValues {
                 }
             },
             // Also where an answers file repeats the default.
-            Kind::Value | Kind::Choice(_) if option.default == Some("no") && one == "no" => {
+            OptionKind::Value | OptionKind::Choice(_)
+                if option.default == Some("no") && one == "no" =>
+            {
                 Plain::Bool(false)
             }
-            Kind::Value | Kind::Choice(_) => Plain::Text(one),
-            Kind::Network => Plain::Text(load::path_of_network(environment, &one)?),
-            Kind::Nodes => {
+            OptionKind::Value | OptionKind::Choice(_) => Plain::Text(one),
+            OptionKind::Network => Plain::Text(load::path_of_network(environment, &one)?),
+            OptionKind::Nodes => {
                 let mut map = BTreeMap::new();
                 for (path, count) in load::paths_of_nodes(environment, &one)? {
                     map.insert(path, Plain::Int(count));
@@ -556,7 +557,7 @@ fn typed(answer: &answers::Answer) -> Plain {
 /// Addresses may be given in one text, too.
 fn split(option: &Opt, text: &str) -> Vec<String> {
     match option.kind {
-        Kind::Addresses => {
+        OptionKind::Addresses => {
             text.split(',').map(str::trim).filter(|p| !p.is_empty()).map(String::from).collect()
         }
         _ => vec![text.to_string()],

@@ -28,7 +28,7 @@ pub fn moved(observed: &Observed, evidence: &All) -> Vec<String> {
         let name = &domain.name;
         Some(format!(
             "`{name}` is not waited for: {why}; `maquette console {name}` shows where it is, and after `maquette down \
-             {name}` the next `maquette up` makes it anew"
+             {name}` the next `maquette up` makes it again"
         ))
     };
     observed.domains.values().filter_map(line).collect()

@@ -316,7 +316,7 @@ impl Building<'_, '_> {
         ))
     }
 
-    /// The environment's nodes. Without the stage that makes them, those that are there are.
+    /// The environment's nodes; without the stage that makes them, those that exist already.
     fn nodes<'p>(&self, agreed: &'p Agreed) -> Vec<&'p Node> {
         let Planned { blueprint, observed, .. } = &agreed.planned;
         match self.how.stages.has(Stage::Vms) || self.hooks.replaces(Stage::Vms) {
@@ -521,7 +521,7 @@ fn questions(
     let lost = Question {
         kind: Kind::LoseDisks,
         what: format!("remove {}{why}", lost(&losses)),
-        // A node that somebody makes anew while a question is open is another one.
+        // A node that somebody makes again while a question is open is another one.
         about: losses
             .iter()
             .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))

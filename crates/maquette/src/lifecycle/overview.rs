@@ -32,7 +32,7 @@ pub fn text(
     if !drifts.is_empty() {
         out.push_str(&match changed_by {
             Some(who) => format!("\nbeing changed by {who}; by now:\n"),
-            None => "\nnot as Maquette left it (`maquette up` mends it):\n".into(),
+            None => "\nnot as Maquette left it (`maquette up` repairs it):\n".into(),
         });
         for drift in &drifts {
             out.push_str(&format!("  {} {}: {}\n", drift.kind, drift.name, drift.what));

@@ -68,7 +68,7 @@ pub fn forget(world: &World, located: &Located, left: &[String]) -> Result<bool,
 const LOOKS: usize = 3;
 
 /// Objects whose removal the user was shown and has agreed to, by kind and name; of a node also which making of it that was,
-/// since somebody may make it anew while a question is open.
+/// since somebody may make it again while a question is open.
 pub type Shown = BTreeSet<(ObjectKind, String, Option<u64>)>;
 
 /// The objects of a plan.
@@ -482,7 +482,7 @@ mod tests {
 
     use super::*;
 
-    /// A colleague made it anew meanwhile, and it went with the yes to the one before.
+    /// A colleague made it again meanwhile, and it went with the yes to the one before.
     #[test]
     fn a_node_that_is_made_anew_is_not_the_one_that_was_agreed_to() {
         let mut seen = built(&[("controller", 1)], &[]);

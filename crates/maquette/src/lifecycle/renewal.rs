@@ -21,7 +21,7 @@ pub struct Renewal {
     pub now_s: u64,
     /// Whether there is anything of it yet that could be removed.
     pub exists: bool,
-    /// What `up` was told.
+    /// What `up` was told; none if it was told nothing.
     pub ttl: Option<Ttl>,
 }
 

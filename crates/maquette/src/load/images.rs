@@ -108,7 +108,7 @@ pub struct Recorded<'a> {
     pub agents: &'a BTreeMap<String, AgentRecord>,
     /// What other images are known by, by their files.
     pub identities: &'a BTreeMap<String, String>,
-    /// The pool.
+    /// The pool that they are in.
     pub pool: &'a Pool,
 }
 

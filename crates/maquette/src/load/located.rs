@@ -16,15 +16,15 @@ use crate::world::Environment;
 /// Which environment, for commands that build nothing.
 #[derive(Debug, Clone)]
 pub struct Located {
-    /// The environment.
+    /// The environment's name.
     pub environment: EnvName,
     /// Pool of its volumes.
     pub pool: Pool,
-    /// The hypervisor.
+    /// How the hypervisor is reached.
     pub host: HostArgs,
     /// The local directory.
     pub workspace: Workspace,
-    /// The project file, by its absolute path.
+    /// The project file, by its absolute path, if there is one.
     pub project: Option<PathBuf>,
 }
 

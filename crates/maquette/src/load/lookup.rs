@@ -17,7 +17,7 @@ pub struct Found {
     pub name: String,
     /// Absolute path, or the built-in's name; types are ordered by it.
     pub path: String,
-    /// Content.
+    /// Its content, as it was read.
     pub tree: Tree,
 }
 
@@ -122,7 +122,8 @@ fn shadowed(kind: Kind, name: &str, place: &Path, span: Span) -> Option<Diagnost
     defaults::get(kind, &format!("{}.yml", stem(name)))?;
     let place = place.display();
     let message = format!("`{name}` is the file {place} here, and not the built-in one");
-    let help = format!("`./{place}` says so, and a file of another name is not in the way");
+    let help =
+        format!("`./{place}` says that this one is meant; under another name it is not in the way");
     Some(Diagnostic::warning("topology::shadowed", message).at(span, "").help(help))
 }
 

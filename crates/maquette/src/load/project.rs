@@ -10,7 +10,7 @@ use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
 use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::scrub::scrub;
-use maquette_core::settings::{self, Kind, SETTINGS, Setting, Settings};
+use maquette_core::settings::{self, SETTINGS, Setting, SettingKind, Settings};
 use maquette_core::syntax::{Plain, Tree, Value};
 
 use crate::cli::FlagTexts;
@@ -108,7 +108,7 @@ pub fn as_written(given: &FlagTexts, project: &Project) -> BTreeMap<&'static str
     let of = |row: &Setting| {
         let text = given.told(row.name).map(|(_, text)| Plain::text(text));
         let text = text.or_else(|| Some(Plain::of(project.node(row.name)?)))?;
-        let is_secret = row.kind == Kind::Secret && !is_word(&text);
+        let is_secret = row.kind == SettingKind::Secret && !is_word(&text);
         Some(if is_secret { Plain::text(HIDDEN) } else { text })
     };
     SETTINGS.iter().filter_map(|row| Some((row.name, of(row)?))).collect()
@@ -143,8 +143,8 @@ fn keys(
         let what = format!("`{key}`");
         assign(row, settings, node, &what, diags);
         let expected = match row.kind {
-            Kind::Changes => "a mapping of node types",
-            Kind::Networks => "a mapping of networks",
+            SettingKind::Changes => "a mapping of node types",
+            SettingKind::Networks => "a mapping of networks",
             _ => continue,
         };
         if !matches!(node.value, Value::Map(_)) {
@@ -201,7 +201,7 @@ pub fn assign(
     let Some(set) = row.set else { return };
     let Value::Scalar(text, _) = &node.value else {
         let error = decode::wrong_type(node, what, &row.kind.expected());
-        let meant = row.key.zip(single(node)).filter(|_| row.kind != Kind::Secret);
+        let meant = row.key.zip(single(node)).filter(|_| row.kind != SettingKind::Secret);
         let Some((key, text)) = meant else { return diags.push(error) };
         let key = key.rsplit('.').next().unwrap_or(key);
         diags.push(error.help(format!("write `{key}: {text}`")));
@@ -212,12 +212,12 @@ pub fn assign(
         return;
     };
     match row.kind {
-        Kind::Words(_) if !row.kind.takes(text) => diags.push(
+        SettingKind::Words(_) if !row.kind.takes(text) => diags.push(
             Diagnostic::error("project::choice", format!("{what} cannot be `{text}`"))
                 .at(node.span, "")
                 .help(format!("it is {}", row.kind.expected())),
         ),
-        Kind::YesNo | Kind::Number(..) if !row.kind.takes(text) => {
+        SettingKind::YesNo | SettingKind::Number(..) if !row.kind.takes(text) => {
             diags.push(decode::wrong_type(node, what, &row.kind.expected()));
         }
         _ => {
@@ -225,7 +225,7 @@ pub fn assign(
                 let error = Diagnostic::error("project::value", format!("{what}: {why}"));
                 // The line of a secret is not shown.
                 diags.push(match row.kind {
-                    Kind::Secret => error,
+                    SettingKind::Secret => error,
                     _ if scrub(text, &[]) != *text => error.at(node.span, "").secret(),
                     _ => error.at(node.span, ""),
                 });

@@ -4,7 +4,7 @@
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, UNUSED_EXTRA, slip};
 use maquette_core::layers::{self, ExtraVar};
 use maquette_core::secret_keys;
-use maquette_core::settings::{Kind, SETTINGS, Setting};
+use maquette_core::settings::{SETTINGS, Setting, SettingKind};
 use maquette_core::syntax::{Plain, Span, Tree, Value, parse_bool};
 use maquette_core::topology::{Request, is_read};
 
@@ -35,7 +35,7 @@ pub fn settings(reader: &mut Reader<'_>, list: &[ExtraVar], given: &mut FlagText
         };
         let told = format!("`{PROVISION}.{}`", path.join("."));
         if let Value::List(hosts) = &node.value
-            && row.kind == Kind::Address
+            && row.kind == SettingKind::Address
             && hosts.len() > 1
         {
             let message = format!("several hypervisors ({told}) are not supported yet");
@@ -59,8 +59,8 @@ fn text(row: &Setting, node: &Tree) -> Option<String> {
         _ => None,
     };
     match &node.value {
-        Value::List(list) if row.kind == Kind::Address => list.first().and_then(scalar),
-        Value::Map(types) if row.kind == Kind::Nodes => {
+        Value::List(list) if row.kind == SettingKind::Address => list.first().and_then(scalar),
+        Value::Map(types) if row.kind == SettingKind::Nodes => {
             let counted =
                 |e: &maquette_core::syntax::Entry| Some(format!("{}:{}", e.key, scalar(&e.value)?));
             let all: Option<Vec<String>> = types.iter().map(counted).collect();
@@ -127,8 +127,8 @@ fn in_force(
         .or_else(|| row.default.map(String::from))
         .or_else(|| nothing().map(String::from))?;
     Some(match row.kind {
-        Kind::YesNo => Plain::Bool(parse_bool(&text)?),
-        Kind::Network => {
+        SettingKind::YesNo => Plain::Bool(parse_bool(&text)?),
+        SettingKind::Network => {
             let path = super::path_of_network(reader.environment, &text);
             path.map_or_else(|_| Plain::text(text), Plain::text)
         }

@@ -22,7 +22,9 @@ pub(super) fn workspace(user: &Environment, workspace: &Workspace) -> Option<Dia
         ),
         Others::Group => Diagnostic::error(
             "workspace::open",
-            format!("a group can write to {what}: what commands are run by may be anybody's in it"),
+            format!(
+                "a group can write to {what}: anybody in it may choose what commands are run by"
+            ),
         )
         .help(format!("`chmod g-w {}` leaves it to its owner", path.display())),
         Others::Owner => Diagnostic::error(

@@ -150,7 +150,7 @@ fn words(status: u16) -> String {
         404 => "not found",
         410 => "gone",
         429 => "too many requests",
-        500.. => "it is at fault itself",
+        500.. => "the server itself is at fault",
         _ => return status.to_string(),
     };
     format!("{status} ({meaning})")

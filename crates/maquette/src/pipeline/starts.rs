@@ -92,7 +92,7 @@ pub(super) fn seeds_on_disks(blueprint: &Blueprint, observed: &Observed, diags: 
             "`maquette image build` writes a `.recipe` beside an image, which belongs to a copy, too",
         );
         diags.push(match BUILDABLE.iter().any(|(known, _)| *known == image) {
-            true => warning.help(format!("`maquette image build {image}` makes the image anew")),
+            true => warning.help(format!("`maquette image build {image}` makes the image again")),
             false => warning,
         });
     }

@@ -18,7 +18,7 @@ pub enum Stage {
     Vms,
     /// The user in the guests, which their first boot sets up.
     User,
-    /// Their time zone, likewise.
+    /// Their time zone, which their first boot sets up as well.
     Timezone,
     /// After everything.
     Post,

@@ -75,7 +75,7 @@ impl PlannedChange {
 /// A network that several nodes are on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Net {
-    /// Name.
+    /// Its libvirt name.
     pub name: String,
     /// Subnet and kind.
     pub detail: String,
@@ -96,16 +96,16 @@ pub struct Port {
     pub net: Option<usize>,
     /// What it leads to: the network, or the node and interface at the other end.
     pub to: String,
-    /// Address, VLANs.
+    /// Its address and VLANs; empty if there is nothing to say.
     pub detail: String,
 }
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Name.
+    /// Its libvirt name.
     pub name: String,
-    /// Its size.
+    /// vCPUs and memory, for people: `1 vCPU, 1 GiB`.
     pub detail: String,
     /// What there is of it.
     pub state: State,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub fn lifetime(lifetime: &Lifetime, now_s: u64, removed: bool) -> Option<String> {
     let left = lifetime.expires_s?.saturating_sub(now_s);
     Some(match (lifetime.is_over, left) {
-        (true, _) => "has expired; what is left of it `maquette down` removes".into(),
+        (true, _) => "has expired; `maquette down` removes what is left of it".into(),
         (false, 0) if removed => "has expired, and is about to be removed".into(),
         (false, 0) => "has expired".into(),
         (false, left) => format!("expires in {}", duration(left)),

@@ -7,27 +7,27 @@ use super::table;
 /// An interface as `link show` shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkRow {
-    /// Node.
+    /// The node, by its libvirt name.
     pub node: String,
     /// Name in the guest.
     pub interface: String,
-    /// Address.
+    /// MAC address, in lower case with colons.
     pub mac: String,
     /// Network, or `bridge/NAME`.
     pub network: String,
-    /// Portgroup.
+    /// Portgroup of the network; none if it has none.
     pub portgroup: Option<String>,
-    /// IPv4 address.
+    /// IPv4 address; none if none is known beforehand.
     pub address: Option<String>,
-    /// Tap on the hypervisor.
+    /// Tap on the hypervisor: `vnet3`; none while the node is off.
     pub tap: Option<String>,
     /// Whether the link is up; unknown while the node is off.
     pub up: Option<bool>,
-    /// Limit in KiB a second.
+    /// Limit in KiB a second; none for no limit.
     pub limit_kib_s: Option<u64>,
-    /// How long frames to the node are held up, in milliseconds.
+    /// How long frames to the node are held up, in milliseconds; none for no delay.
     pub delay_ms: Option<f64>,
-    /// How many of the frames to the node are lost, in percent.
+    /// How many of the frames to the node are lost, in percent; none for no loss.
     pub loss_percent: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ impl LinkRow {
     }
 }
 
-/// For people.
+/// A table for people.
 pub fn links(rows: &[LinkRow]) -> String {
     let dash = |text: &Option<String>| text.clone().unwrap_or("-".into());
     let header = ["NODE", "INTERFACE", "NETWORK", "ADDRESS", "MAC", "TAP", "LINK", "LIMIT"];
@@ -71,7 +71,7 @@ pub fn links(rows: &[LinkRow]) -> String {
     table::columns(&header, lines)
 }
 
-/// For programs.
+/// The same as a JSON document, for programs.
 pub fn links_json(rows: &[LinkRow]) -> String {
     let list: Vec<_> = rows
         .iter()

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 /// A node as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Name.
+    /// libvirt name, which is the host name.
     pub name: String,
-    /// Node type.
+    /// The node type's name.
     pub role: String,
     /// What it does now.
     pub state: NodeState,
@@ -31,13 +31,13 @@ pub struct Row {
     pub address: String,
     /// Login, or `-`.
     pub user: String,
-    /// vCPUs.
+    /// Number of virtual CPUs.
     pub vcpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// TCP port of its VNC server.
+    /// TCP port of its VNC server; none while it does not run.
     pub vnc_port: Option<u16>,
-    /// How long it has run, in seconds.
+    /// How long it has run, in seconds; none while it does not run, or if that is not known.
     pub uptime_s: Option<u64>,
     /// What is not as Maquette left it.
     pub drift: Vec<String>,

@@ -48,7 +48,7 @@ pub fn check_uri(environment: &Environment) -> Result<(), Failure> {
 pub struct Connection {
     /// Its own side.
     pub host: Box<dyn Host>,
-    /// libvirt's address.
+    /// libvirt's address, as `virsh -c` takes it.
     pub uri: String,
     /// libvirt's address, as people know it.
     pub label: String,
@@ -66,7 +66,7 @@ impl Connection {
         if self.remote.is_some() { Reach::Remote } else { Reach::Local }
     }
 
-    /// This machine.
+    /// This machine's libvirt, which is reached without SSH.
     pub fn local(world: &World) -> Self {
         Self {
             host: world.hosts.here(),
@@ -131,7 +131,7 @@ pub fn open(world: &World, args: &HostArgs, workspace: &Workspace) -> Result<Con
             trust(world, &target, args, false)?;
             world.hosts.connect(&target)
         }
-        // A machine that was installed anew: who knows its new fingerprint does not have to edit files.
+        // A machine that was installed again: who knows its new fingerprint does not have to edit files.
         Err(ConnectError::ChangedHostKey { .. })
             if replacing.fingerprint.is_some() || replacing.known_hosts.is_some() =>
         {

@@ -106,8 +106,8 @@ pub fn enter(world: &World, located: &Located) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Writes the outputs of a workspace that an environment was shared with anew: since then nodes may have come, or have been
-/// made anew with other host keys.
+/// Writes the outputs of a workspace that an environment was shared with again: since then nodes may have come, or have been
+/// made again with other host keys.
 pub fn refresh(world: &World, session: &Session<'_>, observed: &Observed) -> Result<(), Failure> {
     let located = &session.located;
     let owner = Owner::new(&located.environment, &located.host);

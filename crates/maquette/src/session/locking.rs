@@ -38,13 +38,13 @@ impl Gate for Ours {
 #[derive(Default)]
 pub(super) struct Locks {
     environment: Option<Lock>,
-    /// Of what environments share. While networks are defined whoever hears of that has it.
+    /// That of what environments share. While a plan defines networks, it is with whoever hears that this is done.
     pub(super) shared: Option<Lock>,
     images: Option<Lock>,
 }
 
 impl Locks {
-    /// What tells whether those that a run needs are ours.
+    /// What tells whether this run still has the locks that it needs.
     fn claims(&self) -> Vec<Claim> {
         self.environment.iter().chain(&self.shared).chain(&self.images).map(Lock::claim).collect()
     }

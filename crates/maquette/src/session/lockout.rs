@@ -1,5 +1,5 @@
 //! A workspace without the key that an environment's nodes were made with, and without one that they were shared with:
-//! somebody else's, or a new one after the old was lost. Whoever has it can let others in; making the nodes anew is the
+//! somebody else's, or a new one after the old was lost. Whoever has it can let others in; making the nodes again is the
 //! last way.
 
 use maquette_core::names::EnvName;
@@ -47,7 +47,7 @@ impl Lockout {
              the key is {KEY_FILE} in the workspace of whoever built it; it is nowhere on the hypervisor\n  \
              - {WAY_IN}\n  \
              - a copy of that workspace is used with `--workspace DIR`; this one is {directory}\n  \
-             - only if nobody has that key any more: `maquette up` makes the nodes anew, and their disks are lost"
+             - only if nobody has that key any more: `maquette up` makes the nodes again, and their disks are lost"
         )
     }
 
@@ -79,7 +79,7 @@ mod tests {
           the key is id_ed25519 in the workspace of whoever built it; it is nowhere on the hypervisor
           - whoever built it lets you in: `maquette share KEY` there, with the key that `maquette share --export` prints here, or one of yours in ~/.ssh
           - a copy of that workspace is used with `--workspace DIR`; this one is /w
-          - only if nobody has that key any more: `maquette up` makes the nodes anew, and their disks are lost
+          - only if nobody has that key any more: `maquette up` makes the nodes again, and their disks are lost
         ");
     }
 }

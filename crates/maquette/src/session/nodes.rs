@@ -203,7 +203,7 @@ pub fn several(word: &str, names: &[&str]) -> Failure {
 pub struct Running<'w> {
     /// Its environment and hypervisor.
     pub session: Session<'w>,
-    /// Its domain.
+    /// Its domain, as it was found.
     pub domain: Domain,
 }
 

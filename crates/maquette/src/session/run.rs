@@ -191,7 +191,7 @@ impl Session<'_> {
         }
         self.world
             .terminal
-            .talk("what is done stays; mend the cause and run the same command again to go on");
+            .talk("what is done stays; fix the cause and run the same command again to go on");
         Err(Failure::Shown)
     }
 }

@@ -256,7 +256,7 @@ pub fn import(archive: &Path, workspace: &Workspace) -> Result<Vec<String>, Fail
 }
 
 /// Makes `directory`, which must not exist, from an archive. What Maquette, `ssh` or Ansible would
-/// interpret is written anew from checked values; what is not taken is returned, in words.
+/// interpret is rewritten from checked values; what is not taken is returned, in words.
 pub fn unpack(archive: impl Read, directory: &Path) -> Result<Vec<String>, String> {
     make(understood(archive)?, directory)
 }

@@ -9,7 +9,7 @@ use maquette_core::values::is_unprintable;
 /// A host with its variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Inventory name.
+    /// Its name in the inventory.
     pub name: String,
     /// Variables, in text.
     pub vars: BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub fn other_form(text: &str) -> Option<&'static str> {
     }
 }
 
-/// An inventory.
+/// The hosts of an inventory with their variables and groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Hosts, in order of appearance.

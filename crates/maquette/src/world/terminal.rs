@@ -64,7 +64,7 @@ pub struct Terminal {
     /// None is this process's standard input, which a console reads without a buffer.
     input: Option<Mutex<Input>>,
     is_interactive: bool,
-    /// Why some of the output is nowhere: a full disk. A reader that has gone away wants no more of it.
+    /// Why some of the output is nowhere: a full disk. A reader that has gone away wants nothing further of it.
     lost: OnceLock<String>,
     /// Whether somebody is being asked.
     asking: AtomicBool,
@@ -314,7 +314,7 @@ impl Terminal {
         self.asking.load(Ordering::SeqCst)
     }
 
-    /// Asks a question at the terminal; anything but a yes is a no.
+    /// Asks a question at the terminal; anything but `y`, `Y` or `yes` is a no. An error if there is nothing to read from.
     pub fn ask(&self, question: &str) -> Result<bool, Failure> {
         // Before it can be seen: whoever sees it may answer with Ctrl-C at once.
         self.asking.store(true, Ordering::SeqCst);

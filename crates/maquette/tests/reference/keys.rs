@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use maquette_core::explain::{Topic, topics};
 use maquette_core::schema::{self, File};
-use maquette_core::settings::{Kind, SETTINGS};
+use maquette_core::settings::{SETTINGS, SettingKind};
 
 use super::{begin, cell, compare, said, table, variables};
 
@@ -29,7 +29,7 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
         let rows = SETTINGS.iter().filter(|row| row.group.title() == title);
         let row = |row: &maquette_core::settings::Setting| {
             let flag = match row.kind {
-                Kind::Changes => format!("`-e`, `--{}`", row.name),
+                SettingKind::Changes => format!("`-e`, `--{}`", row.name),
                 _ => code(row.flag()),
             };
             let virsh = if virsh.contains(&format!("--{} ", row.name)) { "yes" } else { "" };

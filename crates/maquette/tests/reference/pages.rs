@@ -1,5 +1,5 @@
 //! The reference pages of `docs/src/reference`, made from the program's own tables and from what tests print. A page that
-//! differs fails; `REFERENCE=write cargo test -p maquette --test settings` writes all of them anew.
+//! differs fails; `REFERENCE=write cargo test -p maquette --test settings` rewrites all of them.
 
 #[path = "codes.rs"]
 mod codes;

@@ -1,4 +1,4 @@
-//! Plays a transcript: reads its lines, and writes it anew with what is printed now.
+//! Plays a transcript: reads its lines, and rewrites it with what is printed now.
 
 use std::ffi::OsString;
 use std::fs;

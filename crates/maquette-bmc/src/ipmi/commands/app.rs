@@ -37,7 +37,7 @@ fn device_id(_: &mut Call<'_>) -> Answer {
     Ok(data)
 }
 
-/// The BMC begins anew: sessions end, after the answer. The node goes on.
+/// The BMC begins again: sessions end, after the answer. The node goes on.
 fn reset(call: &mut Call<'_>) -> Answer {
     call.node.memory.resets = true;
     Ok(Vec::new())

@@ -321,7 +321,7 @@ fn a_reset_of_the_bmc_is_answered_before_sessions_end() {
     }
 }
 
-/// A client whose requests all have the same number is answered anew after a while.
+/// A client whose requests all have the same number is answered again after a while.
 #[test]
 fn an_answer_is_repeated_for_a_moment_only() {
     let mut bench = bench();

@@ -59,7 +59,7 @@ impl Look<'_> {
         );
         let finding = finding.seen(asks).seen(refused);
         let clouds = "take an image that is made for clouds: `maquette image list` names some";
-        let first = "or have virt-customize make this one ready: `customize: yes` in the node type builds the node anew";
+        let first = "or have virt-customize make this one ready: `customize: yes` in the node type builds the node again";
         Some(finding.advise(clouds).advise(first))
     }
 

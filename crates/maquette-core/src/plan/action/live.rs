@@ -10,7 +10,7 @@ use crate::values::TargetDevice;
 pub enum LiveChange {
     /// Ask the guest to use this much memory.
     Memory {
-        /// In MiB.
+        /// Memory in MiB.
         mib: u64,
     },
     /// Plug a disk in.
@@ -22,16 +22,16 @@ pub enum LiveChange {
     },
     /// Unplug a disk; the guest has to let go of it.
     DetachDisk {
-        /// Its file.
+        /// Its file on the hypervisor.
         file: String,
-        /// Target device.
+        /// Target device: `vdb`.
         device: String,
     },
     /// Tell the guest of more room on a disk.
     ResizeDisk {
-        /// Target device.
+        /// Target device: `vda`.
         device: TargetDevice,
-        /// In bytes.
+        /// Its virtual size in bytes.
         bytes: u64,
     },
     /// Plug an interface in.
@@ -41,12 +41,12 @@ pub enum LiveChange {
     },
     /// Give the VNC server another password, or none.
     Vnc {
-        /// The server.
+        /// The server with its password from then on.
         vnc: Vnc,
     },
     /// Unplug an interface; the guest has to let go of it.
     DetachInterface {
-        /// Its address.
+        /// MAC address of the interface.
         mac: MacAddr,
         /// What it is, for people.
         what: String,

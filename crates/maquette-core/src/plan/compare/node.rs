@@ -86,7 +86,7 @@ fn of_bmc(old: Option<&Bmc>, new: Option<&Bmc>, found: &mut Differences) {
         (None, Some(_)) => return found.note(true, Record, "it gets a BMC"),
         (Some(_), None) => return found.note(true, Record, "it no longer has a BMC"),
     };
-    // Where it is served it is served anew (`plan/bmcs.rs`); its node goes on.
+    // Where it is served it is served again (`plan/bmcs.rs`); its node goes on.
     let Bmc { protocol, network, address, own_address, redfish_port, ipmi_port, provisioning } =
         old;
     found.change(Record, "its BMC speaks", &protocol.as_str(), &new.protocol.as_str());
@@ -120,7 +120,7 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
         (None, None) => return,
         _ => return found.note(true, Replace, "its first-boot set-up changes"),
     };
-    // The seed's name follows from the node's, and stays in the drive that it is in; a generation comes with being made anew, and colleagues' keys come while
+    // The seed's name follows from the node's, and stays in the drive that it is in; a generation comes with being made again, and colleagues' keys come while
     // it runs (`plan/share.rs`).
     let Guest {
         seed: _,
@@ -147,7 +147,7 @@ fn of_guest(old: Option<&Guest>, new: Option<&Guest>, found: &mut Differences) {
         found.note(true, Replace, first_boot::change(old, new));
     }
     found.change(Replace, "swap", &mib(*swap_mib), &mib(new.swap_mib));
-    // Whatever is made anew has another host key; that alone is a reason only if nothing else is.
+    // Whatever is made again has another host key; that alone is a reason only if nothing else is.
     let alone = found.worst() < Some(Replace);
     let key = "its host key is not the one that this workspace's secret gives it";
     found.note(alone && *host_key != new.host_key, Replace, key);

@@ -9,21 +9,21 @@ use crate::values::Directory;
 pub enum Setting {
     /// Packages of the family: to install, or that were not there before.
     Packages {
-        /// Their names.
+        /// Their names in the family's package manager.
         names: Vec<String>,
     },
     /// Access to `/dev/kvm`.
     Kvm {
-        /// Mode, octal.
+        /// Mode in octal digits: `660`.
         mode: String,
-        /// Group.
+        /// Name of the group that owns it.
         group: String,
     },
     /// libvirt's daemons run; before, they did not.
     Daemons,
     /// A storage pool is defined, built and started; before, it was not there.
     Pool {
-        /// Its name.
+        /// Its name in libvirt.
         name: String,
         /// Its directory; none where it was not there.
         directory: Option<Directory>,
@@ -46,16 +46,16 @@ pub enum Setting {
         /// Interfaces, each with its `accept_ra`.
         interfaces: Vec<(String, String)>,
     },
-    /// Time zone.
+    /// The hypervisor's time zone.
     Timezone {
-        /// Its name.
+        /// The name of the zone: `Europe/Prague`.
         zone: String,
     },
     /// A limit of the kernel's.
     Limit {
-        /// Which.
+        /// Which of the kernel's limits it is.
         limit: &'static Limit,
-        /// How many.
+        /// Its value, as `sysctl` shows it.
         value: u64,
     },
 }

@@ -10,7 +10,7 @@ pub enum ConnectError {
     /// The key file cannot be used at all.
     #[error("cannot use {} as the hypervisor's key: {why}", path.display())]
     KeyFile {
-        /// The file.
+        /// The file that was given as the key.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -18,21 +18,21 @@ pub enum ConnectError {
     /// No connection to the SSH server.
     #[error("cannot reach {address}: {said}")]
     Unreachable {
-        /// The address.
+        /// The hypervisor's name or address, as it was given.
         address: String,
-        /// `ssh`'s words.
+        /// What `ssh` said.
         said: String,
     },
     /// No key of the server is known.
     #[error("the host key of {address} is not known")]
     UnknownHostKey {
-        /// The address.
+        /// The hypervisor's name or address, as it was given.
         address: String,
     },
     /// The server shows another key than the one that is known.
     #[error("the host key of {address} has changed: {said}")]
     ChangedHostKey {
-        /// The address.
+        /// The hypervisor's name or address, as it was given.
         address: String,
         /// The known_hosts line that does not agree.
         said: String,
@@ -40,19 +40,19 @@ pub enum ConnectError {
     /// The server wants another key.
     #[error("{user}@{address} does not accept the key: {said}")]
     Refused {
-        /// The user.
+        /// Who was to log in.
         user: String,
-        /// The address.
+        /// The hypervisor's name or address, as it was given.
         address: String,
-        /// `ssh`'s words.
+        /// What `ssh` said.
         said: String,
     },
     /// The login works, and what it starts does not run commands.
     #[error("the login shell of {user}@{address} {what}")]
     Shell {
-        /// The user.
+        /// Who was to log in.
         user: String,
-        /// The address.
+        /// The hypervisor's name or address, as it was given.
         address: String,
         /// What it does instead.
         what: String,
@@ -60,11 +60,11 @@ pub enum ConnectError {
     /// The login works, and the user may not use sudo without a password.
     #[error("{user} may not run commands as root on the hypervisor: {said}")]
     Sudo {
-        /// The user.
+        /// Who logged in.
         user: String,
         /// What sudo wants.
         wanted: SudoWants,
-        /// `sudo`'s words.
+        /// What `sudo` said.
         said: String,
     },
     /// The program is missing, or something else is wrong here.
@@ -87,7 +87,7 @@ impl ConnectError {
                     .into()
             }
             Self::ChangedHostKey { .. } => {
-                "if the machine was installed anew, `--host-key-fingerprint SHA256:…` takes its new key in the \
+                "if the machine was installed again, `--host-key-fingerprint SHA256:…` takes its new key in the \
                  place of the old one, and `ssh-keygen -R` removes that"
                     .into()
             }

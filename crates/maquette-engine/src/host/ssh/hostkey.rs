@@ -22,7 +22,7 @@ pub struct HostKey {
     pub line: KnownHost,
     /// `ED25519`, `ECDSA`, …
     pub algorithm: String,
-    /// `SHA256:…`
+    /// The key's fingerprint: `SHA256:…`.
     pub fingerprint: String,
 }
 

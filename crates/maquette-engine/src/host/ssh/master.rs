@@ -25,7 +25,7 @@ use super::sockets::{Directories, Directory};
 pub struct Target {
     /// Name or address, as the user's ssh configuration may know it.
     pub address: HostAddress,
-    /// Login.
+    /// Who logs in.
     pub user: User,
     /// Private key; none leaves the choice to the user's configuration and agent.
     pub key: Option<PlainPath>,
@@ -245,7 +245,7 @@ impl Master {
         &self.address
     }
 
-    /// Words for a client of this connection. Without the master it fails rather than connect anew.
+    /// Words for a client of this connection. Without the master it fails rather than connect again.
     pub(super) fn client_words(&self) -> Vec<String> {
         let socket = self.directory.path().join("ssh").display().to_string();
         ["-S", &socket, "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
@@ -307,7 +307,7 @@ impl Master {
     }
 
     /// Whether the connection is gone. A client notices before the master's process has ended; then
-    /// the socket answers no more.
+    /// the socket no longer answers.
     pub(super) fn is_lost(&self) -> bool {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(child.try_wait(), Ok(None)) {

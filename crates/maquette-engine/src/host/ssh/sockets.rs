@@ -21,11 +21,11 @@ static OURS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Directories of the user that `ssh` runs for.
 #[derive(Debug, Clone, Default)]
 pub struct Directories {
-    /// The home directory, which `~/` in ssh's configuration means.
+    /// The home directory, which `~/` in ssh's configuration means, if it is known.
     pub home: Option<PathBuf>,
-    /// XDG's runtime directory.
+    /// XDG's runtime directory (`XDG_RUNTIME_DIR`), if the user has one.
     pub runtime: Option<PathBuf>,
-    /// The user's own choice for temporary files (`TMPDIR`).
+    /// The user's own choice for temporary files (`TMPDIR`), if there is one.
     pub temporary: Option<PathBuf>,
 }
 

@@ -50,7 +50,7 @@ pub enum Kind {
     MachineId,
     /// The boot ID: the kernel's (`sysctl_bootid`, which is aligned so that it is in one page), and that of systemd and its
     /// services, which remember what they have read. Sixteen bytes that are the same are the same ID, so that all of them are
-    /// changed, or processes would not agree. As text it is in journals, which a node begins anew.
+    /// changed, or processes would not agree. As text it is in journals, which a node begins again.
     BootId,
     /// The address of a NIC: QEMU's, its driver's and that of whoever manages the network.
     Mac(usize),
@@ -148,7 +148,7 @@ pub fn search(
     };
     if boot.as_bytes().windows(2).any(|pair| pair == b"\n\n") {
         // One of them may be none in what is found.
-        return Err(failed("nobody can look for the boot ID that it has; another try has another"));
+        return Err(failed("its boot ID cannot be searched for; the next try gets another one"));
     }
     ids.boot = boot;
     let needles: Vec<Needle> = kinds.iter().map(|kind| Needle::new(*kind, &ids)).collect();
@@ -158,7 +158,7 @@ pub fn search(
     let matches: Matches = texts.into_iter().chain(binary).collect();
     let mut found: Vec<Found> = needles.iter().flat_map(|needle| needle.places(&matches)).collect();
     if found.len() > PLACES {
-        return Err(failed("what is its guest's own is in it too often"));
+        return Err(failed("what belongs to its guest alone is in it too often"));
     }
     found.sort();
     Ok(Searched { head, found })

@@ -29,7 +29,7 @@ pub enum Seal {
     Broken,
 }
 
-/// Puts a seal on the record in an object's XML, in whose place the digest is made anew.
+/// Puts a seal on the record in an object's XML, in whose place the digest is computed again.
 pub fn sealed(xml: &str, key: &RecordKey) -> Option<String> {
     let document = Document::parse(xml).ok()?;
     let record = record(&document)?;

@@ -27,7 +27,7 @@ pub struct Args {
 /// How large the log may become where no journal takes the lines; as much of what was before is kept beside it.
 const LARGEST: u64 = 1 << 20;
 
-/// Begins a log anew that has become large: the oldest lines go. Where a journal takes them there is none.
+/// Shortens a log that has become large: the oldest lines go. Where a journal takes them there is none.
 fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
     match log.symlink_metadata() {
         Ok(about) if about.is_file() && about.len() >= largest => {}
@@ -43,11 +43,11 @@ fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
     // Before there are threads, which would keep what they have.
-    rights::give_away().map_err(|e| Failure::because("cannot give rights away", e))?;
+    rights::give_away().map_err(|e| Failure::because("cannot give up rights", e))?;
     // With `--check` that of the file.
     let own = if args.check { args.directory.parent() } else { Some(args.directory.as_path()) };
     let confined = own.map_or(Ok(true), rights::confine);
-    match confined.map_err(|e| Failure::because("cannot keep away from files of others", e))? {
+    match confined.map_err(|e| Failure::because("cannot restrict itself to its own files", e))? {
         true => {}
         false => world.terminal.talk(
             "this kernel cannot keep the process from files of others (Landlock, Linux 5.13)",

@@ -71,7 +71,7 @@ pub fn run_for(
             unproven.join(", ")
         ));
         let hint =
-            "`maquette up` makes the seed anew and starts it; nothing was started or stopped";
+            "`maquette up` makes the seed again and starts it; nothing was started or stopped";
         return Err(Failure::Failed(error.hint(hint)));
     }
     let mut plan = plan::power(&observed, &names, what);

@@ -414,7 +414,7 @@ impl Routes {
         Failure::Failed(
             error
                 .hint("somebody has removed it, or it has expired; `maquette list` shows what there is")
-                .hint("`maquette up` builds it anew"),
+                .hint("`maquette up` builds it again"),
         )
     }
 

@@ -268,7 +268,7 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 26] = [
     (
         &["plan"],
         &["-o", "--out"],
-        "plans are not kept: `maquette up` plans anew, and asks before anything is lost",
+        "plans are not kept: `maquette up` plans again, and asks before anything is lost",
     ),
     (
         &["ssh"],

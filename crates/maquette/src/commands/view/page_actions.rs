@@ -23,7 +23,7 @@ const LINES: u64 = 1000;
 pub struct PageActions {
     /// What is reached; nobody reads its terminal.
     pub world: World,
-    /// The environment.
+    /// Which environment, and where.
     pub located: Located,
 }
 

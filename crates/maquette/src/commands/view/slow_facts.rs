@@ -66,7 +66,7 @@ impl Known {
 pub struct Slow<'a> {
     /// What is reached; nobody reads its terminal.
     pub world: &'a World,
-    /// The environment.
+    /// Which environment, and where.
     pub located: &'a Located,
     /// What is asked for. The files are read each time.
     pub wanted: &'a TopologyArgs,

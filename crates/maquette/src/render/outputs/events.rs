@@ -18,7 +18,7 @@ pub const EVENTS: &[Event] = &[
     Event { name: "step-started", tells: "a step begins", fields: &[ID, TITLE] },
     Event {
         name: "step-progress",
-        tells: "how far a step is, for people, and not in any certain form",
+        tells: "how far a step is, for people, in no fixed form",
         fields: &[ID, Field::new("text", Text, "how far it is, in words")],
     },
     Event {

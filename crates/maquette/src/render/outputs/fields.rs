@@ -142,7 +142,7 @@ pub const OUTPUTS: &[Output] = &[
             Field::new("nodes[].name", Text, "the node's name"),
             Field::new("nodes[].status", Whole, "the command's exit status; null if it has none")
                 .or_null(),
-            Field::new("nodes[].error", Text, "why there is none, as if the node was not reached")
+            Field::new("nodes[].error", Text, "why there is none: the node was not reached, for example")
                 .or_null(),
             Field::new("nodes[].stdout", Text, "what it printed"),
             Field::new("nodes[].stderr", Text, "what it printed on standard error"),
@@ -164,7 +164,7 @@ pub const OUTPUTS: &[Output] = &[
             Field::new("type", Text, "how it is written"),
             Field::new("default", Text, "what holds without it; null if it is required").or_null(),
             Field::new("required", Truth, "whether there must be one in its mapping"),
-            Field::new("change", Text, "what a change of it takes of what is there").or_null(),
+            Field::new("change", Text, "what a change of it does to what is there").or_null(),
             Field::new("keys", Texts, "names of the keys below it"),
             Field::new("example", Text, "an example, in YAML or as a flag"),
             Field::new("written", Texts, "where it may be written"),
@@ -315,7 +315,7 @@ pub const OUTPUTS: &[Output] = &[
             Field::new("environments[].made_at_s", Whole, "when, in seconds since 1970").or_null(),
             Field::new("environments[].expires_at_s", Whole, EXPIRES).or_null(),
             Field::new("environments[].keys", Texts, "digests of the keys that it was built with"),
-            Field::new("environments[].shared_with", Maps, "keys that open it besides"),
+            Field::new("environments[].shared_with", Maps, "further keys that open it"),
             Field::new("environments[].shared_with[].who", Text, "the key's comment").or_null(),
             Field::new("environments[].shared_with[].fingerprint", Text, DIGEST).or_null(),
             Field::new(
@@ -343,7 +343,7 @@ pub const OUTPUTS: &[Output] = &[
             Field::new(
                 "hypervisor",
                 Text,
-                "who and where SSH reaches the hypervisor as; null if it is this machine",
+                "the user and address by which SSH reaches the hypervisor; null if it is this machine",
             )
             .or_null(),
             Field::new("password_file", Text, "the file with the password; null if there is none")

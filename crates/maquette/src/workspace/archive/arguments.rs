@@ -1,5 +1,5 @@
 //! `ssh`'s arguments in an inventory that a stranger may have written: those that InfraRed and Maquette
-//! write are taken, one by one, and put together anew; the rest is named.
+//! write are taken, one by one, and put together again; the rest is named.
 
 use super::words;
 

@@ -1,4 +1,4 @@
-//! What Maquette, `ssh` and Ansible interpret of a workspace is written anew from checked values.
+//! What Maquette, `ssh` and Ansible interpret of a workspace is rewritten from checked values.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ pub type LeftOut = Vec<String>;
 const RUN: [&str; 6] =
     ["ansible.cfg", "group_vars", "host_vars", "library", "module_utils", "collections"];
 
-/// The content with all that is interpreted written anew, for a workspace at `path`.
+/// The content with all that is interpreted rewritten, for a workspace at `path`.
 pub fn check(tree: Tree, path: &str) -> (Tree, LeftOut) {
     let mut left_out = Vec::new();
     let mut checked = directory(&tree, "", path, &mut left_out);

@@ -1,4 +1,4 @@
-//! An inventory that a stranger may have written, written anew from what is taken of it.
+//! An inventory that a stranger may have written, rewritten from what is taken of it.
 //!
 //! Ansible evaluates templates in it, runs what its connection variables name, and runs tasks on this
 //! machine for hosts with a local connection. So: only `localhost` and `hypervisor` may be this machine,
@@ -16,7 +16,7 @@ use crate::workspace::inventory::{quoted, section};
 /// What is taken of a host, besides its line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
-    /// Its name.
+    /// Its name in the inventory.
     pub name: String,
     /// Variables that are taken, in order.
     pub vars: Vec<(String, String)>,
@@ -38,7 +38,7 @@ const LOCAL: &str = "localhost";
 /// The one template that is taken: Maquette writes it for this machine.
 const OWN_PYTHON: &str = "{{ ansible_playbook_python }}";
 
-/// Reads the INI form and writes it anew; what is left out is added to `left_out`.
+/// Reads the INI form and rewrites it; what is left out is added to `left_out`.
 pub fn rewrite(text: &str, left_out: &mut Vec<String>) -> (String, Vec<Host>) {
     // Which of them are this machine may be said further down than where they are put into a group.
     let mut ignored = Vec::new();

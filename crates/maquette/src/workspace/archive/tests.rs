@@ -346,7 +346,7 @@ fn nasty() -> impl Strategy<Value = Member> {
     })
 }
 
-/// What is interpreted is written anew; what would be run or evaluated is left out, and named.
+/// What is interpreted is rewritten; what would be run or evaluated is left out, and named.
 #[test]
 fn ssh_and_ansible_read_nothing_that_a_stranger_wrote() {
     use EntryType::{Regular, Symlink};

@@ -1,4 +1,4 @@
-//! What others have made of an inventory survives its being written anew: InfraRed's plug-ins add hosts, groups and
+//! What others have made of an inventory survives its being rewritten: InfraRed's plug-ins add hosts, groups and
 //! variables, and change users. Three texts are compared: what Maquette wrote last (`base`), what became of it
 //! (`theirs`), and what Maquette would write now (`ours`).
 

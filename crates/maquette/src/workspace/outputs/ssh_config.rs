@@ -9,7 +9,7 @@ use super::Files;
 use crate::host_args::Remote;
 
 /// Limits of every connection, in seconds, unless the user says something else: without them TCP tries for two minutes
-/// where nothing answers, and `ssh` waits for ever for who answers no more. It gives up at the fourth question without an
+/// where nothing answers, and `ssh` waits for ever for who no longer answers. It gives up at the fourth question without an
 /// answer.
 pub const LIMITS: [(&str, &str); 2] = [("ConnectTimeout", "20"), ("ServerAliveInterval", "30")];
 

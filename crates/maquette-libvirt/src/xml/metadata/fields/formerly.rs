@@ -1,5 +1,5 @@
 //! What earlier releases wrote and files may not have any more: a node that runs must not count as edited for it, since what was
-//! edited is defined anew.
+//! edited is defined again.
 
 use std::str::FromStr;
 

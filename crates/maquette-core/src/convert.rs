@@ -1,6 +1,7 @@
 //! What is asked for, or what there is, as files of our own: a project file, and a network file beside it.
 
 mod interfaces;
+mod networks;
 
 use std::collections::BTreeMap;
 
@@ -210,7 +211,7 @@ pub fn of_environment(
         observed.networks.values().map(|n| &n.recorded).filter(|n| !n.tuning.link_local);
     for network in described {
         let name = names.bare(&network.name);
-        networks.put(&name, of_network(network, &name, span, diags));
+        networks.put(&name, of_network(network, (environment, &name), span, diags));
     }
     let mut project = Map(Vec::new(), span);
     let guest = types.iter().flat_map(|(_, all)| all).find_map(|node| node.guest.as_ref());
@@ -375,19 +376,15 @@ fn differences(
 
 fn of_network(
     network: &blueprint::Network,
-    name: &str,
+    (environment, name): (&EnvName, &str),
     span: Span,
     diags: &mut Diagnostics,
 ) -> Tree {
     let mut map = Map(Vec::new(), span);
     map.text("name", name);
     map.text("forward", network.carrier.forward().mode().unwrap_or("none"));
-    if network.carrier.vswitch().is_some() {
-        map.text("virtualport_type", "openvswitch");
-        lost(
-            format!("portgroups and addresses of network `{name}` on Open vSwitch are left out"),
-            diags,
-        );
+    if let Some(vswitch) = network.carrier.vswitch() {
+        networks::put_vswitch(vswitch, environment, &mut map, span);
     }
     if let Some(uplink) = network.carrier.uplink() {
         of_uplink(uplink, &mut map);
@@ -428,8 +425,8 @@ fn of_network(
     if !network.autostart {
         map.text("autostart", "no");
     }
-    if !network.srvs.is_empty() || !network.forwarders.is_empty() {
-        lost(format!("`dns` of network `{name}` is left out"), diags);
+    if let Some(dns) = networks::dns(network, span) {
+        map.put("dns", dns);
     }
     map.node()
 }

@@ -87,6 +87,7 @@ fn interface(
     if link.is_some_and(|link| link.hub) {
         map.text("hub", "yes");
     }
+    own.attachment.portgroup().into_iter().for_each(|group| map.text("portgroup", group));
     if own.model.as_str() != "virtio" {
         map.text("model", &own.model);
     }

@@ -1,8 +1,13 @@
 //! What is asked for, or what there is, as files of our own: a project file, and a network file beside it.
 
+mod interfaces;
+mod networks;
+
 use std::collections::BTreeMap;
 
-use crate::blueprint::{self, Attachment};
+use interfaces::Names;
+
+use crate::blueprint;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::hardware::{BmcChoice, BmcProtocol, BootMode, CacheMode};
 use crate::names::EnvName;
@@ -186,10 +191,7 @@ pub fn of_environment(
     span: Span,
     diags: &mut Diagnostics,
 ) -> Files {
-    let bare = |name: &str| {
-        let prefix = environment.prefix().map(|prefix| format!("{prefix}-"));
-        prefix.and_then(|p| name.strip_prefix(&p)).unwrap_or(name).to_string()
-    };
+    let names = Names { environment, observed };
     let mut types: Vec<(&str, Vec<&blueprint::Node>)> = Vec::new();
     for node in observed.domains.values().map(|d| &d.recorded) {
         match types.iter_mut().find(|(name, _)| *name == node.role) {
@@ -197,13 +199,10 @@ pub fn of_environment(
             None => types.push((&node.role, vec![node])),
         }
     }
-    // A bridge that was made for its nodes is in no file.
-    let is_own =
-        |name: &str| observed.networks.get(name).is_some_and(|n| n.recorded.tuning.link_local);
     let mut nodes = Map(Vec::new(), span);
     for (name, all) in &mut types {
         all.sort_by_key(|node| node.index);
-        if let Some(map) = node_type(name, all, (&bare, &is_own), span, diags) {
+        if let Some(map) = node_type(name, all, &names, span, diags) {
             nodes.put(name, map);
         }
     }
@@ -211,8 +210,8 @@ pub fn of_environment(
     let described =
         observed.networks.values().map(|n| &n.recorded).filter(|n| !n.tuning.link_local);
     for network in described {
-        let name = bare(&network.name);
-        networks.put(&name, of_network(network, &name, span, diags));
+        let name = names.bare(&network.name);
+        networks.put(&name, of_network(network, (environment, &name), span, diags));
     }
     let mut project = Map(Vec::new(), span);
     let guest = types.iter().flat_map(|(_, all)| all).find_map(|node| node.guest.as_ref());
@@ -228,8 +227,14 @@ pub fn of_environment(
     }
     let bmcs = all().filter_map(|node| node.bmc.as_ref());
     if let Some(own) = bmcs.into_iter().find(|bmc| bmc.own_address) {
-        project.text("bmc_network", bare(&own.network));
+        project.text("bmc_network", names.bare(&own.network));
     }
+    // Links have no file, and get that of the setting.
+    let mut links = observed.networks.values().filter(|n| n.recorded.tuning.link_local);
+    if let Some(mtu) = links.find_map(|network| network.recorded.mtu) {
+        project.text("mtu", mtu);
+    }
+    interfaces::pulled(observed, diags);
     project.text("network", NETWORK);
     project.put("nodes", nodes.node());
     let mut file = Map(Vec::new(), span);
@@ -240,9 +245,6 @@ pub fn of_environment(
 /// What the network file of an environment is called.
 const NETWORK: &str = "environment";
 
-/// Names of networks without the prefix, and whether a network is a bridge that was made for its nodes.
-type Names<'a> = (&'a dyn Fn(&str) -> String, &'a dyn Fn(&str) -> bool);
-
 /// What cannot be told of what is there.
 fn lost(what: String, diags: &mut Diagnostics) {
     diags.push(Diagnostic::warning("convert::lost", what));
@@ -251,7 +253,7 @@ fn lost(what: String, diags: &mut Diagnostics) {
 fn node_type(
     name: &str,
     all: &[&blueprint::Node],
-    what: Names<'_>,
+    names: &Names<'_>,
     span: Span,
     diags: &mut Diagnostics,
 ) -> Option<Tree> {
@@ -290,10 +292,9 @@ fn node_type(
     }
     let disks = first.disks.iter().enumerate().map(|(number, own)| disk(own, number, span));
     map.put("disks", list(disks.collect(), span));
-    let interfaces = (0..first.interfaces.len()).filter_map(|n| interface(all, n, what, span));
-    map.put("interfaces", list(interfaces.collect(), span));
+    map.put("interfaces", interfaces::of_nodes(all, names, span, diags));
     if let Some(routed) = first.interfaces.iter().find(|i| i.default_route) {
-        map.text("external_network", (what.0)(&routed.network));
+        map.text("external_network", names.bare(&routed.network));
     }
     let groups = first.groups.iter().map(|group| Tree::scalar(group.to_string(), span));
     map.put("groups", list(groups.collect(), span));
@@ -331,31 +332,6 @@ fn disk(disk: &blueprint::Disk, number: usize, span: Span) -> Tree {
     map.node()
 }
 
-/// An interface that all nodes of a type have, with the address of each.
-fn interface(
-    all: &[&blueprint::Node],
-    number: usize,
-    (bare, is_own): Names<'_>,
-    span: Span,
-) -> Option<Tree> {
-    let own = all.first()?.interfaces.get(number)?;
-    let mut map = Map(Vec::new(), span);
-    let bridge = own.attachment == Attachment::HostBridge;
-    map.text("network", if bridge { own.network.to_string() } else { bare(&own.network) });
-    if bridge || is_own(&own.network) {
-        map.text("bridged", "yes");
-    }
-    if own.model.as_str() != "virtio" {
-        map.text("model", &own.model);
-    }
-    let ips = all.iter().map(|node| node.interfaces.get(number)?.ipv4.address());
-    if let Some(ips) = ips.collect::<Option<Vec<_>>>() {
-        let text = |ip: &ipnet::Ipv4Net| Tree::scalar(ip.addr().to_string(), span);
-        map.put("ip", list(ips.iter().map(text).collect(), span));
-    }
-    Some(map.node())
-}
-
 /// What a node type does not tell of its nodes.
 fn differences(
     name: &str,
@@ -365,11 +341,7 @@ fn differences(
 ) {
     let alike = |node: &&&blueprint::Node| {
         let sizes = |n: &blueprint::Node| n.disks.iter().map(|d| d.size).collect::<Vec<_>>();
-        let networks = |n: &blueprint::Node| {
-            n.interfaces.iter().map(|i| i.network.clone()).collect::<Vec<_>>()
-        };
-        (node.vcpus, node.memory_mib, sizes(node), networks(node))
-            == (first.vcpus, first.memory_mib, sizes(first), networks(first))
+        (node.vcpus, node.memory_mib, sizes(node)) == (first.vcpus, first.memory_mib, sizes(first))
     };
     if let Some(other) = all.iter().find(|node| !alike(node)) {
         lost(
@@ -404,23 +376,20 @@ fn differences(
 
 fn of_network(
     network: &blueprint::Network,
-    name: &str,
+    (environment, name): (&EnvName, &str),
     span: Span,
     diags: &mut Diagnostics,
 ) -> Tree {
     let mut map = Map(Vec::new(), span);
     map.text("name", name);
     map.text("forward", network.carrier.forward().mode().unwrap_or("none"));
-    if network.carrier.vswitch().is_some() {
-        map.text("virtualport_type", "openvswitch");
-        lost(
-            format!("portgroups and addresses of network `{name}` on Open vSwitch are left out"),
-            diags,
-        );
+    if let Some(vswitch) = network.carrier.vswitch() {
+        networks::put_vswitch(vswitch, environment, &mut map, span);
     }
     if let Some(uplink) = network.carrier.uplink() {
         of_uplink(uplink, &mut map);
     }
+    of_tuning(name, network, diags);
     let range = |start: String, end: String| {
         let mut dhcp = Map(Vec::new(), span);
         dhcp.put("range", ends(start, end, span));
@@ -456,8 +425,8 @@ fn of_network(
     if !network.autostart {
         map.text("autostart", "no");
     }
-    if !network.srvs.is_empty() || !network.forwarders.is_empty() {
-        lost(format!("`dns` of network `{name}` is left out"), diags);
+    if let Some(dns) = networks::dns(network, span) {
+        map.put("dns", dns);
     }
     map.node()
 }
@@ -469,9 +438,26 @@ fn ends(start: String, end: String, span: Span) -> Tree {
     range.node()
 }
 
+/// What bridges do that no key of a network says.
+fn of_tuning(name: &str, network: &blueprint::Network, diags: &mut Diagnostics) {
+    if network.tuning.querier {
+        let what = format!("`--host-network-multicast-querier` of network `{name}` has no key");
+        lost(format!("{what} in maquette.yaml, and is left out: give it as a flag"), diags);
+    }
+    let routes = network.tuning.routes.iter().map(|route| route.net.to_string());
+    let routes: Vec<String> = routes.collect();
+    if !routes.is_empty() {
+        let what = format!("that {} are forwarded through network `{name}`", routes.join(", "));
+        lost(format!("{what} is left out: `cidrs` of a BGP network file says so"), diags);
+    }
+}
+
 fn of_uplink(uplink: &blueprint::Uplink, map: &mut Map) {
     if !uplink.chosen {
         map.text("nic", &uplink.nic);
+    }
+    if let Some(address) = uplink.address {
+        map.text("ip_address", address);
     }
     for (key, is, usual) in [("stp", uplink.stp, false), ("dhcp_guard", uplink.guard, true)] {
         if is != usual {

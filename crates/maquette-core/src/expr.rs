@@ -3,6 +3,7 @@
 
 mod ansible;
 mod filters;
+mod literals;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,8 +152,9 @@ impl Scope {
     fn settle(&self, plain: &mut Plain, context: &Jinja) {
         match plain {
             Plain::Text(text) if is_expression(text) => {
-                let result = self.tree(text, context).or_else(|| {
-                    let result = self.rendered(text, context).ok()?;
+                let text = literals::rewritten(text).into_owned();
+                let result = self.tree(&text, context).or_else(|| {
+                    let result = self.rendered(&text, context).ok()?;
                     (result.len() <= LONGEST_TEXT).then_some(Plain::Text(result))
                 });
                 if let Some(result) = result {
@@ -320,18 +322,19 @@ fn walk(node: &mut Tree, scope: &Scope, diags: &mut Diagnostics) {
         Value::Null => {}
         Value::Scalar(text, _) => {
             if is_expression(text) {
+                let source = literals::rewritten(text).into_owned();
                 let context = &scope.context().all;
-                if let Some(tree) = scope.tree(text, context) {
+                if let Some(tree) = scope.tree(&source, context) {
                     node.value = tree.located(node.span).value;
                     return;
                 }
-                match scope.rendered(text, context) {
+                match scope.rendered(&source, context) {
                     Ok(result) => *text = result,
                     Err(error) => {
                         let is_named = error.kind() == ErrorKind::UndefinedError
                             && error.range().is_some()
                             && !node.span.secret;
-                        let diagnostic = describe(&error, text, node.span, scope);
+                        let diagnostic = describe(&error, &source, node.span, scope);
                         diags.push_unknown(diagnostic, is_named);
                     }
                 }
@@ -497,7 +500,11 @@ mod tests {
         for (text, help) in [
             ("a: '{{ net + 1 }}'", Some("`{{ net | int + 1 }}`")),
             ("a: '{{ net | ipadr }}'", Some("did you mean the filter `ipaddr`?")),
-            ("a: \"{{ net | regex_replace('a', 'b') }}\"", Some("`replace` and `split`")),
+            (
+                "a: \"{{ net | regex_replaces('a', 'b') }}\"",
+                Some("did you mean the filter `regex_replace`?"),
+            ),
+            ("a: '{{ net | random }}'", Some("the same on every machine")),
             ("a: '{{ 1 + }}'", None),
         ] {
             let (_, diags) = resolved(text);

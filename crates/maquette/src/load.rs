@@ -177,8 +177,8 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 /// Reads all but `extra` with a reader; that, too, where it has not been read yet.
 fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
     let mut settings = Settings::default();
-    let project = reader.project(&args.place, &mut settings);
     let mut given = args.given();
+    let project = reader.project(&args.place, &given.take_empty(), &mut settings);
     let list = match extra {
         Some(extra) => extra.list.clone(),
         None => {
@@ -287,7 +287,12 @@ impl<'a> Reader<'a> {
         format!("{}, line {line}: {said}", source.name)
     }
 
-    fn project(&mut self, place: &EnvironmentArgs, settings: &mut Settings) -> Project {
+    fn project(
+        &mut self,
+        place: &EnvironmentArgs,
+        unset: &[&'static str],
+        settings: &mut Settings,
+    ) -> Project {
         if self.lenient {
             return Project::default();
         }
@@ -309,7 +314,7 @@ impl<'a> Reader<'a> {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
                 let mut project = match parse(&self.sources, id, &mut self.diags) {
-                    Some(node) => project::decode(&node, settings, &mut self.diags),
+                    Some(node) => project::decode(&node, unset, settings, &mut self.diags),
                     None => Project::unread(),
                 };
                 // By whichever way somebody comes to it, it is the same file.

@@ -87,6 +87,8 @@ impl<'a> Ansible<'a> {
     }
 
     fn evaluated(&mut self, text: &str, span: Span, diags: &mut Diagnostics) -> Value {
+        let rewritten = super::literals::rewritten(text);
+        let text = &*rewritten;
         let whole = whole(text);
         // A variable alone is what it is, in the order in which it was written.
         if let Some(name) = whole.filter(|inner| is_name(inner))

@@ -1,18 +1,24 @@
 //! Filters of Ansible's that topology files and layouts use, as Ansible has them where Jinja has none, or others.
 //! <https://docs.ansible.com/ansible/latest/collections/ansible/utils/docsite/filters_ipaddr.html>
 
+mod lists;
 mod macs;
+mod methods;
+mod patterns;
 mod rarer;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod unknown;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{Environment, Error, ErrorKind, Value};
 
-use crate::diagnostic::closest;
+pub use unknown::instead_of;
+
 use crate::syntax::parse_bool;
 
 /// Collections that a filter's name may begin with.
@@ -37,81 +43,13 @@ pub fn add(env: &mut Environment<'_>) {
         env.add_filter(name("nthhost"), nthhost);
         rarer::add(env, &name);
         macs::add(env, &name);
+        lists::add(env, &name);
+        texts::add(env, &name);
+        patterns::add(env, &name);
     }
     env.add_function("range", range);
-    env.set_unknown_method_callback(method);
-}
-
-/// Filters that files may mean: Ansible's that are here, and Jinja's.
-const NAMES: &[&str] = &[
-    "abs",
-    "attr",
-    "batch",
-    "bool",
-    "chain",
-    "cidr_merge",
-    "combine",
-    "count",
-    "default",
-    "first",
-    "float",
-    "format",
-    "hwaddr",
-    "int",
-    "ip4_hex",
-    "ipaddr",
-    "ipmath",
-    "ipsubnet",
-    "ipv4",
-    "ipv6",
-    "ipv6form",
-    "ipwrap",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "macaddr",
-    "mandatory",
-    "map",
-    "max",
-    "min",
-    "network_in_network",
-    "network_in_usable",
-    "next_nth_usable",
-    "nthhost",
-    "path_join",
-    "previous_nth_usable",
-    "reduce_on_network",
-    "reject",
-    "replace",
-    "round",
-    "select",
-    "slaac",
-    "slice",
-    "sort",
-    "split",
-    "string",
-    "sum",
-    "ternary",
-    "title",
-    "trim",
-    "unique",
-    "upper",
-    "zip",
-];
-
-/// What can be done about an unknown filter; `detail` is what Jinja says of it, if that may be shown.
-pub fn instead_of(detail: Option<&str>) -> String {
-    let name = detail.and_then(|d| d.strip_prefix("filter ")?.strip_suffix(" is unknown"));
-    let name = name.map(|name| name.rsplit('.').next().unwrap_or(name));
-    match name.and_then(|name| closest(name, NAMES.iter().copied())) {
-        Some(near) => format!("did you mean the filter `{near}`?"),
-        None => "filters are Jinja's, and of Ansible's those for addresses, `default`, `int`, `bool`, `ternary`, `mandatory`, \
-                 `combine` and `path_join`; `replace` and `split` do for patterns"
-            .into(),
-    }
+    env.add_function("dict", lists::dict);
+    env.set_unknown_method_callback(methods::call);
 }
 
 /// No list that anybody goes through has such numbers; Jinja's own arithmetic ends in a panic at the largest ones.
@@ -124,17 +62,6 @@ fn range(lower: isize, upper: Option<isize>, step: Option<isize>) -> Result<Valu
         Some(number) => Err(failed(format!("`range` does not go to {number}"))),
         None => minijinja::functions::range(lower, upper, step),
     }
-}
-
-/// Methods of Python's text that Jinja has as filters.
-fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    let filter = match name {
-        "split" | "replace" | "lower" | "upper" if value.as_str().is_some() => name,
-        "strip" if value.as_str().is_some() => "trim",
-        _ => return Err(Error::from(ErrorKind::UnknownMethod)),
-    };
-    let args: Vec<Value> = std::iter::once(value).chain(args).cloned().collect();
-    state.apply_filter(filter, &args)
 }
 
 /// The default stands for what nothing defines; with `boolean`, for all that is not true.

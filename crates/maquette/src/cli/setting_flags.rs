@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, ValueHint};
-use maquette_core::settings::{SETTINGS, Setting, SettingKind};
+use maquette_core::settings::{self, SETTINGS, Setting, SettingKind};
 
 /// Texts that were given for settings, by the settings' names. They are not read yet.
 #[derive(Debug, Clone, Default)]
@@ -46,11 +46,31 @@ impl FlagTexts {
         self.0.insert(name, Texts { texts, name: told });
     }
 
+    /// Takes away what was given as nothing (`--ttl ''`): so somebody takes back for one run what a file says. The names of
+    /// these settings. Of those that say where an environment is, or which nodes it has, an empty variable of a script must
+    /// not make others.
+    pub fn take_empty(&mut self) -> Vec<&'static str> {
+        let is_empty = |name: &&'static str| {
+            settings::find(name).is_some_and(can_be_empty)
+                && self.told(name).is_some_and(|(_, text)| text.is_empty())
+        };
+        let names: Vec<&'static str> = self.0.keys().copied().filter(is_empty).collect();
+        names.iter().for_each(|name| {
+            self.0.remove(name);
+        });
+        names
+    }
+
     /// The settings of both groups of flags. No setting is in more than one.
     pub fn with(&self, other: &Self) -> Self {
         let both = self.0.iter().chain(&other.0);
         Self(both.map(|(name, told)| (*name, told.clone())).collect())
     }
+}
+
+/// Whether a flag takes an empty value, which is none.
+fn can_be_empty(row: &Setting) -> bool {
+    !row.locates && row.set.is_some()
 }
 
 /// A group of flags: the settings of which a condition holds.
@@ -151,18 +171,18 @@ fn argument(row: &Setting) -> Arg {
 
 /// What a flag takes, which is the same for every verb: where it takes no value but its own, the next word is not one.
 fn typed(arg: Arg, row: &Setting) -> Arg {
-    let kind = row.kind;
-    match kind {
+    match row.kind {
         SettingKind::YesNo if row.default != Some("yes") => {
-            arg.value_parser(told(kind)).num_args(0..=1).default_missing_value("yes")
+            arg.value_parser(told(*row)).num_args(0..=1).default_missing_value("yes")
         }
-        SettingKind::YesNo | SettingKind::Number(..) => arg.value_parser(told(kind)),
+        SettingKind::YesNo | SettingKind::Number(..) => arg.value_parser(told(*row)),
         SettingKind::Words(words) => {
             let value = |word: &maquette_core::settings::Word| {
                 let value = PossibleValue::new(word.word).hide(word.hidden);
                 if word.doc.is_empty() { value } else { value.help(word.doc) }
             };
-            let values: Vec<PossibleValue> = words.iter().map(value).collect();
+            let nothing = can_be_empty(row).then(|| PossibleValue::new("").hide(true));
+            let values: Vec<PossibleValue> = words.iter().map(value).chain(nothing).collect();
             arg.value_parser(PossibleValuesParser::new(values))
         }
         SettingKind::Arguments => arg.allow_hyphen_values(true),
@@ -176,10 +196,12 @@ fn typed(arg: Arg, row: &Setting) -> Arg {
     }
 }
 
-/// A parser that takes the texts of a kind, and leaves them texts.
-fn told(kind: SettingKind) -> impl TypedValueParser<Value = String> {
-    StringValueParser::new().try_map(move |text| match kind.takes(&text) {
-        true => Ok(text),
-        false => Err(format!("expected {}", kind.expected())),
+/// A parser that takes the texts of a setting's kind, and leaves them texts.
+fn told(row: Setting) -> impl TypedValueParser<Value = String> {
+    StringValueParser::new().try_map(move |text| {
+        match row.kind.takes(&text) || (text.is_empty() && can_be_empty(&row)) {
+            true => Ok(text),
+            false => Err(format!("expected {}", row.kind.expected())),
+        }
     })
 }

@@ -53,11 +53,16 @@ pub fn empty(file: &str) -> Diagnostic {
         .help("`maquette init` in an empty directory writes a project file to begin with")
 }
 
-/// Reads the file's content, and has `settings` hold what takes no more than that.
-pub fn decode(node: &Tree, settings: &mut Settings, diags: &mut Diagnostics) -> Project {
+/// Reads the file's content, and has `settings` hold what takes no more than that. It says nothing of settings that are `unset`.
+pub fn decode(
+    node: &Tree,
+    unset: &[&'static str],
+    settings: &mut Settings,
+    diags: &mut Diagnostics,
+) -> Project {
     let mut values = BTreeMap::new();
     let node = meant(node, diags);
-    keys(&node, "", "the project file", (&mut values, &mut *settings), diags);
+    keys(&node, ("", "the project file"), unset, (&mut values, &mut *settings), diags);
     with_checksum(&mut values, diags);
     if let (Some(row), Some(image)) = (settings::find(IMAGE), values.get(IMAGE)) {
         // What is wrong with it has been said.
@@ -120,8 +125,8 @@ pub const IMAGE: &str = "image-url";
 /// Takes the keys of a mapping, and of those in it; `prefix` is where it is (`hypervisor.`).
 fn keys(
     node: &Tree,
-    prefix: &str,
-    what: &str,
+    (prefix, what): (&str, &str),
+    unset: &[&'static str],
     (values, settings): (&mut BTreeMap<&'static str, Tree>, &mut Settings),
     diags: &mut Diagnostics,
 ) {
@@ -138,7 +143,9 @@ fn keys(
             }
             continue;
         }
-        let Some(node) = fields.take(key) else { continue };
+        // A checksum is its image's.
+        let of = if row.name == "checksum" { IMAGE } else { row.name };
+        let Some(node) = fields.take(key).filter(|_| !unset.contains(&of)) else { continue };
         values.insert(row.name, node.clone());
         let what = format!("`{key}`");
         assign(row, settings, node, &what, diags);
@@ -155,7 +162,7 @@ fn keys(
     for mapping in inner {
         if let Some(node) = fields.take(mapping) {
             let (prefix, what) = (format!("{prefix}{mapping}."), format!("`{mapping}`"));
-            keys(node, &prefix, &what, (&mut *values, &mut *settings), diags);
+            keys(node, (&prefix, &what), unset, (&mut *values, &mut *settings), diags);
         }
     }
     fields.finish(diags);

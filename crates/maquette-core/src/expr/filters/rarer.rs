@@ -221,13 +221,16 @@ fn ipv6form(value: &Value, form: &str) -> Result<String, Error> {
     }
 }
 
+/// What `combine` makes of two lists at the same key.
+const LISTS: [&str; 6] = ["replace", "keep", "append", "prepend", "append_rp", "prepend_rp"];
+
 /// Mappings laid over each other, of which the last wins.
 fn combine(value: &Value, others: Rest<Value>, named: Kwargs) -> Result<Value, Error> {
     let is_recursive = named.get::<Option<bool>>("recursive")?.unwrap_or(false);
     let lists = named.get::<Option<&str>>("list_merge")?.unwrap_or("replace");
     named.assert_all_used()?;
-    if lists != "replace" {
-        return Err(failed(format!("`combine` with list_merge='{lists}' is not known here")));
+    if !LISTS.contains(&lists) {
+        return Err(failed(format!("`combine` has no list_merge='{lists}'")));
     }
     let mut all = Vec::new();
     for each in std::iter::once(there(value)?).chain(others.iter()) {
@@ -242,12 +245,12 @@ fn combine(value: &Value, others: Rest<Value>, named: Kwargs) -> Result<Value, E
             let message = format!("`combine` takes mappings, and not {}", each.kind());
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
-        combined = over(&combined, &each, is_recursive)?;
+        combined = over(&combined, &each, is_recursive, lists)?;
     }
     Ok(combined)
 }
 
-fn over(below: &Value, above: &Value, is_recursive: bool) -> Result<Value, Error> {
+fn over(below: &Value, above: &Value, is_recursive: bool, lists: &str) -> Result<Value, Error> {
     let mut pairs: Vec<(Value, Value)> = Vec::new();
     for key in below.try_iter()? {
         let known = below.get_item(&key)?;
@@ -258,12 +261,32 @@ fn over(below: &Value, above: &Value, is_recursive: bool) -> Result<Value, Error
         match pairs.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => {
                 let both = known.kind() == ValueKind::Map && new.kind() == ValueKind::Map;
-                *known = if is_recursive && both { over(known, &new, true)? } else { new };
+                *known = match is_recursive && both {
+                    true => over(known, &new, true, lists)?,
+                    false if is_list(known) && is_list(&new) => joined(known, &new, lists)?,
+                    false => new,
+                };
             }
             None => pairs.push((key, new)),
         }
     }
     Ok(Value::from_pairs(pairs))
+}
+
+/// Two lists at the same key as one; `rp` takes away of the lower one what the upper one has.
+fn joined(below: &Value, above: &Value, how: &str) -> Result<Value, Error> {
+    let above: Vec<Value> = above.try_iter()?.collect();
+    let below: Vec<Value> = below.try_iter()?.collect();
+    let rest =
+        || -> Vec<Value> { below.iter().filter(|item| !above.contains(item)).cloned().collect() };
+    Ok(Value::from(match how {
+        "keep" => below,
+        "append" => [below, above].concat(),
+        "prepend" => [above, below].concat(),
+        "append_rp" => [rest(), above].concat(),
+        "prepend_rp" => [above.clone(), rest()].concat(),
+        _ => above,
+    }))
 }
 
 /// A path of several parts, of which one that begins at the root drops those before it.

@@ -1,3 +1,5 @@
+mod values;
+
 use super::*;
 
 fn result(expression: &str) -> Result<String, Error> {
@@ -6,7 +8,8 @@ fn result(expression: &str) -> Result<String, Error> {
     env.set_fuel(Some(crate::expr::FUEL));
     env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     add(&mut env);
-    env.render_str(&format!("{{{{ {expression} }}}}"), ())
+    let text = format!("{{{{ {expression} }}}}");
+    env.render_str(&crate::expr::literals::rewritten(&text), ())
 }
 
 fn all_answer(table: &[(&str, &str)]) {

@@ -372,6 +372,25 @@ fn nobody_deletes_entries_that_they_have_not_reserved() {
     assert_eq!(bench.bmc.state().log.entries().len(), 1);
 }
 
+/// `sel delete 1 2 3` reserves the log once, and begins with the last.
+#[test]
+fn entries_are_deleted_one_after_the_other() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    for control in [1, 3, 0] {
+        assert_eq!(bench.ask(&mut client, 0, 2, &[control]).0, 0);
+    }
+    let ids: Vec<u16> = bench.bmc.state().log.entries().iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    let reserved = bench.ask(&mut client, 0x0a, 0x42, &[]).1;
+    for id in ids.iter().rev() {
+        let delete = [&reserved[..], &id.to_le_bytes()].concat();
+        let answer = bench.ask(&mut client, 0x0a, 0x46, &delete);
+        assert_eq!(answer, (0, id.to_le_bytes().to_vec()));
+    }
+    assert!(bench.bmc.state().log.entries().is_empty());
+}
+
 #[test]
 fn the_light_blinks_for_as_long_as_it_is_asked_to() {
     let mut bench = bench();

@@ -266,13 +266,20 @@ fn a_watchdogs_end_is_logged_with_what_it_did() {
     }
 }
 
-/// `session info all`, and `session info active`.
+/// `session info all`, `active`, `handle` and `id`.
 #[test]
 fn sessions_are_listed_one_after_the_other() {
     let mut bench = bench();
     let (mut look, mut client) =
         (bench.login([1, 1, 1], "look", PASSWORD, 2).unwrap(), bench.admin());
-    let mut info = |index: u8| bench.ask(&mut client, 6, 0x3d, &[index]).1;
+    let own = client.id.to_le_bytes();
+    let mut ask = |data: &[u8]| bench.ask(&mut client, 6, 0x3d, data);
+    assert_eq!([2, 3, 0].map(|handle| ask(&[0xfe, handle]).1[0]), [2, 0, 0]);
+    for (id, found) in [(own, 2), ([7; 4], 0)] {
+        assert_eq!(ask(&[&[0xff][..], &id[..]].concat()).1[0], found);
+    }
+    assert_eq!((ask(&[0xfe]).0, ask(&[0xff, 1]).0), (0xc7, 0xc7));
+    let mut info = |index: u8| ask(&[index]).1;
     let (first, second) = (info(1), info(2));
     assert_eq!((first.len(), &first[..5]), (18, &[1, 63, 2, 4, 2][..]));
     assert_eq!(second[..5], [2, 63, 2, 2, 4]);
@@ -296,6 +303,9 @@ fn a_break_is_refused_and_what_nobody_counts_is_not_told() {
     // Who has restarted it, and for how long it has run.
     assert_eq!(bench.ask(&mut client, 0, 7, &[]), (0, vec![0, 0]));
     assert_eq!(bench.ask(&mut client, 0, 0x0f, &[]).0, 0xc1);
+    // `mc setenables system_event_log=off`, and what there is already.
+    assert_eq!(bench.ask(&mut client, 6, 0x2f, &[]), (0, vec![8]));
+    assert_eq!([0, 8].map(|bits| bench.ask(&mut client, 6, 0x2e, &[bits]).0), [0xcc, 0]);
 }
 
 #[test]

@@ -78,6 +78,8 @@ fn http_is_booted_by_uefi_alone() {
     assert_eq!((offered(), boot(http)), (true, 200));
     // A BIOS would go on with PXE.
     assert_eq!(boot(json!({"BootSourceOverrideMode": "Legacy"})), 400);
+    let (settings, legacy) = (format!("{system}/Bios/Settings"), json!({"BootMode": "LegacyBios"}));
+    assert_eq!(bench.patch(&settings, json!({"Attributes": legacy})), 400);
     let pxe = json!({"BootSourceOverrideMode": "Legacy", "BootSourceOverrideTarget": "Pxe"});
     assert_eq!(boot(pxe), 200);
     // Its address is DHCP's.

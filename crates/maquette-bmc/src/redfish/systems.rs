@@ -207,7 +207,8 @@ impl BootChange {
     /// Whether somebody asks for a BIOS, and what is to be booted takes UEFI.
     fn leaves_http(&self, state: &State) -> bool {
         let target = self.target.unwrap_or(state.boot.target);
-        (self.mode, target) == (Some(Firmware::Bios), Some(Device::Http))
+        let is_kept = self.enabled != Some(Override::Disabled);
+        is_kept && (self.mode, target) == (Some(Firmware::Bios), Some(Device::Http))
     }
 
     fn apply(self, state: &mut State, hardware: &Hardware) {

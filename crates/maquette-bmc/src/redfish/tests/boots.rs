@@ -80,8 +80,9 @@ fn http_is_booted_by_uefi_alone() {
     assert_eq!(boot(json!({"BootSourceOverrideMode": "Legacy"})), 400);
     let (settings, legacy) = (format!("{system}/Bios/Settings"), json!({"BootMode": "LegacyBios"}));
     assert_eq!(bench.patch(&settings, json!({"Attributes": legacy})), 400);
+    let none = json!({"BootSourceOverrideMode": "Legacy", "BootSourceOverrideEnabled": "Disabled"});
     let pxe = json!({"BootSourceOverrideMode": "Legacy", "BootSourceOverrideTarget": "Pxe"});
-    assert_eq!(boot(pxe), 200);
+    assert_eq!((boot(none), boot(pxe)), (200, 200));
     // Its address is DHCP's.
     assert_eq!(boot(json!({"HttpBootUri": "http://192.0.2.1/x.efi"})), 400);
 }

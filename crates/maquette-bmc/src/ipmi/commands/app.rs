@@ -17,7 +17,7 @@ pub const ROWS: &[Row] = &[
     (0x06, 0x37, level::NOBODY, guid),
     (0x06, 0x38, level::NOBODY, authentication),
     (0x06, 0x3b, level::USER, privilege),
-    (0x06, CLOSE_SESSION, level::USER, close),
+    (0x06, CLOSE_SESSION, level::CALLBACK, close),
     (0x06, 0x3d, level::USER, session),
     (0x06, 0x41, level::USER, |call| channel(call).map(|_| vec![0x02, 0x04])),
     (0x06, 0x42, level::USER, channel_info),

@@ -319,6 +319,11 @@ fn only_the_session_that_is_closed_ends() {
     assert_eq!(bench.ask(&mut client, 6, 1, &[]).0, 0);
     let bytes = other.seal(payload::IPMI, &request(6, 1, 1, &[]));
     assert!(sent(&bench.node.receive(PEER.into(), &bytes)).is_none());
+    // `-L CALLBACK`: who may do nothing else may go.
+    let mut least = bench.login([1, 1, 1], "look", PASSWORD, 1).unwrap();
+    assert_eq!(bench.ask(&mut least, 6, 1, &[]).0, 0xd4);
+    let id = least.id.to_le_bytes();
+    assert_eq!((bench.ask(&mut least, 6, 0x3c, &id).0, bench.node.sessions.active()), (0, 1));
 }
 
 #[test]

@@ -171,6 +171,18 @@ mod tests {
         bmc
     }
 
+    /// What the paper says at a call of the machine: a service that ends there leaves that behind.
+    fn copied_at(at: &'static str, model: &Model, paper: &Paper) -> Paper {
+        let copy = Paper::default();
+        let (seen, known) = (copy.clone(), paper.clone());
+        model.hook(move |call| {
+            if call == at {
+                *seen.lock().unwrap() = known.lock().unwrap().clone();
+            }
+        });
+        copy
+    }
+
     fn once(bmc: &Bmc, device: Device) {
         {
             let mut state = bmc.state();
@@ -200,13 +212,7 @@ mod tests {
             let bmc = begun(&model, &paper);
             bmc.press(Press::On).unwrap();
             once(&bmc, Device::Pxe);
-            let (copy, known) = (Paper::default(), paper.clone());
-            let seen = copy.clone();
-            model.hook(move |call| {
-                if call == at {
-                    *seen.lock().unwrap() = known.lock().unwrap().clone();
-                }
-            });
+            let copy = copied_at(at, &model, &paper);
             bmc.press(Press::PowerCycle).unwrap();
             model.hook(|_| ());
             // What the machine was at that moment.
@@ -243,13 +249,7 @@ mod tests {
             if on {
                 bmc.press(Press::On).unwrap();
             }
-            let copy = Paper::default();
-            let (seen, known) = (copy.clone(), paper.clone());
-            model.hook(move |call| {
-                if call == at {
-                    *seen.lock().unwrap() = known.lock().unwrap().clone();
-                }
-            });
+            let copy = copied_at(at, &model, &paper);
             bmc.press(press).unwrap();
             let other = Arc::new(Model::new());
             if on {
@@ -277,13 +277,7 @@ mod tests {
     #[test]
     fn a_press_that_is_owed_is_tried_again_and_gives_way_to_another() {
         let (model, paper) = (Arc::new(Model::new()), Paper::default());
-        let (copy, known) = (Paper::default(), paper.clone());
-        let seen = copy.clone();
-        model.hook(move |call| {
-            if call == "start" {
-                *seen.lock().unwrap() = known.lock().unwrap().clone();
-            }
-        });
+        let copy = copied_at("start", &model, &paper);
         begun(&model, &paper).press(Press::On).unwrap();
         let other = Arc::new(Model::new());
         let bmc = begun(&other, &copy);
@@ -311,13 +305,7 @@ mod tests {
         let bmc = begun(&model, &paper);
         bmc.press(Press::On).unwrap();
         once(&bmc, Device::Pxe);
-        let (copy, known) = (Paper::default(), paper.clone());
-        let seen = copy.clone();
-        model.hook(move |call| {
-            if call == "start" {
-                *seen.lock().unwrap() = known.lock().unwrap().clone();
-            }
-        });
+        let copy = copied_at("start", &model, &paper);
         bmc.press(Press::PowerCycle).unwrap();
         model.hook(|_| ());
         let bmc = begun(&model, &copy);
@@ -410,13 +398,7 @@ mod tests {
         let (model, paper) = (Arc::new(Model::new()), Paper::default());
         let bmc = begun(&model, &paper);
         once(&bmc, Device::Pxe);
-        let (copy, known) = (Paper::default(), paper.clone());
-        let seen = copy.clone();
-        model.hook(move |call| {
-            if call == "start" {
-                *seen.lock().unwrap() = known.lock().unwrap().clone();
-            }
-        });
+        let copy = copied_at("start", &model, &paper);
         bmc.press(Press::On).unwrap();
         let other = Arc::new(Model::new());
         other.start(Start::PLAIN).unwrap();
@@ -431,13 +413,7 @@ mod tests {
         let (model, paper) = (Arc::new(Model::new()), Paper::default());
         let bmc = begun(&model, &paper);
         bmc.press(Press::On).unwrap();
-        let (copy, known) = (Paper::default(), paper.clone());
-        let seen = copy.clone();
-        model.hook(move |call| {
-            if call == "reset" {
-                *seen.lock().unwrap() = known.lock().unwrap().clone();
-            }
-        });
+        let copy = copied_at("reset", &model, &paper);
         bmc.press(Press::ForceRestart).unwrap();
         let other = Arc::new(Model::new());
         other.start(Start::PLAIN).unwrap();
@@ -474,13 +450,7 @@ mod tests {
                 let (model, paper) = (Arc::new(Model::new()), Paper::default());
                 let bmc = begun(&model, &paper);
                 bmc.press(Press::On).unwrap();
-                let (copy, known) = (Paper::default(), paper.clone());
-                let seen = copy.clone();
-                model.hook(move |call| {
-                    if call == at {
-                        *seen.lock().unwrap() = known.lock().unwrap().clone();
-                    }
-                });
+                let copy = copied_at(at, &model, &paper);
                 bmc.press(press).unwrap();
                 let mut document: serde_json::Value =
                     serde_json::from_slice(&copy.lock().unwrap()).unwrap();

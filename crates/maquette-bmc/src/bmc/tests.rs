@@ -20,6 +20,21 @@ fn boot(bmc: &Bmc, target: Device, enabled: Override) {
     state.boot.enabled = enabled;
 }
 
+/// Has a call fail, and everything after it, until the machine [`works`].
+fn fails_at(model: &Arc<Model>, at: &'static str, fault: Fault) {
+    let shared = Arc::downgrade(model);
+    model.hook(move |call| {
+        if let Some(model) = shared.upgrade().filter(|_| call == at) {
+            model.fail(Some(fault.clone()));
+        }
+    });
+}
+
+fn works(model: &Model) {
+    model.hook(|_| ());
+    model.fail(None);
+}
+
 #[test]
 fn once_is_once_and_continuous_stays() {
     let (bmc, model, _) = bmc();
@@ -65,14 +80,9 @@ fn a_reboot_of_the_guests_own_boots_as_it_was_asked_for() {
     assert_eq!(model.starts().len(), first.len());
     time.fetch_add(10, Ordering::Relaxed);
     // What fails is tried again.
-    let shared = Arc::downgrade(&model);
-    model.hook(move |call| {
-        let model = shared.upgrade().filter(|_| call == "start");
-        model.iter().for_each(|model| model.fail(Some(Fault::Failed("busy".into()))));
-    });
+    fails_at(&model, "start", Fault::Failed("busy".into()));
     assert!(bmc.rebooted().is_err() && bmc.waits());
-    model.hook(|_| ());
-    model.fail(None);
+    works(&model);
     bmc.tick().unwrap();
     assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false));
     assert_eq!(model.starts().last().unwrap().first, Some(Device::Pxe));
@@ -314,17 +324,9 @@ fn a_watchdog_whose_action_fails_tries_it_again_and_logs_as_it_is_told() {
     let (bmc, model, time) = watched(Timeout::Off);
     bmc.state().watchdog.dont_log = true;
     time.fetch_add(5, Ordering::Relaxed);
-    let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let (fails, shared) = (failing.clone(), Arc::downgrade(&model));
-    model.hook(move |call| {
-        if let Some(model) = shared.upgrade().filter(|_| call == "destroy") {
-            let fault = Fault::Failed("busy".into());
-            model.fail(Some(fault).filter(|_| fails.load(Ordering::Relaxed)));
-        }
-    });
+    fails_at(&model, "destroy", Fault::Failed("busy".into()));
     assert!(bmc.tick().is_err());
-    model.fail(None);
-    failing.store(false, Ordering::Relaxed);
+    works(&model);
     tick(&bmc, &time);
     assert_eq!((model.power(), bmc.waits()), (Ok(Power::Off), false));
     assert!(bmc.state().log.entries().iter().all(|e| e.what != What::WatchdogExpired));
@@ -441,14 +443,9 @@ fn a_power_cycle_that_fails_half_way_is_tried_again() {
         let (bmc, model, _) = bmc();
         bmc.press(Press::On).unwrap();
         boot(&bmc, Device::Pxe, Override::Once);
-        let shared = Arc::downgrade(&model);
-        model.hook(move |call| {
-            let model = shared.upgrade().filter(|_| call == "start");
-            model.iter().for_each(|model| model.fail(Some(Fault::Failed("gone".into()))));
-        });
+        fails_at(&model, "start", Fault::Failed("gone".into()));
         assert!(bmc.press(press).is_ok() && bmc.waits(), "{press:?}");
-        model.hook(|_| ());
-        model.fail(None);
+        works(&model);
         bmc.tick().unwrap();
         assert_eq!((bmc.power(), bmc.waits()), (Ok(Power::On), false), "{press:?}");
         assert_eq!(model.starts().last().unwrap().first, Some(Device::Pxe), "{press:?}");
@@ -461,14 +458,9 @@ fn a_power_cycle_that_is_refused_is_not_done_later() {
         let (bmc, model, _) = bmc();
         bmc.press(Press::On).unwrap();
         boot(&bmc, Device::Pxe, Override::Once);
-        let shared = Arc::downgrade(&model);
-        model.hook(move |call| {
-            let model = shared.upgrade().filter(|_| call == "start");
-            model.iter().for_each(|model| model.fail(Some(Fault::Refused("no memory".into()))));
-        });
+        fails_at(&model, "start", Fault::Refused("no memory".into()));
         assert!(bmc.press(press).is_err() && !bmc.waits(), "{press:?}");
-        model.hook(|_| ());
-        model.fail(None);
+        works(&model);
         bmc.tick().unwrap();
         assert_eq!(bmc.power(), Ok(Power::Off), "{press:?}");
     }

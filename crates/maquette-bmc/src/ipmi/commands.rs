@@ -88,6 +88,7 @@ type Row = (u8, u8, u8, fn(&mut Call<'_>) -> Answer);
 /// Levels of privilege; nobody needs to have a session for the lowest.
 pub mod level {
     pub const NOBODY: u8 = 0;
+    pub const CALLBACK: u8 = 1;
     pub const USER: u8 = 2;
     pub const OPERATOR: u8 = 3;
     pub const ADMINISTRATOR: u8 = 4;

@@ -280,6 +280,7 @@ fn boot_devices_hold_once_or_for_ever() {
     let mut bench = bench();
     let mut client = bench.admin();
     assert_eq!(bench.ask(&mut client, 0, 8, &[3, 8]).0, 0);
+    assert_eq!(bench.ask(&mut client, 0, 9, &[3, 0, 0]).1, [1, 3, 8]);
     assert_eq!(bench.ask(&mut client, 0, 8, &[5, 0xa0, 0x04, 0, 0, 0]).0, 0);
     assert_eq!(bench.ask(&mut client, 0, 9, &[5, 0, 0]).1, [1, 5, 0xa0, 0x04, 0, 0, 0]);
     assert_eq!(bench.ask(&mut client, 0, 2, &[1]).0, 0);

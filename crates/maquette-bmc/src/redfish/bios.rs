@@ -7,6 +7,7 @@ use super::problem::{Message, Problem};
 use super::resource::{Done, Found, RequestBody, action, link, resource};
 use super::{Call, paths};
 use crate::bmc::{ASSET_TAG, BOOT_MODE, Bmc, Settings, default_settings};
+use crate::machine::Device;
 
 /// What is below a system.
 pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Found<'a>> {
@@ -29,7 +30,8 @@ pub fn find<'a>(call: &'a Call<'a>, bmc: &'a Bmc, rest: &[&'a str]) -> Option<Fo
 }
 
 /// Values of the firmware's kind.
-pub const MODES: [&str; 2] = ["LegacyBios", "Uefi"];
+pub const MODES: [&str; 2] = [LEGACY, "Uefi"];
+const LEGACY: &str = "LegacyBios";
 /// Longest asset tag.
 pub const TAG: usize = 64;
 
@@ -98,6 +100,11 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Probl
             fields.wrong(Message::bad_format("Attributes/AssetTag", &shown(&json!(tag))));
         }
     });
+    // A BIOS would go on with PXE.
+    if mode == Some(LEGACY) && bmc.state().boot.target == Some(Device::Http) {
+        let (mode, target) = ("Attributes/BootMode", "Boot/BootSourceOverrideTarget");
+        fields.wrong(Message::conflict(mode, target));
+    }
     // When settings are applied; there is one time for it.
     fields.finish()?;
     if let Some(apply) = given.get("@Redfish.SettingsApplyTime") {

@@ -30,7 +30,7 @@ pub fn find<'a>(call: &'a Call<'a>, rest: &[&'a str]) -> Option<Found<'a>> {
             Some(found.needs(Privilege::ConfigureManager))
         }
         ["Actions", "Manager.Reset"] => {
-            let found = Found::action(move |given| reset(bmc, given));
+            let found = Found::action(move |given| reset(call, bmc, given));
             Some(found.needs(Privilege::ConfigureManager))
         }
         ["VirtualMedia", ref rest @ ..] => media::find(call, bmc, &paths::manager(bmc), rest),
@@ -74,11 +74,14 @@ fn manager(call: &Call<'_>, bmc: &Bmc) -> Value {
 /// Ways to reset a BMC: it has nothing that would take its time over one of them.
 const RESETS: [(&str, ()); 2] = [("ForceRestart", ()), ("GracefulRestart", ())];
 
-/// The BMC begins again. Its node goes on, and so do the BMCs of others.
-fn reset(bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
+/// The BMC begins again. Its node goes on, and so do the BMCs of others, and the session of whoever asks for it.
+fn reset(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Problem> {
     let mut fields = Fields::action(given, "Manager.Reset");
     fields.choice("ResetType", &RESETS);
     fields.finish()?;
+    if let Some(session) = call.who.and_then(|who| who.session.as_deref()) {
+        call.service.outlasts_reset(session);
+    }
     bmc.begin_anew();
     Ok(Done::Nothing)
 }

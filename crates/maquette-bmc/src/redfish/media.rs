@@ -249,6 +249,12 @@ fn read(fields: &mut Fields<'_>, needs_image: bool) -> Insertion {
     fields.choice("TransferMethod", &[("Stream", ())]);
     fields.choice("TransferProtocolType", &[("HTTP", ()), ("HTTPS", ())]);
     fields.choice("MediaType", &[("CD", ()), ("DVD", ())]);
+    for name in ["UserName", "Password"] {
+        // QEMU asks for images without an account: whoever says so says what is done.
+        if fields.optional_text(name).flatten().is_some_and(|text| !text.is_empty()) {
+            fields.wrong(Message::not_in_list(name, "***"));
+        }
+    }
     let verify = fields.flag("VerifyCertificate");
     Insertion { image: image.map(|image| image.map(String::from)), inserted, verify }
 }

@@ -204,6 +204,13 @@ impl BootChange {
         is_for_something && self.target.is_none() && state.boot.target.is_none()
     }
 
+    /// Whether somebody asks for a BIOS, and what is to be booted takes UEFI.
+    fn leaves_http(&self, state: &State) -> bool {
+        let target = self.target.unwrap_or(state.boot.target);
+        let is_kept = self.enabled != Some(Override::Disabled);
+        is_kept && (self.mode, target) == (Some(Firmware::Bios), Some(Device::Http))
+    }
+
     fn apply(self, state: &mut State, hardware: &Hardware) {
         if let Some(mode) = self.mode {
             state.choose_mode(mode, hardware.firmware);
@@ -234,10 +241,13 @@ fn change(call: &Call<'_>, bmc: &Bmc, given: &RequestBody) -> Result<Done, Probl
     let mut boot = BootChange::default();
     let firmware = bmc.state().next_firmware().unwrap_or(hardware.firmware);
     fields.object("Boot", |fields| boot = read_boot(fields, &hardware, firmware));
+    let [enabled, target, mode] =
+        ["Enabled", "Target", "Mode"].map(|n| format!("Boot/BootSourceOverride{n}"));
     if boot.lacks_target(&bmc.state()) {
-        let [enabled, target] =
-            ["Enabled", "Target"].map(|n| format!("Boot/BootSourceOverride{n}"));
         fields.wrong(Message::conflict(&enabled, &target));
+    }
+    if boot.leaves_http(&bmc.state()) {
+        fields.wrong(Message::conflict(&mode, &target));
     }
     let light = fields.choice("IndicatorLED", &LIGHTS);
     let active = fields.flag("LocationIndicatorActive");

@@ -323,7 +323,10 @@ fn media_are_inserted_and_ejected_also_without_a_body() {
         let insert = format!("{drive}/Actions/VirtualMedia.InsertMedia");
         assert_eq!(bench.post(&insert, json!({})), 400);
         assert_eq!(bench.post(&insert, json!({"Image": "file:///etc/passwd"})), 400);
-        assert_eq!(bench.post(&insert, json!({"Image": "http://h/boot.iso"})), 204);
+        let account = |user: Value| json!({"Image": "http://h/boot.iso", "UserName": user});
+        let refused = bench.asks("admin", Method::Post, &insert, account(json!("me")));
+        assert_eq!((refused.status, format!("{refused:?}").contains("\"me\"")), (400, false));
+        assert_eq!(bench.post(&insert, account(Value::Null)), 204);
         assert_eq!(bench.post(&insert, json!({"Image": "http://h/other.iso"})), 409);
         let shown = bench.get(&drive);
         assert_eq!((&shown["Inserted"], &shown["ImageName"]), (&json!(true), &json!("boot.iso")));

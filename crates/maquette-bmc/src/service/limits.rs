@@ -17,7 +17,7 @@ pub struct Limits {
     pub streams: usize,
     /// Streams of events of one account.
     pub streams_each: usize,
-    /// How long an answer to wrong credentials is held back.
+    /// How long an answer to wrong credentials is held back; one over IPMI for a part of that.
     pub wrong_credentials: Duration,
     /// TCP connections.
     pub connections: usize,

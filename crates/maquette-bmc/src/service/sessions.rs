@@ -24,7 +24,7 @@ pub struct Session {
     pub created: u64,
     /// When it was used last, in seconds of the steady clock.
     used: u64,
-    /// How often BMCs had begun again by then: it ends with the next time.
+    /// How often BMCs may have begun again: it ends with the next time.
     beginnings: u64,
 }
 
@@ -89,7 +89,7 @@ impl Service {
         let beginnings = self.beginnings();
         sessions.retain(|session| {
             now.saturating_sub(session.used) <= limit
-                && session.beginnings == beginnings
+                && session.beginnings >= beginnings
                 && valid.contains(&(session.account, session.serial))
         });
         sessions
@@ -97,6 +97,13 @@ impl Service {
 
     fn beginnings(&self) -> u64 {
         self.bmcs().map(|bmc| bmc.beginnings()).sum()
+    }
+
+    /// Has a session go on when a BMC begins anew the next time: whoever asks for that logs out after it.
+    pub fn outlasts_reset(&self, id: &str) {
+        if let Some(session) = self.sessions().iter_mut().find(|session| session.id == id) {
+            session.beginnings += 1;
+        }
     }
 
     /// Ends a session.

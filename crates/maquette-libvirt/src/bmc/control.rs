@@ -122,6 +122,11 @@ fn choose(
     if target.is_some_and(|device| !hardware.boots_from(device)) {
         return Err(format!("`{}` has no such device", bmc.name));
     }
+    let next = firmware.or(bmc.state().next_firmware()).unwrap_or(hardware.firmware);
+    if (target, next) == (Some(Device::Http), Firmware::Bios) {
+        let name = &bmc.name;
+        return Err(format!("a BIOS boots nothing by HTTP; `--firmware uefi` gives `{name}` UEFI"));
+    }
     {
         let mut state = bmc.state();
         (state.boot.target, state.boot.enabled) = (target, enabled);
@@ -193,6 +198,9 @@ mod tests {
         // UEFI it has.
         say("lab-1 boot none once uefi").unwrap();
         assert_eq!(bmcs[1].state().boot.mode, None);
+        // A BIOS would go on with PXE.
+        assert!(say("lab-1 boot http once bios").unwrap_err().contains("--firmware uefi"));
+        assert_eq!(say("lab-1 boot http once -"), Ok("off http once".into()));
         assert_eq!(say("lab-2 show"), Err("`lab-2` has no BMC here".into()));
         assert_eq!(say("lab-0 power up"), Err("`up` is not known".into()));
         assert!(say("lab-0").is_err() && say("").is_err());

@@ -12,12 +12,12 @@ pub const ROWS: &[Row] = &[
     (0x06, 0x04, level::USER, |_| Ok(vec![0x55, 0])),
     (0x06, 0x07, level::USER, acpi),
     (0x06, 0x08, level::USER, guid),
-    (0x06, 0x2e, level::ADMINISTRATOR, |call| call.byte().map(|_| Vec::new())),
-    (0x06, 0x2f, level::USER, |_| Ok(vec![0x08])),
+    (0x06, 0x2e, level::ADMINISTRATOR, set_enables),
+    (0x06, 0x2f, level::USER, |_| Ok(vec![ENABLES])),
     (0x06, 0x37, level::NOBODY, guid),
     (0x06, 0x38, level::NOBODY, authentication),
     (0x06, 0x3b, level::USER, privilege),
-    (0x06, CLOSE_SESSION, level::USER, close),
+    (0x06, CLOSE_SESSION, level::CALLBACK, close),
     (0x06, 0x3d, level::USER, session),
     (0x06, 0x41, level::USER, |call| channel(call).map(|_| vec![0x02, 0x04])),
     (0x06, 0x42, level::USER, channel_info),
@@ -41,6 +41,14 @@ fn device_id(_: &mut Call<'_>) -> Answer {
 fn reset(call: &mut Call<'_>) -> Answer {
     call.node.memory.resets = true;
     Ok(Vec::new())
+}
+
+/// What happens is logged; there are no interrupts, and no buffer of messages.
+const ENABLES: u8 = 0x08;
+
+/// As it is, or not at all: nobody is to believe that the log has stopped.
+fn set_enables(call: &mut Call<'_>) -> Answer {
+    if call.byte()? == ENABLES { Ok(Vec::new()) } else { Err(code::FIELD) }
 }
 
 /// Whether the system works (S0) or is off (S5), and the BMC works (D0).
@@ -101,14 +109,24 @@ fn close(call: &mut Call<'_>) -> Answer {
     if call.node.sessions.close(id) { Ok(Vec::new()) } else { Err(0x87) }
 }
 
-/// Of one's own session (0), or of those that are active, by their order.
+/// Instead of a session's place in the order: its handle follows, which is that place here, or its number.
+const BY_HANDLE: u8 = 0xfe;
+const BY_NUMBER: u8 = 0xff;
+
+/// Of one's own session (0), or of those that are active, by their order, or of one of them.
 fn session(call: &mut Call<'_>) -> Answer {
     let index = call.byte()?;
     let (who, _) = call.who()?;
+    let (place, number) = match index {
+        0 => (None, who.session),
+        BY_HANDLE => (Some(call.byte()?), 0),
+        BY_NUMBER => (None, u32::from_le_bytes(call.array()?)),
+        index => (Some(index), 0),
+    };
     let all: Vec<_> = call.node.sessions.listed().collect();
-    let at = match index.checked_sub(1) {
-        None => all.iter().position(|(id, ..)| *id == who.session),
-        Some(at) => Some(usize::from(at)),
+    let at = match place {
+        None => all.iter().position(|(id, ..)| *id == number),
+        Some(place) => usize::from(place).checked_sub(1),
     };
     let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
     let active = count(all.len()) & 0x3f;

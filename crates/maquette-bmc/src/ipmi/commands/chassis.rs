@@ -81,6 +81,9 @@ const ACKNOWLEDGE: u8 = 4;
 const FLAGS: u8 = 5;
 const INITIATOR: u8 = 6;
 
+/// Flags hold also if nothing is pressed within a minute. All that starts a node uses up what is for once.
+const STAY_VALID: u8 = 0x08;
+
 fn set_boot(call: &mut Call<'_>) -> Answer {
     let parameter = call.byte()? & 0x7f;
     match parameter {
@@ -154,7 +157,7 @@ fn get_boot(call: &mut Call<'_>) -> Answer {
     let mut data = vec![1, parameter];
     match parameter {
         PROGRESS => data.push(call.node.memory.setting),
-        VALID_BITS => data.push(0),
+        VALID_BITS => data.push(STAY_VALID),
         ACKNOWLEDGE => data.extend([0, 0]),
         FLAGS => {
             let firmware = call.node.bmc.hardware().map_err(faulty)?.firmware;

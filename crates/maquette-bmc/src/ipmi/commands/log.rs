@@ -158,7 +158,14 @@ fn delete(call: &mut Call<'_>) -> Answer {
         0xffff => state.log.entries().last().map_or(0, |entry| entry.id),
         id => id,
     };
-    if state.log.remove(id) { Ok(id.to_le_bytes().to_vec()) } else { Err(code::ABSENT) }
+    let is_removed = state.log.remove(id);
+    drop(state);
+    if !is_removed {
+        return Err(code::ABSENT);
+    }
+    // Whoever has reserved the log goes on with the next entry, also where this was the last one.
+    call.node.memory.log_reserved = last(call);
+    Ok(id.to_le_bytes().to_vec())
 }
 
 fn clear(call: &mut Call<'_>) -> Answer {

@@ -266,13 +266,20 @@ fn a_watchdogs_end_is_logged_with_what_it_did() {
     }
 }
 
-/// `session info all`, and `session info active`.
+/// `session info all`, `active`, `handle` and `id`.
 #[test]
 fn sessions_are_listed_one_after_the_other() {
     let mut bench = bench();
     let (mut look, mut client) =
         (bench.login([1, 1, 1], "look", PASSWORD, 2).unwrap(), bench.admin());
-    let mut info = |index: u8| bench.ask(&mut client, 6, 0x3d, &[index]).1;
+    let own = client.id.to_le_bytes();
+    let mut ask = |data: &[u8]| bench.ask(&mut client, 6, 0x3d, data);
+    assert_eq!([2, 3, 0].map(|handle| ask(&[0xfe, handle]).1[0]), [2, 0, 0]);
+    for (id, found) in [(own, 2), ([7; 4], 0)] {
+        assert_eq!(ask(&[&[0xff][..], &id[..]].concat()).1[0], found);
+    }
+    assert_eq!((ask(&[0xfe]).0, ask(&[0xff, 1]).0), (0xc7, 0xc7));
+    let mut info = |index: u8| ask(&[index]).1;
     let (first, second) = (info(1), info(2));
     assert_eq!((first.len(), &first[..5]), (18, &[1, 63, 2, 4, 2][..]));
     assert_eq!(second[..5], [2, 63, 2, 2, 4]);
@@ -296,6 +303,9 @@ fn a_break_is_refused_and_what_nobody_counts_is_not_told() {
     // Who has restarted it, and for how long it has run.
     assert_eq!(bench.ask(&mut client, 0, 7, &[]), (0, vec![0, 0]));
     assert_eq!(bench.ask(&mut client, 0, 0x0f, &[]).0, 0xc1);
+    // `mc setenables system_event_log=off`, and what there is already.
+    assert_eq!(bench.ask(&mut client, 6, 0x2f, &[]), (0, vec![8]));
+    assert_eq!([0, 8].map(|bits| bench.ask(&mut client, 6, 0x2e, &[bits]).0), [0xcc, 0]);
 }
 
 #[test]
@@ -309,6 +319,11 @@ fn only_the_session_that_is_closed_ends() {
     assert_eq!(bench.ask(&mut client, 6, 1, &[]).0, 0);
     let bytes = other.seal(payload::IPMI, &request(6, 1, 1, &[]));
     assert!(sent(&bench.node.receive(PEER.into(), &bytes)).is_none());
+    // `-L CALLBACK`: who may do nothing else may go.
+    let mut least = bench.login([1, 1, 1], "look", PASSWORD, 1).unwrap();
+    assert_eq!(bench.ask(&mut least, 6, 1, &[]).0, 0xd4);
+    let id = least.id.to_le_bytes();
+    assert_eq!((bench.ask(&mut least, 6, 0x3c, &id).0, bench.node.sessions.active()), (0, 1));
 }
 
 #[test]
@@ -370,6 +385,25 @@ fn nobody_deletes_entries_that_they_have_not_reserved() {
     let delete = [&reserved[..], &[0, 0]].concat();
     assert_eq!(bench.ask(&mut client, 0x0a, 0x46, &delete).0, 0xc5);
     assert_eq!(bench.bmc.state().log.entries().len(), 1);
+}
+
+/// `sel delete 1 2 3` reserves the log once, and begins with the last.
+#[test]
+fn entries_are_deleted_one_after_the_other() {
+    let mut bench = bench();
+    let mut client = bench.admin();
+    for control in [1, 3, 0] {
+        assert_eq!(bench.ask(&mut client, 0, 2, &[control]).0, 0);
+    }
+    let ids: Vec<u16> = bench.bmc.state().log.entries().iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    let reserved = bench.ask(&mut client, 0x0a, 0x42, &[]).1;
+    for id in ids.iter().rev() {
+        let delete = [&reserved[..], &id.to_le_bytes()].concat();
+        let answer = bench.ask(&mut client, 0x0a, 0x46, &delete);
+        assert_eq!(answer, (0, id.to_le_bytes().to_vec()));
+    }
+    assert!(bench.bmc.state().log.entries().is_empty());
 }
 
 #[test]

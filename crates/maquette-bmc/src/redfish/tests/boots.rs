@@ -76,6 +76,13 @@ fn http_is_booted_by_uefi_alone() {
     let both = json!({"BootSourceOverrideTarget": "UefiHttp", "BootSourceOverrideMode": "UEFI"});
     assert_eq!(boot(both), 200);
     assert_eq!((offered(), boot(http)), (true, 200));
+    // A BIOS would go on with PXE.
+    assert_eq!(boot(json!({"BootSourceOverrideMode": "Legacy"})), 400);
+    let (settings, legacy) = (format!("{system}/Bios/Settings"), json!({"BootMode": "LegacyBios"}));
+    assert_eq!(bench.patch(&settings, json!({"Attributes": legacy})), 400);
+    let none = json!({"BootSourceOverrideMode": "Legacy", "BootSourceOverrideEnabled": "Disabled"});
+    let pxe = json!({"BootSourceOverrideMode": "Legacy", "BootSourceOverrideTarget": "Pxe"});
+    assert_eq!((boot(none), boot(pxe)), (200, 200));
     // Its address is DHCP's.
     assert_eq!(boot(json!({"HttpBootUri": "http://192.0.2.1/x.efi"})), 400);
 }

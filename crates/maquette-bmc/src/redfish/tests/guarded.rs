@@ -78,6 +78,18 @@ fn a_bmc_that_is_reset_ends_sessions_and_leaves_its_node_alone() {
         (bench.get(system)["PowerState"].clone(), bench.models[0].presses().0),
         (json!("On"), 0)
     );
+    // Whoever has asked for it logs out after it, as DMTF's own tools do; the next one ends that session, too.
+    for (again, status) in [(false, 204), (true, 401)] {
+        let own = login(&bench, "admin", PASSWORD);
+        let token = own.header("X-Auth-Token").unwrap();
+        let asks =
+            |method: Method, path: &str| bench.with_token(token, method, path, &json!({})).status;
+        assert_eq!(asks(Method::Post, &reset), 204);
+        if again {
+            assert_eq!(bench.post(&reset, json!({})), 204);
+        }
+        assert_eq!(asks(Method::Delete, own.header("Location").unwrap()), status);
+    }
 }
 
 #[test]

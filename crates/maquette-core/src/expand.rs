@@ -23,6 +23,7 @@ use uuid::Uuid;
 pub use conflicts::{conflicts, conflicts_of_nodes, in_use};
 pub use images::{image_sources, is_refreshed};
 pub use narrow::narrow;
+pub use pools::pool_of_system;
 pub use subnets::choose;
 
 use self::addresses::Addresses;

@@ -223,8 +223,10 @@ pub struct Edited {
     pub kind: ObjectKind,
     /// libvirt name, whatever somebody has made of it.
     pub name: String,
-    /// Whether it runs.
+    /// Whether it runs; a paused one does.
     pub active: bool,
+    /// Whether it is paused, so that its guest hears nothing; a network is not.
+    pub paused: bool,
     /// Files of its disks as libvirt has them; a network has none.
     pub files: Vec<String>,
     /// Bridge of a network as libvirt has it, by whose name domains may be on it as well.

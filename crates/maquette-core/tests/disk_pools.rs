@@ -452,18 +452,20 @@ fn the_pool_of_an_environment_is_not_in_the_systems_directories_unless_it_is_the
         expand::conflicts(&topology, &blueprint, seen, &mut diags);
         diags.iter().map(|d| d.message.clone()).collect::<Vec<_>>().join("; ")
     };
-    for fine in ["/srv/disks", "/run/media/ann/disk", "/home", "/var/lib/libvirt/images"] {
+    for fine in
+        ["/srv/disks", "/run/media/ann/disk", "/usr/local/vms", "/home", "/var/lib/libvirt/images"]
+    {
         assert_eq!(said(fine, &seen), "", "{fine}");
     }
-    for system in ["/usr/local/vms", "/etc", "/run/media", "/./proc"] {
+    for system in ["/usr/share/vms", "/etc", "/run/media", "/./proc", "/usr/local"] {
         let refused = said(system, &seen);
         assert!(refused.contains("is the system's own directory"), "{system}: {refused}");
     }
     up(&mut seen, &wanted);
     for domain in seen.domains.values_mut() {
-        domain.pool.path = "/usr/local/vms".parse().unwrap();
+        domain.pool.path = "/usr/share/vms".parse().unwrap();
     }
-    assert_eq!(said("/usr/local/vms", &seen), "");
+    assert_eq!(said("/usr/share/vms", &seen), "");
 }
 
 #[test]

@@ -244,8 +244,16 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let (active, bridge) = (listed.active, None);
-                seen.edited.push(observed::Edited { kind, name, active, files, bridge, why });
+                let (active, paused, bridge) = (listed.active, listed.paused, None);
+                seen.edited.push(observed::Edited {
+                    kind,
+                    name,
+                    active,
+                    paused,
+                    files,
+                    bridge,
+                    why,
+                });
             }
             Owner::Other => {
                 let defined = (&parsed.hardware, parsed.files.as_slice());
@@ -333,8 +341,16 @@ fn networks(
             }
             Owner::Edited(why) => {
                 own_bridges.extend(bridge.clone());
-                let (kind, files) = (ObjectKind::Network, Vec::new());
-                seen.edited.push(observed::Edited { kind, name, active, files, bridge, why });
+                let (kind, paused, files) = (ObjectKind::Network, false, Vec::new());
+                seen.edited.push(observed::Edited {
+                    kind,
+                    name,
+                    active,
+                    paused,
+                    files,
+                    bridge,
+                    why,
+                });
             }
             Owner::Other => {
                 seen.claims.bridges.extend(bridge);

@@ -29,19 +29,19 @@ pub fn apply(observed: &mut Observed, steps: &[Step]) {
 
 /// Somebody edits an object's metadata so that it is not believed any more.
 pub fn edit(seen: &mut Observed, kind: ObjectKind, name: &str) {
-    let (active, files, bridge) = match kind {
+    let (active, paused, files, bridge) = match kind {
         ObjectKind::Network => {
             let network = seen.networks.remove(name).expect("it exists");
-            (network.active, Vec::new(), Some(network.defined.bridge))
+            (network.active, false, Vec::new(), Some(network.defined.bridge))
         }
         _ => {
             let domain = seen.domains.remove(name).expect("it exists");
             let files = domain.defined.disks.into_iter().map(|d| d.file).collect();
-            (domain.active, files, None)
+            (domain.active, domain.paused, files, None)
         }
     };
     let why = "its metadata was changed by hand".into();
-    seen.edited.push(Edited { kind, name: name.into(), active, files, bridge, why });
+    seen.edited.push(Edited { kind, name: name.into(), active, paused, files, bridge, why });
 }
 
 /// What libvirt does with an object whatever is recorded of it.

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use maquette_core::blueprint::Pool;
 use maquette_core::diagnostic::Diagnostic;
+use maquette_core::expand;
 use maquette_core::lifetime::Ttl;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
@@ -28,7 +30,7 @@ use maquette_core::values::Directory;
 use maquette_engine::StepError;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Daemons, Facts};
-use maquette_libvirt::{LibvirtError, Server};
+use maquette_libvirt::{LibvirtError, Seen, Server};
 
 pub use found::{Hypervisor, unobserved, unreached};
 pub use guests::Ask;
@@ -209,24 +211,7 @@ impl<'a> Session<'a> {
         let wanted = &requirements.directories;
         let hypervisor = self.look(&self.located.environment, Next::Plan, wanted)?;
         let (facts, pool) = (&hypervisor.facts, &self.located.pool);
-        if let Some(PoolState::Active(path) | PoolState::Inactive(path)) =
-            hypervisor.seen.as_ref().map(|seen| &seen.pool)
-            && path.trim_end_matches('/') != pool.path
-        {
-            let diagnostic = Diagnostic::error(
-                "hypervisor::pool",
-                format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path),
-            )
-            .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"));
-            return Err(Failure::input(diagnostic));
-        }
-        if let Some(PoolState::Unreadable(why)) = hypervisor.seen.as_ref().map(|seen| &seen.pool) {
-            let said = format!("storage pool `{}` cannot be used: {why}", pool.name);
-            let diagnostic = Diagnostic::error("hypervisor::pool", said)
-                .help(format!("choose another with `--pool-name`, or see `virsh pool-refresh {}`", pool.name))
-                .help(format!("a file that libvirt cannot read has to go elsewhere, and `virsh pool-start {}` follows", pool.name));
-            return Err(Failure::input(diagnostic));
-        }
+        refuse_pool(pool, hypervisor.seen.as_ref())?;
         let seen = hypervisor.seen.as_ref();
         let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
         let needs = HypervisorNeeds {
@@ -329,4 +314,38 @@ impl<'a> Session<'a> {
         probe::gather_for(self.connection.host.as_ref(), self.connection.reach(), pool)
             .map_err(|e| Failure::because("cannot look at the hypervisor", e))
     }
+}
+
+/// Refuses a storage pool that cannot be the environment's, before anything is prepared.
+fn refuse_pool(pool: &Pool, seen: Option<&Seen>) -> Result<(), Failure> {
+    let state = seen.map_or(&PoolState::Unknown, |seen| &seen.pool);
+    let diagnostic = match state {
+        PoolState::Active(path) | PoolState::Inactive(path) => {
+            if path.trim_end_matches('/') == pool.path {
+                return Ok(());
+            }
+            let text = format!("storage pool `{}` is at {path}, not at {}", pool.name, pool.path);
+            Diagnostic::error("hypervisor::pool", text)
+                .help(format!("use it with `--disk-pool {path}`, or choose another `--pool-name`"))
+        }
+        PoolState::Unreadable(why) => {
+            let name = &pool.name;
+            Diagnostic::error(
+                "hypervisor::pool",
+                format!("storage pool `{name}` cannot be used: {why}"),
+            )
+            .help(format!("choose another with `--pool-name`, or see `virsh pool-refresh {name}`"))
+            .help(format!("a file that libvirt cannot read has to go elsewhere, and `virsh pool-start {name}` follows"))
+        }
+        // What nodes are in stays theirs.
+        PoolState::Missing | PoolState::Unknown => {
+            let mut domains = seen.into_iter().flat_map(|seen| seen.observed.domains.values());
+            let is_there = domains.any(|domain| domain.pool.path == pool.path);
+            match expand::pool_of_system(pool).filter(|_| !is_there) {
+                Some(error) => error,
+                None => return Ok(()),
+            }
+        }
+    };
+    Err(Failure::input(diagnostic))
 }

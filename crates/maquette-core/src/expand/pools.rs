@@ -80,18 +80,24 @@ pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut 
     }
 }
 
-/// Refuses the system's own directories for the environment's pool, unless nodes are there already: what was built can be grown,
-/// shown and removed.
-fn refuse_of_system(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
+/// Refuses the system's own directories for the environment's pool; nothing of other ones.
+pub fn pool_of_system(pool: &Pool) -> Option<Diagnostic> {
     let plain = system::plain_path(&pool.path);
-    let is_there = observed.domains.values().any(|domain| domain.pool.path == pool.path);
-    if !is_there && system::is_of_system(&plain) {
+    system::is_of_system(&plain).then(|| {
         let message = format!("`--disk-pool`: `{plain}` is the system's own directory");
-        diags.push(
-            Diagnostic::error("topology::disk-path", message)
-                .help("name a directory of the hypervisor for disks, such as `/srv/disks`"),
-        );
-    }
+        Diagnostic::error("topology::disk-path", message)
+            .help("name a directory of the hypervisor for disks, such as `/srv/disks`")
+    })
+}
+
+/// The same, unless nodes are there already: what was built can be grown, shown and removed.
+fn refuse_of_system(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
+    let is_edited_there = |file: &String| {
+        file.strip_prefix(pool.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let is_there = observed.domains.values().any(|domain| domain.pool.path == pool.path)
+        || observed.edited.iter().any(|edited| edited.files.iter().any(is_edited_there));
+    pool_of_system(pool).filter(|_| !is_there).into_iter().for_each(|error| diags.push(error));
 }
 
 /// Warns of directories in which others can put something else in the place of disks, of each once.
@@ -122,19 +128,26 @@ fn is_open(path: &Directory, at: &Directory, to: OpenTo<'_>) -> Diagnostic {
         true => format!("`{at}`, where disks of nodes are,"),
         false => format!("`{at}`, on the way to disks of nodes in `{path}`,"),
     };
-    match to {
-        OpenTo::Everybody => {
-            let message = format!(
+    // A shell would take others apart.
+    let is_plain = at.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+@".contains(c));
+    let (message, command) = match to {
+        OpenTo::Everybody => (
+            format!(
                 "{place} can be written by every user of the hypervisor, who can put others in their place"
-            );
-            Diagnostic::warning("hypervisor::pool-open", message)
-                .help(format!("`chmod o-w {at}` leaves it to its owner and group"))
-        }
-        OpenTo::Owner(who) => {
-            let message = format!("{place} belongs to `{who}`, who can put others in their place");
-            Diagnostic::warning("hypervisor::pool-open", message)
-                .help(format!("`chown root {at}` makes it root's"))
-        }
+            ),
+            format!("`chmod o-w {at}` leaves it to its owner and group"),
+        ),
+        OpenTo::Owner(who) => (
+            format!("{place} belongs to `{who}`, who can put others in their place"),
+            format!("`chown root {at}` makes it root's"),
+        ),
+    };
+    // What is on the way may be somebody's home.
+    let is_theirs = matches!(to, OpenTo::Owner(_)) && at.as_str() != path;
+    let warning = Diagnostic::warning("hypervisor::pool-open", message);
+    match is_plain && !is_theirs {
+        true => warning.help(command),
+        false => warning,
     }
     .help("or name another directory with `--disk-pool`, or `path` of the disk")
 }

@@ -245,7 +245,7 @@ impl Planner<'_> {
             if wanted.is_none() {
                 self.changes.push(edited_goes(edited, self.observed, UNWANTED));
             }
-            let hears = wanted.is_some_and(|node| node.guest.is_some());
+            let hears = wanted.is_some_and(|node| node.guest.is_some()) && !edited.paused;
             let shutdown = Shutdown::within(self.blueprint.shutdown_s).of_guest(hears);
             let after = self.unserved.into_iter().collect();
             let last = remove_edited(edited, shutdown, after, &edited.why, &mut self.builder);

@@ -27,8 +27,9 @@ const TREES: [&str; 23] = [
     "/var/spool",
 ];
 
-/// Those of them below which there is room for whoever asks for it: memory, and disks that desktops mount.
-const FREE: [&str; 2] = ["/dev/shm", "/run/media"];
+/// Those of them below which there is room for whoever asks for it: memory, disks that desktops mount, and what is the
+/// administrator's.
+const FREE: [&str; 3] = ["/dev/shm", "/run/media", "/usr/local"];
 
 /// Directories in which there are those of others, and below which there may be one for disks.
 const ROOTS: [&str; 10] = [

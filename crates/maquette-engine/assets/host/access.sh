@@ -7,7 +7,15 @@ access_of() {
         at=$1
         while [ -n "$at" ] && [ ! -e "$at" ]; do at=${at%/*}; done
         at=$(CDPATH= cd -- "${at:-/}" && pwd -P) || exit 0
-        echo "login ${SUDO_UID:-$(id -u)}"
+        # Lines of a name would be taken for what else is asked.
+        case $at in *"
+"*) exit 0 ;; esac
+        # Where not all users are known, directories of root are those of nobody.
+        read -r _ _ many </proc/self/uid_map && [ "$many" = 4294967295 ] || exit 0
+        login=$(id -u)
+        # Whom sudo has made another user than root is that user.
+        [ "$login" != 0 ] || login=${SUDO_UID:-0}
+        echo "login $login"
         while [ -n "${at%/}" ]; do
             said=$(stat -c "%a %u %U" -- "$at") || exit 0
             echo "access $said $at"

@@ -10,6 +10,7 @@ use crate::host::{Command, Host, HostError, check};
 
 /// What [`directories`] runs on the hypervisor.
 pub const DIRECTORIES: &str = concat!(
+    "# Looks at directories of the hypervisor.\n",
     include_str!("../../assets/host/access.sh"),
     include_str!("../../assets/host/directories.sh"),
 );

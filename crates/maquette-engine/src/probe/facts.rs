@@ -155,8 +155,12 @@ pub enum Reach {
     Remote,
 }
 
-const PROBE: &str =
-    concat!(include_str!("../../assets/host/access.sh"), include_str!("../../assets/probe.sh"));
+/// Its first line is its title where it fails.
+const PROBE: &str = concat!(
+    "# Asks for all of a hypervisor's own side.\n",
+    include_str!("../../assets/host/access.sh"),
+    include_str!("../../assets/probe.sh"),
+);
 
 /// Finds out all of it in one round trip, but for the room in a storage pool's directory.
 pub fn gather(host: &dyn Host, reach: Reach) -> Result<Facts, HostError> {

@@ -208,9 +208,12 @@ fn colleagues(world: &World, before: &[String]) -> BTreeSet<String> {
     let place = place(before).unwrap_or_default();
     let Ok(located) = load::located(&world.environment, &place) else { return BTreeSet::new() };
     let keys = outputs::colleagues(&located.workspace);
+    // What a key calls itself may look like an option, or like another key's fingerprint.
+    let is_name =
+        |name: &str| is_harmless(name) && !name.starts_with('-') && !name.starts_with("SHA256:");
     let is_one = |name: &str| keys.iter().filter(|key| key.comment() == Some(name)).count() == 1;
     let word = |key: &PublicKey| match key.comment() {
-        Some(name) if is_one(name) && is_harmless(name) => Some(name.to_string()),
+        Some(name) if is_one(name) && is_name(name) => Some(name.to_string()),
         _ => fingerprint(key),
     };
     keys.iter().filter_map(word).collect()

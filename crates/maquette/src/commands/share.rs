@@ -138,9 +138,9 @@ pub fn change(
         }
         _ => {}
     }
-    note(located, &shared_after(&observed, verb, &keys, done.is_ok()));
-    done.inspect_err(|_| tell_silence(world, &session, &observed))?;
     let is_done = away.is_empty() || verb == Verb::Share;
+    note(located, &shared_after(&observed, verb, &keys, is_done && done.is_ok()));
+    done.inspect_err(|_| tell_silence(world, &session, &observed))?;
     if json {
         world.terminal.result(&told(verb, &plan, &away).to_string());
     }

@@ -69,9 +69,9 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     if outputs::is_built(&located.workspace) && outputs::belongs(&located.workspace, &owner) {
         let written =
             outputs::write_lifetime(&located.workspace, &located.environment, &now.lifetime);
-        let shared = now.whole.shared_keys();
-        let written = written.and_then(|()| outputs::write_colleagues(&located.workspace, &shared));
         written.map_err(|e| located.workspace.unwritten(e))?;
+        // Only completions read it.
+        let _ = outputs::write_colleagues(&located.workspace, &now.whole.shared_keys());
     }
     if args.json {
         world.terminal.result(&format!("{:#}", now.json(located)));

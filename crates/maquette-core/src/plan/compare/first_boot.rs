@@ -24,7 +24,22 @@ pub(super) fn change(old: &Guest, new: &Guest) -> String {
     let (old, new) = (contents(old), contents(new));
     let both: BTreeSet<&BootPart> = old.keys().chain(new.keys()).copied().collect();
     let (mut packages, mut files, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    // One that is not named any more may be among those that are not.
+    let rest = |part: &BootPart| match part {
+        BootPart::Package(_) => BootPart::Packages,
+        _ => BootPart::Files,
+    };
+    let is_named = |part: &BootPart| matches!(part, BootPart::Package(_) | BootPart::File(_));
     for part in both {
+        let without = match (old.get(part), new.get(part)) {
+            (None, _) => Some(&old),
+            (_, None) => Some(&new),
+            _ => None,
+        };
+        let rest = rest(part);
+        if is_named(part) && without.is_some_and(|parts| parts.contains_key(&&rest)) {
+            continue;
+        }
         let sign = match (old.get(part), new.get(part)) {
             (None, _) => "+",
             (_, None) => "-",

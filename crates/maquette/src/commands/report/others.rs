@@ -52,9 +52,12 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         starts: _,
         dhcp_leases,
         pool_room: _,
-        pool_access: _,
+        pool_access,
         begun: _,
     } = facts;
+    pool_access
+        .iter_mut()
+        .for_each(|at| at.stranger = at.stranger.take().map(|_| "somebody".into()));
     resident_mib.retain(|name, _| observed.domains.contains_key(name.as_str()));
     uptime_s.retain(|name, _| observed.domains.contains_key(name.as_str()));
     lifetimes.retain(|name, _| name == environment);

@@ -234,6 +234,11 @@ pub fn of_environment(
     if let Some(mtu) = links.find_map(|network| network.recorded.mtu) {
         project.text("mtu", mtu);
     }
+    let mut uplinks = observed.networks.values().filter_map(|n| n.recorded.carrier.uplink());
+    if let Some(mtu) = uplinks.find_map(|uplink| uplink.mtu) {
+        let value = Value::Scalar(mtu.to_string(), Style::Bare);
+        project.put_at("hypervisor.mtu", Tree { value, span });
+    }
     interfaces::pulled(observed, diags);
     project.text("network", NETWORK);
     project.put("nodes", nodes.node());
@@ -411,8 +416,15 @@ fn of_network(
         }
         map.put("ipv6", address.node());
     }
-    if let Some(fixed) = &network.fixed {
-        map.put("static", of_fixed(fixed, span));
+    match &network.fixed {
+        Some(fixed) if fixed.range.is_some() => map.put("static", of_fixed(fixed, span)),
+        Some(_) => lost(
+            format!(
+                "addresses of nodes on network `{name}` are left out: a BGP network file has them"
+            ),
+            diags,
+        ),
+        None => {}
     }
     network.tftp_root.iter().for_each(|root| map.text("tftp_root", root));
     network.bootp.iter().for_each(|bootp| map.put("bootp", of_bootp(bootp, span)));
@@ -440,6 +452,10 @@ fn ends(start: String, end: String, span: Span) -> Tree {
 
 /// What bridges do that no key of a network says.
 fn of_tuning(name: &str, network: &blueprint::Network, diags: &mut Diagnostics) {
+    if network.stp {
+        let what = format!("the spanning tree protocol of network `{name}` is left out");
+        lost(format!("{what}: only a BGP network file has it"), diags);
+    }
     if network.tuning.querier {
         let what = format!("`--host-network-multicast-querier` of network `{name}` has no key");
         lost(format!("{what} in maquette.yaml, and is left out: give it as a flag"), diags);

@@ -7,14 +7,22 @@ use std::ops::Range;
 pub(super) fn rewritten(text: &str) -> Cow<'_, str> {
     let has_quotes = text.contains(['\'', '"']);
     // Nothing is looked for where not all is evaluated.
-    let has_raw = text.contains("{%") && text.contains("raw");
-    if !has_quotes || has_raw || text.contains("{#") {
+    let has_raw = text.match_indices("{%").any(|(at, _)| begins_raw(&text[at + 2..]));
+    if !has_quotes || has_raw {
         return Cow::Borrowed(text);
     }
     match text.contains('\\') {
         true => Cow::Owned(formatted(&with_backslashes(text)).into_owned()),
         false => formatted(text),
     }
+}
+
+/// Whether a statement, without its beginning, is `{% raw %}`.
+fn begins_raw(statement: &str) -> bool {
+    let word = statement.trim_start_matches(['-', '+']).trim_start();
+    let rest =
+        word.strip_prefix("raw").map(|rest| rest.trim_start().trim_start_matches(['-', '+']));
+    rest.is_some_and(|rest| rest.starts_with("%}"))
 }
 
 /// The same, in which a backslash in quotes in `{{ … }}` is one: Ansible doubles them before Jinja reads them. Before a
@@ -94,6 +102,11 @@ impl Scan<'_> {
             let sign = match self.text.as_bytes().get(begin + 1) {
                 Some(b'{') => "{{",
                 Some(b'%') => "{%",
+                Some(b'#') => {
+                    let end = self.text[begin + 2..].find("#}");
+                    self.at = end.map_or(self.text.len(), |end| begin + 4 + end);
+                    continue;
+                }
                 _ => {
                     self.at = begin + 1;
                     continue;
@@ -272,12 +285,22 @@ mod tests {
             "{{ '%d' | format(n) }}",
             "{{ 'open }}",
             "{{ 'a' % }}",
-            "{# 'a' % b #}{{ 'a' % b }}",
+            "{# 'a' % b #}{{ 'a' }}",
+            "{%- raw -%}{{ 'a' % b }}{% endraw %}",
             "'%' {{",
             "{{ '%",
             "ü {% 'ü' %",
         ] {
             assert_eq!(rewritten(text), text);
         }
+    }
+
+    #[test]
+    fn comments_and_words_like_raw_hide_nothing() {
+        assert_eq!(rewritten("{# 'a' % b #}{{ 'a' % b }}"), "{# 'a' % b #}{{ 'a' | format(b) }}");
+        assert_eq!(
+            rewritten("{% if f == 'raw' %}{{ '%d' % n }}"),
+            "{% if f == 'raw' %}{{ '%d' | format(n) }}"
+        );
     }
 }

@@ -47,18 +47,18 @@ impl FlagTexts {
     }
 
     /// Takes away what was given as nothing (`--ttl ''`): so somebody takes back for one run what a file says. The names of
-    /// these settings. Of those that say where an environment is, or which nodes it has, an empty variable of a script must
-    /// not make others.
+    /// these settings. An empty environment variable takes nothing back: it is one that is not set. Of settings that say
+    /// where an environment is, or which nodes and networks it has, an empty variable of a script must not make others.
     pub fn take_empty(&mut self) -> Vec<&'static str> {
         let is_empty = |name: &&'static str| {
             settings::find(name).is_some_and(can_be_empty)
                 && self.told(name).is_some_and(|(_, text)| text.is_empty())
         };
         let names: Vec<&'static str> = self.0.keys().copied().filter(is_empty).collect();
-        names.iter().for_each(|name| {
-            self.0.remove(name);
-        });
-        names
+        let of_flags = |name: &&'static str| {
+            self.0.remove(*name).is_some_and(|told| told.name.starts_with("--"))
+        };
+        names.into_iter().filter(of_flags).collect()
     }
 
     /// The settings of both groups of flags. No setting is in more than one.
@@ -68,9 +68,13 @@ impl FlagTexts {
     }
 }
 
+/// Those without which there are other networks, or other nodes.
+const NEVER_EMPTY: [&str; 4] =
+    ["net_subnet", "data_subnet", "host-network-mtu-size", "topology-username"];
+
 /// Whether a flag takes an empty value, which is none.
 fn can_be_empty(row: &Setting) -> bool {
-    !row.locates && row.set.is_some()
+    !row.locates && row.set.is_some() && !NEVER_EMPTY.contains(&row.name)
 }
 
 /// A group of flags: the settings of which a condition holds.
@@ -177,7 +181,7 @@ fn typed(arg: Arg, row: &Setting) -> Arg {
         }
         SettingKind::YesNo | SettingKind::Number(..) => arg.value_parser(told(*row)),
         SettingKind::Words(words) => {
-            let value = |word: &maquette_core::settings::Word| {
+            let value = |word: &settings::Word| {
                 let value = PossibleValue::new(word.word).hide(word.hidden);
                 if word.doc.is_empty() { value } else { value.help(word.doc) }
             };

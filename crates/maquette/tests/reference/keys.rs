@@ -13,7 +13,7 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
     let mut out = begin(
         "Settings",
         "A setting is given as a flag, as an environment variable, or in `maquette.yaml`. A flag counts more than a \
-         variable, and a variable more than the file. An empty value, as in `--ttl ''`, takes back for one run what the file says, \
+         variable, and a variable more than the file. A flag with an empty value, as in `--ttl ''`, takes back for one run what the file says, \
          but for flags of where an environment is, and of which nodes and networks it has. `maquette virsh` has those of the last \
          column as options with the same names, `IR_…` variables for them, and keys of answers files that are called like \
          the options; playbooks and expressions see these below `provision`, with a point for each `-`: \

@@ -112,28 +112,35 @@ fn is_falsy(value: &Value, convert_bool: Option<bool>, named: Kwargs) -> Result<
 }
 
 /// Lists in a list as their items, so many levels down, or all; what is nothing is left out, also where it is a word.
-fn flatten(value: &Value, levels: Option<i64>, named: Kwargs) -> Result<Vec<Value>, Error> {
+fn flatten(
+    state: &State,
+    value: &Value,
+    levels: Option<i64>,
+    named: Kwargs,
+) -> Result<Vec<Value>, Error> {
     let levels = levels.or(named.get("levels")?);
     let skips = named.get::<Option<bool>>("skip_nulls")?.unwrap_or(true);
     named.assert_all_used()?;
     let mut flat = Vec::new();
-    spread(items(value)?, levels, skips, &mut flat)?;
+    spread(state, items(value)?, levels, skips, &mut flat)?;
     Ok(flat)
 }
 
 fn spread(
+    state: &State,
     list: Vec<Value>,
     levels: Option<i64>,
     skips: bool,
     flat: &mut Vec<Value>,
 ) -> Result<(), Error> {
     for item in list {
+        state.consume_fuel(1)?;
         let is_null = item.is_none() || matches!(item.as_str(), Some("None" | "null"));
         if skips && is_null {
             continue;
         }
         match is_list(&item) && levels.is_none_or(|levels| levels >= 1) {
-            true => spread(items(&item)?, levels.map(|levels| levels - 1), skips, flat)?,
+            true => spread(state, items(&item)?, levels.map(|levels| levels - 1), skips, flat)?,
             false => flat.push(item),
         }
     }
@@ -164,11 +171,18 @@ fn product(state: &State, value: &Value, others: Rest<Value>) -> Result<Vec<Valu
 }
 
 /// Items of lists side by side, as long as the longest one is.
-fn zip_longest(value: &Value, others: Rest<Value>, named: Kwargs) -> Result<Vec<Value>, Error> {
+fn zip_longest(
+    state: &State,
+    value: &Value,
+    others: Rest<Value>,
+    named: Kwargs,
+) -> Result<Vec<Value>, Error> {
     let fill = named.get::<Option<Value>>("fillvalue")?.unwrap_or_else(|| Value::from(()));
     named.assert_all_used()?;
     let lists = lists(value, &others)?;
     let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    let count = longest.saturating_mul(lists.len());
+    state.consume_fuel(u64::try_from(count).unwrap_or(u64::MAX))?;
     let item = |list: &Vec<Value>, at: usize| list.get(at).unwrap_or(&fill).clone();
     let row = |at: usize| lists.iter().map(|list| item(list, at)).collect::<Vec<_>>();
     Ok((0..longest).map(|at| Value::from(row(at))).collect())

@@ -32,7 +32,13 @@ fn of_text(
         "strip" => "trim",
         "splitlines" => "lines",
         "format" if is_wide(text) => return Err(failed("`format` does not go so far".into())),
-        "format" => return format(FormatStyle::StrFormat, text, args).map(Value::from),
+        "format" => {
+            let fields = text.matches('{').count();
+            let longest = args.iter().map(|value| value.to_string().len()).max().unwrap_or(0);
+            let size = fields.saturating_mul(longest) / 64;
+            state.consume_fuel(u64::try_from(size).unwrap_or(u64::MAX))?;
+            return format(FormatStyle::StrFormat, text, args).map(Value::from);
+        }
         "join" => {
             let (items,): (&Value,) = from_args(args)?;
             return state.apply_filter("join", &[items.clone(), value.clone()]);

@@ -14,6 +14,9 @@ use super::texts::written;
 /// Bytes that a pattern may take; those of topology files take some hundreds.
 const LARGEST: usize = 1 << 20;
 
+/// Groups that a pattern may have: the memory of a search grows with their number.
+const MOST_GROUPS: usize = 64;
+
 /// Adds them; `name` is a filter's name with its collection.
 pub(super) fn add(env: &mut Environment<'_>, name: &dyn Fn(&str) -> String) {
     env.add_filter(name("regex_search"), search);
@@ -35,9 +38,13 @@ fn compiled(pattern: &str, named: &Kwargs) -> Result<Regex, Error> {
     let mut builder = Regex::builder();
     builder.syntax(syntax).configure(limits);
     // Python's name for the end of all of a text.
-    builder.build(&pattern.replace(r"\Z", r"\z")).map_err(|_| {
+    let regex = builder.build(&pattern.replace(r"\Z", r"\z")).map_err(|_| {
         failed(format!("`{pattern}` is not a pattern, or has what only Python's patterns have"))
-    })
+    })?;
+    match regex.captures_len() > MOST_GROUPS {
+        true => Err(failed(format!("a pattern has at most {MOST_GROUPS} groups"))),
+        false => Ok(regex),
+    }
 }
 
 /// All matches. As with Python, an empty one may follow another one at once.
@@ -49,11 +56,17 @@ fn found(state: &State, regex: &Regex, text: &str, most: usize) -> Result<Vec<Ca
         regex.captures(Input::new(text).span(at..text.len()), &mut captures);
         let Some(whole) = captures.get_match() else { break };
         let next = || text[whole.end()..].chars().next().map_or(1, char::len_utf8);
+        // All that follows may have been looked at.
+        state.consume_fuel(cost(text.len() - at))?;
         at = whole.end() + if whole.is_empty() { next() } else { 0 };
-        state.consume_fuel(1)?;
         found.push(captures);
     }
     Ok(found)
+}
+
+/// What so many bytes cost, in instructions.
+fn cost(bytes: usize) -> u64 {
+    u64::try_from(1 + bytes / 64).unwrap_or(u64::MAX)
 }
 
 /// The text of a group, if it took part in the match.
@@ -142,7 +155,9 @@ fn replace(
     for captures in &matches {
         let Some(whole) = captures.get_match() else { continue };
         result.push_str(&text[at..whole.start()]);
+        let before = result.len();
         expanded(replacement, captures, &text, &mut result)?;
+        state.consume_fuel(cost(result.len() - before))?;
         at = whole.end();
     }
     result.push_str(&text[at..]);

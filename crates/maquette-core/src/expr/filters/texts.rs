@@ -130,9 +130,27 @@ fn to_nice_json(value: &Value, indent: Option<usize>, named: Kwargs) -> Result<S
 
 fn from_json(value: &Value) -> Result<Value, Error> {
     let text = written(value)?;
-    serde_json::from_str::<serde::de::IgnoredAny>(&text)
+    let json: serde_json::Value = serde_json::from_str(&text)
         .map_err(|_| failed("`from_json` reads JSON, and that is not".into()))?;
-    read(&text)
+    Ok(crate::expr::value(&of_json(&json)))
+}
+
+fn of_json(json: &serde_json::Value) -> Plain {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Plain::Null,
+        Json::Bool(truth) => Plain::Bool(*truth),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Plain::Int(number),
+            (None, Some(number)) => Plain::Float(number),
+            (None, None) => Plain::text(number.to_string()),
+        },
+        Json::String(text) => Plain::text(text),
+        Json::Array(items) => Plain::List(items.iter().map(of_json).collect()),
+        Json::Object(map) => {
+            Plain::Map(map.iter().map(|(key, json)| (key.clone(), of_json(json))).collect())
+        }
+    }
 }
 
 fn from_yaml(value: &Value) -> Result<Value, Error> {

@@ -416,16 +416,7 @@ fn of_network(
         }
         map.put("ipv6", address.node());
     }
-    match &network.fixed {
-        Some(fixed) if fixed.range.is_some() => map.put("static", of_fixed(fixed, span)),
-        Some(_) => lost(
-            format!(
-                "addresses of nodes on network `{name}` are left out: a BGP network file has them"
-            ),
-            diags,
-        ),
-        None => {}
-    }
+    put_fixed(name, network, &mut map, diags);
     network.tftp_root.iter().for_each(|root| map.text("tftp_root", root));
     network.bootp.iter().for_each(|bootp| map.put("bootp", of_bootp(bootp, span)));
     if let Some(mtu) = network.mtu {
@@ -441,6 +432,21 @@ fn of_network(
         map.put("dns", dns);
     }
     map.node()
+}
+
+/// Puts the addresses that nodes are given of a network, where files of networks have them.
+fn put_fixed(name: &str, network: &blueprint::Network, map: &mut Map, diags: &mut Diagnostics) {
+    let span = map.1;
+    match &network.fixed {
+        Some(fixed) if fixed.range.is_some() => map.put("static", of_fixed(fixed, span)),
+        Some(_) => lost(
+            format!(
+                "addresses of nodes on network `{name}` are left out: a BGP network file has them"
+            ),
+            diags,
+        ),
+        None => {}
+    }
 }
 
 fn ends(start: String, end: String, span: Span) -> Tree {

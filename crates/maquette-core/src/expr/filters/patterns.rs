@@ -12,7 +12,7 @@ use super::failed;
 use super::texts::written;
 
 /// Bytes that a pattern may take; those of topology files take some hundreds.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 4 << 20;
 
 /// Groups that a pattern may have: the memory of a search grows with their number.
 const MOST_GROUPS: usize = 64;

@@ -229,7 +229,17 @@ pub fn of_environment(
     if let Some(own) = bmcs.into_iter().find(|bmc| bmc.own_address) {
         project.text("bmc_network", names.bare(&own.network));
     }
-    // Links have no file, and get that of the setting.
+    put_mtus(observed, &mut project);
+    interfaces::pulled(observed, diags);
+    project.text("network", NETWORK);
+    project.put("nodes", nodes.node());
+    let mut file = Map(Vec::new(), span);
+    file.put("networks", networks.node());
+    Files { project: project.node(), network: Some((NETWORK.into(), file.node())) }
+}
+
+/// Puts the MTUs of links, which have no file and get that of the setting, and of the hypervisor's NICs in bridges.
+fn put_mtus(observed: &Observed, project: &mut Map) {
     let mut links = observed.networks.values().filter(|n| n.recorded.tuning.link_local);
     if let Some(mtu) = links.find_map(|network| network.recorded.mtu) {
         project.text("mtu", mtu);
@@ -237,14 +247,8 @@ pub fn of_environment(
     let mut uplinks = observed.networks.values().filter_map(|n| n.recorded.carrier.uplink());
     if let Some(mtu) = uplinks.find_map(|uplink| uplink.mtu) {
         let value = Value::Scalar(mtu.to_string(), Style::Bare);
-        project.put_at("hypervisor.mtu", Tree { value, span });
+        project.put_at("hypervisor.mtu", Tree { value, span: project.1 });
     }
-    interfaces::pulled(observed, diags);
-    project.text("network", NETWORK);
-    project.put("nodes", nodes.node());
-    let mut file = Map(Vec::new(), span);
-    file.put("networks", networks.node());
-    Files { project: project.node(), network: Some((NETWORK.into(), file.node())) }
 }
 
 /// What the network file of an environment is called.

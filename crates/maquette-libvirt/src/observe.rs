@@ -244,16 +244,8 @@ fn domains(
             }
             Owner::Edited(why) => {
                 let files = parsed.hardware.disks.into_iter().map(|d| d.file).collect();
-                let (active, paused, bridge) = (listed.active, listed.paused, None);
-                seen.edited.push(observed::Edited {
-                    kind,
-                    name,
-                    active,
-                    paused,
-                    files,
-                    bridge,
-                    why,
-                });
+                let (active, paused) = (listed.active, listed.paused);
+                seen.edited.push(edited((kind, name), (active, paused), files, None, why));
             }
             Owner::Other => {
                 let defined = (&parsed.hardware, parsed.files.as_slice());
@@ -263,6 +255,17 @@ fn domains(
         }
     }
     Ok(())
+}
+
+/// What carries the environment's mark and a record that is not believed; whether it runs, and whether it is paused then.
+fn edited(
+    (kind, name): (ObjectKind, String),
+    (active, paused): (bool, bool),
+    files: Vec<String>,
+    bridge: Option<String>,
+    why: String,
+) -> observed::Edited {
+    observed::Edited { kind, name, active, paused, files, bridge, why }
 }
 
 /// Disks that are over images of Maquette's, or over nothing: of a node that is as its record says, and what is raw.
@@ -341,16 +344,8 @@ fn networks(
             }
             Owner::Edited(why) => {
                 own_bridges.extend(bridge.clone());
-                let (kind, paused, files) = (ObjectKind::Network, false, Vec::new());
-                seen.edited.push(observed::Edited {
-                    kind,
-                    name,
-                    active,
-                    paused,
-                    files,
-                    bridge,
-                    why,
-                });
+                let object = (ObjectKind::Network, name);
+                seen.edited.push(edited(object, (active, false), Vec::new(), bridge, why));
             }
             Owner::Other => {
                 seen.claims.bridges.extend(bridge);

@@ -119,6 +119,10 @@ fn flags() {
     let Some(directory) = inside_of() else { return };
     for flag in FLAGS {
         for value in HOSTILE {
+            // An empty one takes back what a file says; so it is not given.
+            if value.is_empty() && flag == "--topology-timezone" {
+                continue;
+            }
             // Without an address there is no user to log in as.
             let address = (flag == "--host-user").then_some("--host-address=192.0.2.1");
             let given = format!("{flag}={value}");
@@ -130,13 +134,13 @@ fn flags() {
             refused_here(&directory, &arguments, &format!("{flag}={value:?}"));
         }
     }
-    println!("{} command lines are refused", FLAGS.len() * HOSTILE.len());
+    println!("{} command lines are refused", FLAGS.len() * HOSTILE.len() - 1);
 }
 
 /// Flags were words of the ssh config and of a ProxyCommand.
 #[test]
 fn no_flag_takes_what_a_file_of_ours_would_obey() {
-    inside("flags", "150 command lines are refused");
+    inside("flags", "149 command lines are refused");
     // One of them by the program itself.
     let directory = tempfile::tempdir().unwrap();
     refused(directory.path(), &["plan", "--prefix=x\ry"], "the program");

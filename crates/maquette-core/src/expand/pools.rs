@@ -130,21 +130,22 @@ fn is_open(path: &Directory, at: &Directory, to: OpenTo<'_>) -> Diagnostic {
     };
     // A shell would take others apart.
     let is_plain = at.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+@".contains(c));
-    let (message, command) = match to {
-        OpenTo::Everybody => (
-            format!(
-                "{place} can be written by every user of the hypervisor, who can put others in their place"
-            ),
-            format!("`chmod o-w {at}` leaves it to its owner and group"),
-        ),
-        OpenTo::Owner(who) => (
-            format!("{place} belongs to `{who}`, who can put others in their place"),
-            format!("`chown root {at}` makes it root's"),
-        ),
-    };
     // What is on the way may be somebody's home.
     let is_theirs = matches!(to, OpenTo::Owner(_)) && at.as_str() != path;
-    let warning = Diagnostic::warning("hypervisor::pool-open", message);
+    let (warning, command) = match to {
+        OpenTo::Everybody => {
+            let message = format!(
+                "{place} can be written by every user of the hypervisor, who can put others in their place"
+            );
+            let command = format!("`chmod o-w {at}` leaves it to its owner and group");
+            (Diagnostic::warning("hypervisor::pool-open", message), command)
+        }
+        OpenTo::Owner(who) => {
+            let message = format!("{place} belongs to `{who}`, who can put others in their place");
+            let command = format!("`chown root {at}` makes it root's");
+            (Diagnostic::warning("hypervisor::pool-open", message), command)
+        }
+    };
     match is_plain && !is_theirs {
         true => warning.help(command),
         false => warning,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use maquette_core::names::EnvName;
-use maquette_core::observed::{HostLink, HostNetwork, LinkKind, Observed};
+use maquette_core::observed::{Access, HostLink, HostNetwork, LinkKind, Observed};
 use maquette_core::units::MacAddr;
 use maquette_engine::probe::Facts;
 
@@ -55,9 +55,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         pool_access,
         begun: _,
     } = facts;
-    pool_access
-        .iter_mut()
-        .for_each(|at| at.stranger = at.stranger.take().map(|_| "somebody".into()));
+    pool_access.iter_mut().for_each(leave_out_owner);
     resident_mib.retain(|name, _| observed.domains.contains_key(name.as_str()));
     uptime_s.retain(|name, _| observed.domains.contains_key(name.as_str()));
     lifetimes.retain(|name, _| name == environment);
@@ -70,6 +68,10 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
     addresses.retain(|(_, name)| own.is_kept(name));
     let kept = addresses.iter().map(|(net, _)| net.addr()).collect();
     own.leave_out_network(network, &kept);
+}
+
+fn leave_out_owner(at: &mut Access) {
+    at.stranger = at.stranger.take().map(|_| "somebody".into());
 }
 
 /// What may be in a report.

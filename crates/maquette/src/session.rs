@@ -30,7 +30,7 @@ use maquette_core::values::Directory;
 use maquette_engine::StepError;
 use maquette_engine::prepare;
 use maquette_engine::probe::{self, Daemons, Facts};
-use maquette_libvirt::{LibvirtError, Seen, Server};
+use maquette_libvirt::{LibvirtError, ObserveError, Seen, Server};
 
 pub use found::{Hypervisor, unobserved, unreached};
 pub use guests::Ask;
@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
         let facts = facts?;
         let (libvirt, seen) = match libvirt {
             Some(Ok((server, seen))) => {
-                (Some(server), Some(found::with_room(seen.map_err(unobserved)?, &facts)))
+                (Some(server), Some(found::with_room(seen.map_err(|e| self.unseen(e))?, &facts)))
             }
             // To start a daemon that hangs, or to install it, is of no use.
             Some(Err(why)) if why.is_silent() => return Err(unreached(&connection.label, &why)),
@@ -156,6 +156,14 @@ impl<'a> Session<'a> {
         let places = found::places(libvirt.as_ref(), host, wanted, seen.as_ref())?;
         let (environment, preparation) = (environment.clone(), Plan::default());
         Ok(Hypervisor { environment, facts, preparation, libvirt, seen, places })
+    }
+
+    /// Why libvirt could not be asked what there is: without a connection there is one reason only.
+    fn unseen(&self, error: ObserveError) -> Failure {
+        match self.connection.host.is_lost() {
+            true => locking::lost(&self.connection),
+            false => unobserved(error),
+        }
     }
 
     /// Looks at a hypervisor that must have libvirt running; an error says why it does not answer.
@@ -300,8 +308,8 @@ impl<'a> Session<'a> {
         };
         let facts = fresh.as_ref().unwrap_or(&found.facts);
         let (environment, pool) = (&located.environment, &located.pool.name);
-        let seen =
-            found::seen(server.as_ref(), connection, environment, pool).map_err(unobserved)?;
+        let seen = found::seen(server.as_ref(), connection, environment, pool)
+            .map_err(|e| self.unseen(e))?;
         let wanted = found.places.directories.keys().cloned().collect();
         let host = connection.host.as_ref();
         let places = found::places(Some(server), host, &wanted, Some(&seen))?;

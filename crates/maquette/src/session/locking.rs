@@ -290,7 +290,8 @@ pub fn holder(connection: &Connection, environment: &EnvName) -> Option<String> 
     busy.into_iter().find(|(name, _)| *name == environment.to_string()).map(|(_, who)| who)
 }
 
-fn lost(connection: &Connection) -> Failure {
+/// A connection that was lost while something was asked or done.
+pub(super) fn lost(connection: &Connection) -> Failure {
     let error = StepError::new(format!("the connection to {} was lost", connection.label));
     Failure::Failed(error.hint("run the same command again to go on from here"))
 }

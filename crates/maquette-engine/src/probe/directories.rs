@@ -122,6 +122,7 @@ mod tests {
             let path = root.join(name).display().to_string();
             path.trim_end_matches('/').parse::<Directory>().unwrap()
         };
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
         fs::create_dir(root.join("open")).unwrap();
         fs::set_permissions(root.join("open"), fs::Permissions::from_mode(0o777)).unwrap();
         fs::create_dir(root.join("open/own")).unwrap();

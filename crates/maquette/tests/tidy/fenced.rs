@@ -19,7 +19,11 @@ const UNFENCED: &[(&str, usize, &str)] = &[
     ("lifecycle/build.rs", 1, "looks for what a plan needs"),
     ("lifecycle/show.rs", 1, "looks for what a plan needs"),
     ("pipeline/servers.rs", 1, "asks servers of images from there"),
-    ("session.rs", 3, "probes, and looks at directories that disks name"),
+    (
+        "session.rs",
+        4,
+        "probes, looks at directories that disks name, and asks whether the line is there",
+    ),
     ("session/found.rs", 1, "looks at overlays"),
     ("session/guests.rs", 1, "asks guests whether they answer"),
     ("session/locking.rs", 8, "makes locks and fences, and looks who is at work"),

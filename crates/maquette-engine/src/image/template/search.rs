@@ -347,7 +347,7 @@ mod tests {
         let blank = Uuid::from_bytes(*b"01234567\x8f9ab\n\nef");
         let said_blank = format!("{MARK}{}", text(blank));
         let why = searched(&ids, &[said_blank.as_bytes()]).unwrap_err().in_one_line();
-        assert!(why.contains("nobody can look for"), "{why}");
+        assert!(why.contains("cannot be searched for"), "{why}");
         let often = [said(u128::MAX / 11).as_bytes(), b"\n", &bytes.repeat(PLACES + 1)].concat();
         let why = searched(&ids, &[&often]).unwrap_err().in_one_line();
         assert!(why.contains("too often"), "{why}");

@@ -66,8 +66,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
     dhcp_leases.retain(|_, mac| own.macs.contains(mac));
     router_interfaces.retain(|(name, _)| own.is_kept(name));
     addresses.retain(|(_, name)| own.is_kept(name));
-    let kept = addresses.iter().map(|(net, _)| net.addr()).collect();
-    own.leave_out_network(network, &kept);
+    own.leave_out_network(network, &addresses.iter().map(|(net, _)| net.addr()).collect());
 }
 
 fn leave_out_owner(at: &mut Access) {

@@ -121,6 +121,13 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
     check(text, 63)
 }
 
+/// The node type, of some, that a node's name is of: `web` of `web-0`.
+pub fn type_of_node<'a>(name: &str, types: &[&'a str]) -> Option<&'a str> {
+    let (before, number) = name.rsplit_once('-')?;
+    number.parse::<u32>().ok()?;
+    types.iter().copied().find(|of| *of == before)
+}
+
 /// Longest name of a Linux network interface (`IFNAMSIZ` less its terminator).
 pub const LONGEST_INTERFACE: usize = 15;
 

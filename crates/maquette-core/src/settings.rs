@@ -195,6 +195,16 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|s| s.name == name)
 }
 
+/// What sets the setting that an extra variable is called as, in words.
+pub fn in_place_of(key: &str) -> Option<String> {
+    let row = SETTINGS.iter().find(|row| row.name.replace('-', "_") == *key.replace('-', "_"))?;
+    let file = row.key.map(|key| format!(", or `{key}` in maquette.yaml,")).unwrap_or_default();
+    Some(format!(
+        "`--{}`{file} is the setting; extra variables are for topology files and playbooks",
+        row.name
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ use crate::expr::{self, Scope, Variables};
 use crate::file_keys::{Form, Key, key};
 use crate::image::redact;
 use crate::layers::merge;
+use crate::names::type_of_node;
 use crate::secret_keys;
 use crate::settings;
 use crate::syntax::{Entry, Plain, Span, Tree, Value};
@@ -187,7 +188,7 @@ fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Di
             if is_type && matches!(entry.value.value, Value::Map(_)) {
                 diagnostic = diagnostic.help(format!("did you mean `override.{}`?", entry.key));
             }
-            if let Some(help) = setting_instead(&entry.key) {
+            if let Some(help) = settings::in_place_of(&entry.key) {
                 diagnostic = diagnostic.help(help);
             }
             diags.push(diagnostic);
@@ -200,6 +201,7 @@ fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Di
             // Types that come with Maquette may be in other runs of the same overrides.
             let other = defaults::get(Kind::Nodes, &entry.key).is_some();
             let meant = misspelt(&entry.key, known.iter().copied()).filter(|_| !other);
+            let meant = meant.or_else(|| type_of_node(&entry.key, &known));
             let message = format!("nothing in this run is called `{}`", entry.key);
             let diagnostic =
                 unused(meant.is_some(), message).at(entry.key_span, "this override has no effect");
@@ -209,18 +211,6 @@ fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Di
             });
         }
     }
-}
-
-/// What sets the setting that an extra variable is called as.
-fn setting_instead(key: &str) -> Option<String> {
-    let row = settings::SETTINGS
-        .iter()
-        .find(|row| row.name.replace('-', "_") == *key.replace('-', "_"))?;
-    let file = row.key.map(|key| format!(", or `{key}` in maquette.yaml,")).unwrap_or_default();
-    Some(format!(
-        "`--{}`{file} is the setting; extra variables are for topology files and playbooks",
-        row.name
-    ))
 }
 
 /// What has no effect is an error where it is plain that something else was meant.

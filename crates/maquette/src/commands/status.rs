@@ -180,6 +180,12 @@ impl Now {
                 "environment `{}` does not exist; `maquette up` builds it",
                 located.environment
             ));
+            // Whoever is in another directory than they think sees why it is this one.
+            if located.project.is_none() && located.environment.prefix().is_none() {
+                world.terminal.talk(
+                    "it is called so since there is no maquette.yaml here; `maquette list` shows what there is",
+                );
+            }
         } else {
             let (seen, found) = ((&self.observed, self.changed_by.as_deref()), &self.evidence);
             let place = (&located.workspace, &world.environment);

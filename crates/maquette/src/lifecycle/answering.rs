@@ -70,7 +70,12 @@ pub fn reasons<'a>(
     let silent = |domain: &Domain| {
         let evidence = of(domain, evidence);
         let answers = matches!(evidence.ssh, None | Some(SshAnswer::Greeted | SshAnswer::Unknown));
-        let why = Condition::of(domain, &evidence).reason.filter(|_| !answers)?;
+        let Condition { state, reason } = Condition::of(domain, &evidence);
+        let why = reason.filter(|_| !answers)?;
+        let why = match state {
+            NodeState::Starting | NodeState::Booting => format!("it is still booting, and {why}"),
+            _ => why,
+        };
         Some((domain.name.to_string(), why))
     };
     domains.into_iter().filter_map(silent).collect()

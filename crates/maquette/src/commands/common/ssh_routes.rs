@@ -420,7 +420,12 @@ impl Routes {
 
     fn unbuilt(&self) -> Failure {
         let name = &self.located.environment;
-        let error = StepError::new(format!("environment `{name}` has no ssh config here"));
+        let mut error = StepError::new(format!("environment `{name}` has no ssh config here"));
+        if self.located.project.is_none() && name.prefix().is_none() {
+            error = error.hint(
+                "it is called so since there is no maquette.yaml here; `maquette list` shows what there is",
+            );
+        }
         Failure::Failed(
             error
                 .hint("`--prefix` and `--workspace` choose another environment, or a copy of its workspace")

@@ -374,14 +374,10 @@ impl<'a> Reader<'a> {
     ) -> (HostArgs, Workspace) {
         self.flags(given, settings);
         let unsaid = !project.given && !given.has("prefix") && !given.has("host-address");
-        let active = match unsaid && args.workspace.is_none() {
-            true => self.active(),
-            false => None,
-        };
+        let active = (unsaid && args.workspace.is_none()).then(|| self.active()).flatten();
         let at = |path| Workspace::at(&self.environment.absolute(path));
         let named = args.workspace.as_ref().map(at).or(active);
-        let asked = named.as_ref().filter(|_| unsaid);
-        let told = asked.map(|w| self.recalled(w).unwrap_or_default());
+        let told = named.as_ref().filter(|_| unsaid).map(|w| self.recalled(w).unwrap_or_default());
         let remembered = told.as_ref().and_then(|t| t.prefix.clone());
         let prefix = match (given.told("prefix"), &remembered) {
             (Some((name, text)), _) => Some(self.flag(name, text)),
@@ -391,8 +387,13 @@ impl<'a> Reader<'a> {
         if let Some(name) = prefix.and_then(|node| self.environment_name(&node)) {
             settings.environment = name;
         }
-        let workspace =
-            named.unwrap_or_else(|| Workspace::of(self.environment, &settings.environment));
+        let (user, name) = (self.environment, &settings.environment);
+        let workspace = named.unwrap_or_else(|| match project.given {
+            true => Workspace::of(user, name),
+            false => {
+                Workspaces::of(user).of_environment(user, name, settings.host_address.as_ref())
+            }
+        });
         // An environment that was built stays where it is, unless somebody says otherwise.
         let elsewhere = project.given || given.has("host-address");
         let saved = match told {
@@ -426,7 +427,6 @@ impl<'a> Reader<'a> {
         (host, workspace)
     }
 
-    /// The environment that a prefix names.
     fn environment_name(&mut self, prefix: &Tree) -> Option<EnvName> {
         let text = maquette_core::decode::text(prefix, "prefix", &mut self.diags)?;
         let named = EnvName::from_prefix(&text.value);

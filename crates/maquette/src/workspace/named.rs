@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use maquette_core::names::EnvName;
+use maquette_core::values::HostAddress;
 use maquette_engine::StepError;
 
 use crate::failure::Failure;
@@ -77,6 +79,27 @@ impl Workspaces {
     /// The active workspace.
     pub fn active(&self) -> Option<Workspace> {
         self.active_name().map(|name| self.at(&name))
+    }
+
+    /// The workspace of an environment that words name: that which is called after it, or the active one where that alone is
+    /// of it. What a run in the active one has printed leads back there. Without an address, any hypervisor is meant.
+    pub fn of_environment(
+        &self,
+        user: &Environment,
+        environment: &EnvName,
+        address: Option<&HostAddress>,
+    ) -> Workspace {
+        let is_of = |workspace: &Workspace| {
+            workspace.saved().is_some_and(|saved| {
+                let is_there = address.is_none() || saved.host.address.as_ref() == address;
+                is_there && saved.prefix.as_deref() == environment.prefix()
+            })
+        };
+        let usual = Workspace::of(user, environment);
+        match self.active() {
+            Some(active) if !is_of(&usual) && is_of(&active) => active,
+            _ => usual,
+        }
     }
 
     /// The workspace of a name, or the active one.

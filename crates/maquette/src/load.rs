@@ -395,10 +395,9 @@ impl<'a> Reader<'a> {
             }
         });
         // An environment that was built stays where it is, unless somebody says otherwise.
-        let elsewhere = project.given || given.has("host-address");
         let saved = match told {
             Some(told) => told,
-            None if elsewhere => Saved::default(),
+            None if project.given || given.has("host-address") => Saved::default(),
             None => self.recalled(&workspace).unwrap_or_default(),
         };
         let open = strangers::workspace(self.environment, &workspace);

@@ -438,7 +438,10 @@ impl Routes {
         let qualified = self.located.environment.qualify(word);
         let local = |name: &str| self.inventory.find(name).is_some_and(Host::is_local);
         let names: Vec<&str> = candidates.iter().map(|c| c.name).filter(|n| !local(n)).collect();
-        let list = format!("there are: {}", names.join(", "));
+        let list = match names.is_empty() {
+            true => "no node of this workspace's environment can be: `--prefix NAME` names another one, `maquette list` shows what there is".into(),
+            false => format!("there are: {}", names.join(", ")),
+        };
         if selection::is_pattern(word) {
             let message = format!("no node that can be logged in to fits `{word}`");
             return Diagnostic::error("node::unknown", message).help(list);

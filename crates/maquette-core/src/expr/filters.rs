@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 pub use unknown::instead_of;
 
@@ -80,6 +80,11 @@ fn default(
 
 fn failed(what: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
+}
+
+/// Charges so many instructions for what a filter does in one go.
+fn spend(state: &State, count: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// A value that is there: names that nothing defines are mistakes.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, State, Value};
 
-use super::{failed, is_list, there};
+use super::{failed, is_list, spend, there};
 
 /// Adds them; `name` is a filter's name with its collection.
 pub(super) fn add(env: &mut Environment<'_>, name: &dyn Fn(&str) -> String) {
@@ -134,7 +134,7 @@ fn spread(
     flat: &mut Vec<Value>,
 ) -> Result<(), Error> {
     for item in list {
-        state.consume_fuel(1)?;
+        spend(state, 1)?;
         let is_null = item.is_none() || matches!(item.as_str(), Some("None" | "null"));
         if skips && is_null {
             continue;
@@ -156,7 +156,7 @@ fn product(state: &State, value: &Value, others: Rest<Value>) -> Result<Vec<Valu
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for list in lists(value, &others)? {
         let count = rows.len().saturating_mul(list.len());
-        state.consume_fuel(u64::try_from(count).unwrap_or(u64::MAX))?;
+        spend(state, count)?;
         let mut longer = Vec::with_capacity(count);
         for row in &rows {
             for item in &list {
@@ -182,7 +182,7 @@ fn zip_longest(
     let lists = lists(value, &others)?;
     let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
     let count = longest.saturating_mul(lists.len());
-    state.consume_fuel(u64::try_from(count).unwrap_or(u64::MAX))?;
+    spend(state, count)?;
     let item = |list: &Vec<Value>, at: usize| list.get(at).unwrap_or(&fill).clone();
     let row = |at: usize| lists.iter().map(|list| item(list, at)).collect::<Vec<_>>();
     Ok((0..longest).map(|at| Value::from(row(at))).collect())

@@ -4,7 +4,7 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
-use super::failed;
+use super::{failed, spend};
 
 /// Calls one.
 pub(super) fn call(
@@ -36,7 +36,7 @@ fn of_text(
             let fields = text.matches('{').count();
             let longest = args.iter().map(|value| value.to_string().len()).max().unwrap_or(0);
             let size = fields.saturating_mul(longest) / 64;
-            state.consume_fuel(u64::try_from(size).unwrap_or(u64::MAX))?;
+            spend(state, size)?;
             return format(FormatStyle::StrFormat, text, args).map(Value::from);
         }
         "join" => {

@@ -8,8 +8,8 @@ use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, Span};
 
-use super::failed;
 use super::texts::written;
+use super::{failed, spend};
 
 /// Bytes that a pattern may take; those of topology files take some hundreds.
 const LARGEST: usize = 4 << 20;
@@ -57,16 +57,11 @@ fn found(state: &State, regex: &Regex, text: &str, most: usize) -> Result<Vec<Ca
         let Some(whole) = captures.get_match() else { break };
         let next = || text[whole.end()..].chars().next().map_or(1, char::len_utf8);
         // All that follows may have been looked at.
-        state.consume_fuel(cost(text.len() - at))?;
+        spend(state, 1 + (text.len() - at) / 64)?;
         at = whole.end() + if whole.is_empty() { next() } else { 0 };
         found.push(captures);
     }
     Ok(found)
-}
-
-/// What so many bytes cost, in instructions.
-fn cost(bytes: usize) -> u64 {
-    u64::try_from(1 + bytes / 64).unwrap_or(u64::MAX)
 }
 
 /// The text of a group, if it took part in the match.
@@ -157,7 +152,7 @@ fn replace(
         result.push_str(&text[at..whole.start()]);
         let before = result.len();
         expanded(replacement, captures, &text, &mut result)?;
-        state.consume_fuel(cost(result.len() - before))?;
+        spend(state, 1 + (result.len() - before) / 64)?;
         at = whole.end();
     }
     result.push_str(&text[at..]);

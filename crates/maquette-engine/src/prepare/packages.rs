@@ -72,7 +72,8 @@ pub(super) fn restore(
     let mut on_line = |line: &str| (context.progress)(line.to_string());
     let kept = uninstall(host, family, names, &mut on_line)?;
     if !kept.is_empty() {
-        on_line(&format!("kept, since others need them by now: {}", kept.join(", ")));
+        let why = "kept, since they may never be removed, or others need them by now";
+        on_line(&format!("{why}: {}", kept.join(", ")));
     }
     Ok(())
 }
@@ -173,7 +174,7 @@ fn inventory(manager: Manager) -> Command {
         Manager::Apt => Command::new("dpkg-query").args([
             "-W",
             "-f",
-            "P\t${db:Status-Abbrev}\t${Package}\t${Essential}\nO\t${Provides}\nN\t${Pre-Depends}\nN\t${Depends}\n",
+            "P\t${db:Status-Abbrev}\t${Package}\t${Essential}${Protected}${Important}\nO\t${Provides}\nN\t${Pre-Depends}\nN\t${Depends}\n",
         ]),
         Manager::Dnf | Manager::Zypper => Command::new("rpm").args([
             "-qa",

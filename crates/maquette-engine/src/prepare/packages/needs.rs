@@ -26,7 +26,8 @@ pub fn parse(text: &str) -> Vec<Package> {
                 let (state, name, essential) = (next(), next(), next());
                 // Removed ones that left their configuration need nothing.
                 let name = if state.starts_with("ii") { name } else { "" };
-                let essential = essential == "yes";
+                // Of three fields of dpkg's, any of which apt heeds.
+                let essential = essential.contains("yes");
                 packages.push(Package { name: name.into(), essential, ..Package::default() });
             }
             "O" => {
@@ -186,10 +187,11 @@ N\tqemu-utils (>= 1:7)
 
     #[test]
     fn essential_packages_stay_and_absent_ones_are_passed_over() {
-        let all = parse("P\tii\tinit\tyes\nP\tii\tx\tno\n");
+        // The third is of Debian 13: apt removes what is protected as little as what is essential.
+        let all = parse("P\tii\tinit\tyes\nP\tii\tx\tno\nP\tii\tsystemd-sysv\tnoyes\n");
         assert_eq!(
-            removable(&all, &names(&["init", "x", "gone"])),
-            (names(&["x"]), names(&["init"]))
+            removable(&all, &names(&["init", "x", "gone", "systemd-sysv"])),
+            (names(&["x"]), names(&["init", "systemd-sysv"]))
         );
     }
 

@@ -12,9 +12,11 @@ remove_machine() {
     tests/e2e/second-host down "$machine"
     [ -z "$kvm" ] || { chgrp "${kvm% *}" /dev/kvm && chmod "${kvm#* }" /dev/kvm; }
 }
-# bare_machine RELEASE: starts it.
+# bare_machine RELEASE [PACKAGE…]: starts it.
 bare_machine() {
-    mmdebstrap --quiet --variant=minbase --include=openssh-server,sudo,python3-minimal,iproute2,procps,ca-certificates "$1" "$work/root"
+    local more=("${@:2}")
+    mmdebstrap --quiet --variant=minbase --include=openssh-server,sudo,python3-minimal,iproute2,procps,ca-certificates \
+        "${more[@]/#/--include=}" "$1" "$work/root"
     tests/e2e/second-host up "$machine" "$work/root"
     on_host apt-get -q update > "$work/apt" 2>&1 || fail "$(cat "$work/apt")"
 }

@@ -9,11 +9,17 @@ use super::commands::{shown, typed, verb_and_flags};
 use super::{files, pages, root};
 
 /// Commands that no transcript has: the page, how it begins, the file that does it, and the words for it there.
-const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
+const ELSEWHERE: [(&str, &str, &str, &str); 31] = [
     ("README.md", "scripts/quickstart", "tests/e2e/quickstart", "scripts/quickstart"),
     ("README.md", "scripts/test", ".ci/run", "exec scripts/test"),
     ("tutorial.md", "mkdir ~/lab", "tests/e2e/installed", "cd /root/lab"),
     ("tutorial.md", "cd ~/lab", "tests/e2e/installed", "cd /root/lab"),
+    (
+        "tutorial.md",
+        "apt install --no-install-recommends ansible-core",
+        "tests/e2e/installed",
+        "apt-get install -q -y --no-install-recommends ansible-core",
+    ),
     (
         "how-to/ansible.md",
         "ansible -i",
@@ -67,6 +73,12 @@ const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
         "apt install ./maquette",
         "tests/e2e/installed",
         "apt-get install -q -y $extra /root/maquette.deb",
+    ),
+    (
+        "how-to/install.md",
+        "apt install --no-install-recommends ansible-core",
+        "tests/e2e/installed",
+        "apt-get install -q -y --no-install-recommends ansible-core",
     ),
     ("how-to/install.md", "tar -xzf maquette", "tests/e2e/packages", "tar -xzf \"$archive\""),
     ("how-to/install.md", "ssh-keygen -Y verify", "tests/e2e/release", "/^ssh-keygen -Y verify/p"),

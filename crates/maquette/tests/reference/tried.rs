@@ -9,7 +9,7 @@ use super::commands::{shown, typed, verb_and_flags};
 use super::{files, pages, root};
 
 /// Commands that no transcript has: the page, how it begins, the file that does it, and the words for it there.
-const ELSEWHERE: [(&str, &str, &str, &str); 31] = [
+const ELSEWHERE: [(&str, &str, &str, &str); 30] = [
     ("README.md", "scripts/quickstart", "tests/e2e/quickstart", "scripts/quickstart"),
     ("README.md", "scripts/test", ".ci/run", "exec scripts/test"),
     ("tutorial.md", "mkdir ~/lab", "tests/e2e/installed", "cd /root/lab"),
@@ -100,7 +100,6 @@ const ELSEWHERE: [(&str, &str, &str, &str); 31] = [
         "tcpdump -n -r -",
     ),
     ("how-to/view.md", "maquette view --allow-changes", "tests/e2e/view", "\"--allow-changes\""),
-    ("how-to/view.md", "maquette view", "tests/e2e/view", "`maquette view` on the model"),
 ];
 
 /// Pages whose `console guests` blocks are typed, and where.

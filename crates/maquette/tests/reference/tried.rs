@@ -9,11 +9,17 @@ use super::commands::{shown, typed, verb_and_flags};
 use super::{files, pages, root};
 
 /// Commands that no transcript has: the page, how it begins, the file that does it, and the words for it there.
-const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
+const ELSEWHERE: [(&str, &str, &str, &str); 30] = [
     ("README.md", "scripts/quickstart", "tests/e2e/quickstart", "scripts/quickstart"),
     ("README.md", "scripts/test", ".ci/run", "exec scripts/test"),
     ("tutorial.md", "mkdir ~/lab", "tests/e2e/installed", "cd /root/lab"),
     ("tutorial.md", "cd ~/lab", "tests/e2e/installed", "cd /root/lab"),
+    (
+        "tutorial.md",
+        "apt install --no-install-recommends ansible-core",
+        "tests/e2e/installed",
+        "apt-get install -q -y --no-install-recommends ansible-core",
+    ),
     (
         "how-to/ansible.md",
         "ansible -i",
@@ -68,6 +74,12 @@ const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
         "tests/e2e/installed",
         "apt-get install -q -y $extra /root/maquette.deb",
     ),
+    (
+        "how-to/install.md",
+        "apt install --no-install-recommends ansible-core",
+        "tests/e2e/installed",
+        "apt-get install -q -y --no-install-recommends ansible-core",
+    ),
     ("how-to/install.md", "tar -xzf maquette", "tests/e2e/packages", "tar -xzf \"$archive\""),
     ("how-to/install.md", "ssh-keygen -Y verify", "tests/e2e/release", "/^ssh-keygen -Y verify/p"),
     ("how-to/install.md", "sha256sum --check", "tests/e2e/release", "/^sha256sum --check/p"),
@@ -88,7 +100,6 @@ const ELSEWHERE: [(&str, &str, &str, &str); 29] = [
         "tcpdump -n -r -",
     ),
     ("how-to/view.md", "maquette view --allow-changes", "tests/e2e/view", "\"--allow-changes\""),
-    ("how-to/view.md", "maquette view", "tests/e2e/view", "`maquette view` on the model"),
 ];
 
 /// Pages whose `console guests` blocks are typed, and where.

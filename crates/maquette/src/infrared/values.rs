@@ -398,9 +398,13 @@ impl InfraredValues {
         let missing: Vec<String> = OPTIONS
             .iter()
             .filter(|o| o.required && self.one(o.name).is_none_or(|v| v.is_empty()))
-            .map(|o| format!("required option --{} is missing", o.name))
+            .map(|o| format!("--{}", o.name))
             .collect();
-        stop(missing)?;
+        stop(match missing.as_slice() {
+            [] => Vec::new(),
+            [one] => vec![format!("required option {one} is missing")],
+            several => vec![format!("required options {} are missing", several.join(" and "))],
+        })?;
         let yes = |name: &str| self.one(name).is_some_and(|t| parse_bool(&t) == Some(true));
         // What is not supported is refused itself, and not for what goes with it.
         let is_later = |name: &str| {

@@ -156,8 +156,8 @@ pub(super) fn tell(world: &World, seen: &Seen, facts: &Facts, next: Next) {
     all.extend(left.map(|left| format!("warning: {left}; {}", left.way_out())));
     if !seen.sealed_by_others.is_empty() {
         all.push(format!(
-            "warning: what is recorded of {} was not written with this workspace's secret: by another \
-             workspace of the environment, or by somebody who has none; keys of colleagues in it do not count",
+            "warning: libvirt's records of {} were not written from this workspace: either another workspace built \
+             these, or somebody has changed the records; keys of colleagues in them are not taken over",
             seen.sealed_by_others.join(", ")
         ));
     }

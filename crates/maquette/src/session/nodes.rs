@@ -154,12 +154,13 @@ pub fn wanted(
         let found = selection::select(word, environment, &known);
         if found.is_empty() {
             let error = unknown(word, environment, &known);
-            let number = word.rsplit_once('-').map(|(_, number)| number.parse::<u32>());
-            diags.push(match number {
-                Some(Ok(_)) => {
+            // A node that was there, perhaps, and not a slip in the name of a type.
+            let is_node = |(_, number): (&str, &str)| number.parse::<u32>().is_ok();
+            diags.push(match word.rsplit_once('-').is_some_and(is_node) {
+                true => {
                     error.help("`maquette down NODE` removes one that is not asked for any more")
                 }
-                _ => error,
+                false => error,
             });
         }
         names.extend(found.into_iter().map(str::to_string));

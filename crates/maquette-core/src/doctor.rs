@@ -93,12 +93,19 @@ pub struct Finding {
     pub evidence: Vec<String>,
     /// What to do.
     pub advice: Vec<String>,
+    /// For how many seconds its node has run, where one that may still be booting looks like this, too.
+    pub booting_s: Option<u64>,
+}
+
+/// What is said of a node that was started so many seconds ago.
+fn may_be_starting(up_s: u64) -> String {
+    format!("it was started {up_s} s ago, and may still be starting")
 }
 
 impl Finding {
     fn new(subject: Subject, layer: Layer, code: &'static str, cause: impl Into<String>) -> Self {
         let (evidence, advice) = (Vec::new(), Vec::new());
-        Self { subject, layer, code, cause: cause.into(), evidence, advice }
+        Self { subject, layer, code, cause: cause.into(), evidence, advice, booting_s: None }
     }
 
     fn of(node: &str, layer: Layer, code: &'static str, cause: impl Into<String>) -> Self {
@@ -119,6 +126,18 @@ impl Finding {
     #[must_use]
     fn advise_all(mut self, advice: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.advice.extend(advice.into_iter().map(Into::into));
+        self
+    }
+
+    /// As somebody is told who asks what is wrong: that a node may still be booting comes before what is seen so far.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        let Some(up_s) = self.booting_s.take() else { return self };
+        let known = may_be_starting(up_s);
+        self.evidence.retain(|line| *line != known);
+        self.evidence.insert(0, format!("so far: {}", self.cause));
+        self.cause = format!("it is still booting: it was started {up_s} s ago");
+        self.advice.insert(0, "`maquette up` waits for it".into());
         self
     }
 

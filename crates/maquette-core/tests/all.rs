@@ -41,4 +41,5 @@ mod vbmc;
 mod virtopts;
 mod warm;
 mod warm_room;
+mod warm_worth;
 mod without_effect;

@@ -331,6 +331,16 @@ fn a_guest_that_was_just_started_is_not_called_dead() {
     assert_eq!(found[0].code, "address-silent");
     let said = "it was started 10 s ago, and may still be starting";
     assert!(found[0].evidence.iter().any(|line| line == said), "{found:?}");
+    let (cause, told) = (found[0].cause.clone(), found[0].clone().told());
+    assert_eq!(told.cause, "it is still booting: it was started 10 s ago");
+    assert_eq!(told.evidence[0], format!("so far: {cause}"));
+    assert!(!told.evidence.iter().any(|line| line == said), "{told:?}");
+    // Whoever waits is told what changes only, and a fault once a boot has had its time.
+    assert!(found[0].clone().briefly().starts_with(&cause));
+    scene.signs.evidence.uptime_s = Some(200);
+    let late = scene.all().remove(0);
+    assert_eq!(late.clone().told(), late);
+    scene.signs.evidence.uptime_s = Some(10);
     // What was written before that says nothing about now.
     scene.says("Kernel panic - not syncing", 900);
     assert_eq!(scene.codes(), ["address-silent"]);

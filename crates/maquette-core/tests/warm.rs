@@ -37,26 +37,6 @@ fn nodes_that_are_alike_share_a_template() {
     assert_eq!(counts(&plan(&cold, &nothing)), [0, 0, 4]);
 }
 
-/// Whoever builds one node after the other has them warm, too: the second makes the template.
-#[test]
-fn a_node_like_one_that_has_booted_here_is_worth_a_template() {
-    let mut seen = Observed::default();
-    let one = warm(&[(WEB, 1)], &seen, StartChoice::Auto);
-    let first = plan(&one, &seen);
-    assert_eq!(counts(&first), [0, 0, 1]);
-    let took = first.steps.iter().map(|step| (step.id, 60)).collect();
-    seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeMap::new()));
-    // The same after `down`, and no other.
-    assert_eq!(counts(&plan(&one, &seen)), [1, 1, 0]);
-    assert_eq!(counts(&plan(&warm(&[(DB, 1)], &seen, StartChoice::Auto), &seen)), [0, 0, 1]);
-    apply(&mut seen, &first.steps);
-    let grown = warm(&[(WEB, 2)], &seen, StartChoice::Auto);
-    let second = plan(&grown, &seen);
-    assert_eq!(counts(&second), [1, 1, 0]);
-    apply(&mut seen, &second.steps);
-    assert_eq!(counts(&plan(&warm(&[(WEB, 3)], &seen, StartChoice::Auto), &seen)), [0, 1, 0]);
-}
-
 /// Where a CPU is idle, the first `up` takes no longer for it, and the second one is warm.
 #[test]
 fn a_template_is_made_beside_nodes_that_boot_at_once_where_a_cpu_is_idle() {
@@ -82,29 +62,6 @@ fn a_template_is_made_beside_nodes_that_boot_at_once_where_a_cpu_is_idle() {
         // Not where the pool has no room for it besides a tenth that stays free.
         let full = Observed { pool_free: Some(takes.bytes), ..seen.clone() };
         assert_eq!(counts(&plan(&blueprint, &full)), [0, 0, count as usize]);
-    }
-}
-
-/// Where all boot at once, a template would have the first `up` take nearly twice as long; the second makes it.
-#[test]
-fn nodes_that_boot_side_by_side_get_a_template_the_second_time() {
-    for (cpus, count, made) in [(2, 3, 1), (3, 3, 0), (16, 16, 0), (16, 17, 1)] {
-        let mut seen = Observed { cpus, ..Observed::default() };
-        let blueprint = warm(&[(WEB, count)], &seen, StartChoice::Auto);
-        let first = plan(&blueprint, &seen);
-        assert_eq!(counts(&first)[0], made, "{cpus} {count}");
-        let cold = "cold: nodes like it boot at once, in the time that a template takes";
-        let told = first.changes.iter().filter(|change| change.detail.ends_with(cold)).count();
-        assert_eq!(told, if made == 0 { count as usize } else { 0 }, "{cpus} {count}");
-        let took = first.steps.iter().map(|step| (step.id, 60)).collect();
-        seen.starts.learn(&plan::measured(&first.steps, &took, &BTreeMap::new()));
-        if made == 0 {
-            assert_eq!(counts(&plan(&blueprint, &seen))[0], 1, "{cpus} {count}");
-        }
-        // Whoever asks for it has it at once.
-        let asked =
-            warm(&[(WEB, count)], &Observed { cpus, ..Observed::default() }, StartChoice::Warm);
-        assert_eq!(counts(&plan(&asked, &Observed { cpus, ..Observed::default() }))[0], 1);
     }
 }
 

@@ -151,7 +151,11 @@ fn look_only(
 ) -> Result<u8, Failure> {
     match build(world, given, tree, extra, place) {
         Err(Failure::Failed(error)) => {
-            world.terminal.talk(&format!("the settings are shown only: {}", error.in_one_line()));
+            let why = error.in_one_line();
+            world.terminal.talk(&format!(
+                "what would be built cannot be shown, and the settings alone are given: {why}"
+            ));
+            error.hints.iter().for_each(|hint| world.terminal.talk(&format!("  help: {hint}")));
             Ok(0)
         }
         other => other,

@@ -123,6 +123,10 @@ impl<'a> Session<'a> {
         let found = found::settled(|| self.look_once(environment, wanted), left, wait)?;
         if let Some(seen) = &found.seen {
             found::tell(self.world, seen, &found.facts, next);
+            // Those of other environments are other workspaces'.
+            if *environment == self.located.environment {
+                found::tell_records(self.world, seen);
+            }
         }
         Ok(found)
     }

@@ -209,6 +209,8 @@ pub enum ColdReason {
     File(GuestPath),
     /// To make a template for one node takes longer than to boot it.
     Alone(Earlier),
+    /// The same where nodes like it have booted here before, so that others may start from its template.
+    Sooner(Earlier),
     /// To make a template takes as long as to boot all of its nodes side by side.
     AtOnce(Earlier),
     /// There is no memory for its template's domain besides what runs.
@@ -242,6 +244,9 @@ impl fmt::Display for ColdReason {
             Self::NoMemory => "the hypervisor has no memory to make its template in",
             Self::Alone(earlier) => {
                 return write!(f, "no other node would start from its template{earlier}");
+            }
+            Self::Sooner(earlier) => {
+                return write!(f, "it boots sooner than its template would be made{earlier}");
             }
             Self::AtOnce(earlier) => {
                 return write!(

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::{
     Finding, HostSigns, Inside, Layer, LoginTried, Neighbour, NodeSigns, Power, Space, host,
+    may_be_starting,
 };
 use crate::blueprint::Interface;
 use crate::node_state::{
@@ -88,11 +89,19 @@ impl Look<'_> {
         if self.domain.ready { START_S } else { FIRST_BOOT_S }
     }
 
+    /// For how many seconds it has run, while it may still be booting.
+    fn booting_s(&self) -> Option<u64> {
+        self.signs.evidence.uptime_s.filter(|up| *up < self.limit())
+    }
+
     /// Why it may only need longer: others keep the hypervisor busy, or it was started a moment ago.
     fn slow(&self) -> impl Iterator<Item = String> + use<> {
-        let up = self.signs.evidence.uptime_s.filter(|up| *up < self.limit());
-        let young = up.map(|up| format!("it was started {up} s ago, and may still be starting"));
-        host::busy(self.host).into_iter().chain(young)
+        host::busy(self.host).into_iter().chain(self.booting_s().map(may_be_starting))
+    }
+
+    /// What a node looks like, too, while it boots.
+    fn passing(&self, finding: Finding) -> Finding {
+        Finding { booting_s: self.booting_s(), ..finding }
     }
 
     fn sent(&self) -> Option<u64> {
@@ -390,6 +399,8 @@ impl Look<'_> {
             ),
         };
         let finding = self.finding(Layer::Dhcp, code, cause).seen(seen()).seen(self.slow());
+        // One that asks in vain has come as far as it can.
+        let finding = if asked { finding } else { self.passing(finding) };
         Some(finding.advise(format!(
             "`maquette capture {} {}` records what it sends; `maquette logs {0}` shows what it says of its network",
             self.domain.name, nic.name
@@ -423,7 +434,7 @@ impl Look<'_> {
                 );
                 let finding = finding.seen(sent).seen(self.slow()).seen(self.quote()).seen(unseen);
                 Some(
-                    finding.advise(format!(
+                    self.passing(finding).advise(format!(
                         "`maquette logs {}` shows how far it came",
                         self.domain.name
                     )),
@@ -453,7 +464,10 @@ impl Look<'_> {
             SshAnswer::Greeted | SshAnswer::NoRoute | SshAnswer::Unknown => return None,
         };
         let finding = self.finding(Layer::Port, code, cause).seen(self.slow()).seen(self.quote());
-        Some(finding.advise(format!("`maquette logs {}` shows how far it came", self.domain.name)))
+        Some(
+            self.passing(finding)
+                .advise(format!("`maquette logs {}` shows how far it came", self.domain.name)),
+        )
     }
 
     fn login(&self) -> Option<Finding> {

@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 38] = [
+pub(crate) const ROWS: [Row; 43] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -120,6 +120,26 @@ pub(crate) const ROWS: [Row; 38] = [
         "no directory is shared with nodes; `files` writes some at the first boot, `maquette cp` copies directories",
     ),
     (&["tags", "labels", "roles", "ansible_groups"], "groups", ""),
+    (
+        &["autostart", "auto_start", "onboot", "start_on_boot"],
+        "cpumodel",
+        "nodes start again with the hypervisor",
+    ),
+    (
+        &["nested", "nested_virt", "nested_virtualization"],
+        "cpumodel",
+        "nodes can run virtual machines where the hypervisor's KVM lets them; `maquette host check` says whether it does",
+    ),
+    (
+        &["arch", "architecture"],
+        "cpumodel",
+        "all nodes are x86_64; `cpumodel` names a model of CPU, `machine_type` one of machine",
+    ),
+    (
+        &["type", "kind", "flavor", "flavour", "instance_type"],
+        "cpumodel",
+        "a node type is described where it is named: `nodes: {web: {memory: 2048, cpu: 2}}`",
+    ),
     (&["vms", "machines", "hosts", "servers", "domains", "roles"], "nodes", ""),
     (
         &["nets", "links", "bridges"],
@@ -132,6 +152,11 @@ pub(crate) const ROWS: [Row; 38] = [
         "`memory` and `cpu` belong to a node type: `nodes: {NAME: {memory: 2048, cpu: 2}}`",
     ),
     (&["box", "base_image"], "image", ""),
+    (
+        &["defaults", "default", "common", "global", "globals"],
+        "net_subnet",
+        "each node type has its own keys: `nodes: {NAME: {memory: 2048}}`; for all nodes there are `image`, `username` and `timezone`",
+    ),
     (
         &["domain", "dns_domain"],
         "net_subnet",

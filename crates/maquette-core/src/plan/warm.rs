@@ -93,7 +93,8 @@ pub(super) fn starts(
 type Starts = BTreeMap<NodeName, Result<Template, ColdReason>>;
 
 /// Keys of templates that take longer to make than their nodes to boot, and nobody has asked for, with the reason. Where a
-/// node like one has booted here before, this is one more of many, and the next has it in seconds.
+/// node like several has booted here before, these are some of many, and the next have it in seconds. One alone never waits
+/// for it: it is made beside it, or not at all.
 fn not_worth(
     blueprint: &Blueprint,
     observed: &Observed,
@@ -104,24 +105,26 @@ fn not_worth(
     }
     // What boots in any case, and of templates that are not worth making by themselves, how many nodes each has.
     let mut others = starts.values().filter(|s| boots(s)).count();
-    let mut alike: BTreeMap<String, (usize, Earlier)> = BTreeMap::new();
+    let mut alike: BTreeMap<String, (usize, bool, Earlier)> = BTreeMap::new();
     for (key, (template, nodes)) in by_template(warm(blueprint, starts)) {
-        let known = |node: &&Node| observed.starts.seconds(node, How::Cold).is_some();
+        let has_booted = |node: &&Node| observed.starts.seconds(node, How::Cold).is_some();
+        let known = nodes.iter().any(has_booted);
         match is_there(template, &blueprint.pool, observed) {
             true => {}
             // Its template does.
-            false if nodes.iter().any(known) => others += 1,
+            false if known && nodes.len() > 1 => others += 1,
             false => {
                 let earlier = earlier(template, &blueprint.pool, observed);
-                alike.insert(key.to_string(), (nodes.len(), earlier));
+                alike.insert(key.to_string(), (nodes.len(), known, earlier));
             }
         }
     }
     let (several, single): (Vec<usize>, Vec<usize>) =
-        alike.values().map(|(count, _)| *count).partition(|count| *count > 1);
+        alike.values().map(|(count, ..)| *count).partition(|count| *count > 1);
     let saves = saves_a_turn(&several, others + single.len(), observed.cpus);
-    let why = |(count, earlier)| match count {
-        1 => Some(ColdReason::Alone(earlier)),
+    let why = |(count, known, earlier)| match (count, known) {
+        (1, false) => Some(ColdReason::Alone(earlier)),
+        (1, true) => Some(ColdReason::Sooner(earlier)),
         _ if saves => None,
         _ => Some(ColdReason::AtOnce(earlier)),
     };
@@ -135,7 +138,10 @@ pub(super) fn beside<'a>(
     observed: &Observed,
     starts: &Starts,
 ) -> Vec<(&'a Template, &'a Node)> {
-    let at_once = |node: &&Node| matches!(starts.get(&node.name), Some(Err(ColdReason::AtOnce(_))));
+    let at_once = |node: &&Node| {
+        let start = starts.get(&node.name);
+        matches!(start, Some(Err(ColdReason::AtOnce(_) | ColdReason::Sooner(_))))
+    };
     let nodes = blueprint.nodes.iter().filter(at_once).filter_map(|node| {
         let template = blueprint.templates.get(&node.name)?.as_ref().ok()?;
         Some((node, template))
@@ -144,9 +150,16 @@ pub(super) fn beside<'a>(
         .into_values()
         .filter_map(|(template, nodes)| Some((template, *nodes.first()?)))
         .collect();
+    if found.is_empty() {
+        return found;
+    }
     let made = by_template(warm(blueprint, starts));
     let made = made.values().filter(|(t, _)| !is_there(t, &blueprint.pool, observed)).count();
-    let busy = starts.values().filter(|start| boots(start)).count() + made + found.len();
+    // A node that restarts boots, too.
+    let changes = node_changes(blueprint, observed);
+    let restarts = changes.nodes.values().filter(|c| matches!(c, NodeChange::Restart(_))).count();
+    let boot = starts.values().filter(|start| boots(start)).count();
+    let busy = boot + restarts + made + found.len();
     let bytes = found.iter().map(|(_, node)| image_bytes(node).saturating_add(WRITTEN));
     let bytes = bytes.fold(fetched(blueprint, observed), u64::saturating_add);
     let has_room = observed.pool_free.is_none_or(|free| bytes <= capacity::to_spare(free));

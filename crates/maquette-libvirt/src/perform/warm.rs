@@ -322,6 +322,9 @@ impl Libvirt<'_> {
         signals: &Receiver<Signal>,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
+        let booting = *awaited == Report::Template;
+        let stage = if booting { "booting" } else { "stopping what runs in it" };
+        (context.progress)(stage.into());
         let deadline = Instant::now() + self.guests.limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -124,7 +124,8 @@ fn examine(world: &World, session: &mut Session<'_>, asked: Asked<'_>) -> Result
     let host = doctor::look(host, pool, &networks, &to_look_at, &mut signs)
         .map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
     log_in(world, asked.place, &observed, &mut signs);
-    let mut findings = diagnose(&host, &observed, &signs);
+    let found = diagnose(&host, &observed, &signs);
+    let mut findings: Vec<Finding> = found.into_iter().map(Finding::told).collect();
     if let Some(directory) = asked.screenshots {
         take_pictures(world, libvirt, directory, &mut findings)?;
     }

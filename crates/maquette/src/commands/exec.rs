@@ -131,13 +131,12 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     }
     let mut error = StepError::new(format!("the command failed on {} of {nodes}", failed.len()));
     error.causes = failed.iter().map(|(name, o)| format!("{name}: {}", o.wrong())).collect();
-    let off = failed.iter().filter(|(_, o)| o.why.as_deref() == Some(ssh_routes::OFF));
+    let waits = |why: &str| [ssh_routes::OFF, ssh_routes::COMING].contains(&why);
+    let off = failed.iter().filter(|(_, o)| o.why.as_deref().is_some_and(waits));
     let off: Vec<&str> = off.map(|(name, _)| name.as_str()).collect();
     if !off.is_empty() {
         error = error.hint(match routes.changed_by(world) {
-            Some(who) => format!(
-                "the environment is being changed by {who}; `maquette status --watch` shows when nodes are ready"
-            ),
+            Some(who) => ssh_routes::being_changed(&who),
             None => format!("`maquette start {}` starts what is not running", off.join(" ")),
         });
     }

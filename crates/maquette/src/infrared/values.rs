@@ -395,12 +395,12 @@ impl InfraredValues {
 
     /// InfraRed's checks: each names every offender.
     pub fn check(&self) -> Result<(), Vec<String>> {
-        let missing: Vec<String> = OPTIONS
-            .iter()
-            .filter(|o| o.required && self.one(o.name).is_none_or(|v| v.is_empty()))
-            .map(|o| format!("required option --{} is missing", o.name))
-            .collect();
-        stop(missing)?;
+        let is_missing = |name: &str| self.one(name).is_none_or(|v| v.is_empty());
+        let missing = OPTIONS.iter().filter(|o| o.required && is_missing(o.name));
+        let missing: Vec<String> = missing.map(|o| format!("--{}", o.name)).collect();
+        if !missing.is_empty() {
+            return Err(vec![format!("required options are missing: {}", missing.join(", "))]);
+        }
         let yes = |name: &str| self.one(name).is_some_and(|t| parse_bool(&t) == Some(true));
         // What is not supported is refused itself, and not for what goes with it.
         let is_later = |name: &str| {

@@ -73,7 +73,9 @@ pub fn reasons<'a>(
         let Condition { state, reason } = Condition::of(domain, &evidence);
         let why = reason.filter(|_| !answers)?;
         let why = match state {
-            NodeState::Starting | NodeState::Booting => format!("it is still booting, and {why}"),
+            NodeState::Starting | NodeState::Booting => {
+                format!("it is still booting, which `maquette up` waits for, and {why}")
+            }
             _ => why,
         };
         Some((domain.name.to_string(), why))

@@ -279,6 +279,17 @@ pub fn defined_still(session: &Session<'_>, is_meant: impl Fn(&str) -> bool) -> 
     names.into_iter().map(words).collect()
 }
 
+/// Says that an environment is not there, and which are.
+fn tell_others(world: &World, session: &Session<'_>) {
+    world.terminal.talk(&format!("{} does not exist: nothing to do", session.title()));
+    let found = session.libvirt().ok().and_then(|server| server.survey().ok());
+    let names = found.iter().flat_map(|found| &found.environments);
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    if !names.is_empty() {
+        world.terminal.talk(&format!("environments there: {}", names.join(", ")));
+    }
+}
+
 fn remove_all(
     world: &World,
     session: &mut Session<'_>,
@@ -297,9 +308,7 @@ fn remove_all(
             match hypervisor.observed().exists() || !plan.is_empty() || json {
                 true => removal.show(&plan),
                 // The prefix or the hypervisor may be a slip.
-                false => world
-                    .terminal
-                    .talk(&format!("{} does not exist: nothing to do", removal.session.title())),
+                false => tell_others(world, removal.session),
             }
         }
         if plan.is_empty() {

@@ -154,14 +154,18 @@ pub(super) fn tell(world: &World, seen: &Seen, facts: &Facts, next: Next) {
         |left: &LeftOver<'_>| next == Next::Plan && matches!(left, LeftOver::Bridge { .. });
     let left = left_overs(seen, facts).into_iter().filter(|left| !is_said_later(left));
     all.extend(left.map(|left| format!("warning: {left}; {}", left.way_out())));
+    all.into_iter().for_each(|text| world.terminal.talk_once(text));
+}
+
+/// Says which records of an environment this workspace has not written, once in a run.
+pub(super) fn tell_records(world: &World, seen: &Seen) {
     if !seen.sealed_by_others.is_empty() {
-        all.push(format!(
-            "warning: what is recorded of {} was not written with this workspace's secret: by another \
-             workspace of the environment, or by somebody who has none; keys of colleagues in it do not count",
+        world.terminal.talk_once(format!(
+            "warning: libvirt's records of {} were not written from this workspace: either another workspace built \
+             these, or somebody has changed the records; keys of colleagues in them are not taken over",
             seen.sealed_by_others.join(", ")
         ));
     }
-    all.into_iter().for_each(|text| world.terminal.talk_once(text));
 }
 
 /// What libvirt knows of an environment, with what disks of others are over.

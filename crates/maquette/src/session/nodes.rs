@@ -129,7 +129,8 @@ fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagno
     };
     let mut error = Diagnostic::error("node::unknown", message);
     let names = || known.iter().map(|c| c.name);
-    let near = closest(&environment.qualify(word), names());
+    let types = || known.iter().map(|c| c.role).filter(|role| !role.is_empty());
+    let near = closest(&environment.qualify(word), names()).or_else(|| closest(word, types()));
     if let Some(name) = near.filter(|_| !selection::is_pattern(word)) {
         error = error.help(format!("did you mean `{name}`?"));
     }
@@ -153,9 +154,14 @@ pub fn wanted(
         let found = selection::select(word, environment, &known);
         if found.is_empty() {
             let error = unknown(word, environment, &known);
-            diags.push(
-                error.help("`maquette down NODE` removes one that is not asked for any more"),
-            );
+            // A node that was there, perhaps, and not a slip in the name of a type.
+            let is_node = |(_, number): (&str, &str)| number.parse::<u32>().is_ok();
+            diags.push(match word.rsplit_once('-').is_some_and(is_node) {
+                true => {
+                    error.help("`maquette down NODE` removes one that is not asked for any more")
+                }
+                false => error,
+            });
         }
         names.extend(found.into_iter().map(str::to_string));
     }

@@ -214,7 +214,8 @@ fn every_finding_of_doctor_is_on_its_page() {
     let mut out = begin(
         "Findings of `maquette doctor`",
         "`maquette doctor --json` has one of these as `code` of each finding, `status --json` its words as `reason`. `{…}` stands for \
-         what is named there. What is found of DHCP and of the hypervisor's firewall is about IPv4.",
+         what is named there. What is found of DHCP and of the hypervisor's firewall is about IPv4. Of a node that may still be booting its `cause` says \
+         that, and its `evidence` begins with what is seen so far.",
     );
     let row = |(code, said): (&String, &Vec<String>)| {
         vec![format!("`{code}`"), said.iter().map(|s| cell(s)).collect::<Vec<_>>().join("; or ")]

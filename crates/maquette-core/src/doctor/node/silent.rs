@@ -144,11 +144,13 @@ impl Look<'_> {
         let other = driver.then_some(
             "take another image, or another `model` in the network file: kernels for clouds have few drivers",
         );
+        let finding =
+            self.finding(Layer::Nic, "nic-silent", format!("its {name} has sent nothing: {why}"));
+        let finding = finding.seen(host::busy(self.host)).seen(self.quote()).seen([seen]);
+        // A unit that failed has failed.
+        let finding = if failed { finding } else { self.passing(finding) };
         Some(
-            self.finding(Layer::Nic, "nic-silent", format!("its {name} has sent nothing: {why}"))
-                .seen(host::busy(self.host))
-                .seen(self.quote())
-                .seen([seen])
+            finding
                 .advise_all(other)
                 .advise(format!("`maquette logs {}` shows how far it came", self.domain.name)),
         )

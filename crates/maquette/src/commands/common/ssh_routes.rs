@@ -32,6 +32,8 @@ use crate::world::World;
 pub const OFF: &str = "it is not running";
 /// The same of one that somebody has removed.
 pub const GONE: &str = "it is not there any more";
+/// The same while somebody changes the environment.
+pub const COMING: &str = "it is not there yet, or not any more";
 
 /// How one node is reached over SSH.
 #[derive(Debug, Clone)]
@@ -280,7 +282,9 @@ impl Routes {
         let (seen, gone) = self.there(world, routes)?;
         let off = seen.into_iter().filter(|domain| !domain.active);
         let off = off.map(|domain| (domain.name.to_string(), OFF));
-        Ok(off.chain(gone.into_iter().map(|name| (name, GONE))).collect())
+        let changes = !gone.is_empty() && self.changed_by(world).is_some();
+        let why = if changes { COMING } else { GONE };
+        Ok(off.chain(gone.into_iter().map(|name| (name, why))).collect())
     }
 
     /// Refuses the route to a node that does not run, and says why one does not answer: `ssh` would need longer to say less.
@@ -292,7 +296,7 @@ impl Routes {
     pub fn must_all_run(&self, world: &World, routes: &[Route]) -> Result<(), Failure> {
         let (seen, gone) = self.there(world, routes)?;
         if let Some(name) = gone.first() {
-            return Err(not_there(name));
+            return Err(not_there(name, self.changed_by(world)));
         }
         if let Some(off) = seen.iter().find(|domain| !domain.active) {
             let who = self.changed_by(world);
@@ -316,7 +320,7 @@ impl Routes {
         for (name, why) in self.silence_there(world, routes)? {
             match why.as_str() {
                 OFF => return Err(Failure::Failed(nodes::not_running(&name, None))),
-                GONE => return Err(not_there(&name)),
+                GONE => return Err(not_there(&name, None)),
                 why => say_silent(world, &name, why),
             }
         }
@@ -451,10 +455,21 @@ impl Routes {
     }
 }
 
-/// Of a node that somebody has removed while others stay.
-fn not_there(name: &str) -> Failure {
-    let error = StepError::new(format!("`{name}` {}", GONE.trim_start_matches("it ")));
-    Failure::Failed(error.hint("`maquette status` shows what there is"))
+/// Of a node that somebody has removed while others stay, or that whoever changes the environment has yet to make.
+fn not_there(name: &str, changed_by: Option<String>) -> Failure {
+    let why = if changed_by.is_some() { COMING } else { GONE };
+    let error = StepError::new(format!("`{name}` {}", why.trim_start_matches("it ")));
+    Failure::Failed(match changed_by {
+        Some(who) => error.hint(being_changed(&who)),
+        None => error.hint("`maquette status` shows what there is"),
+    })
+}
+
+/// What to do about nodes of an environment that somebody changes.
+pub fn being_changed(who: &str) -> String {
+    format!(
+        "the environment is being changed by {who}; `maquette status --watch` shows when nodes are ready"
+    )
 }
 
 /// Says why a node that runs does not answer.

@@ -262,7 +262,21 @@ const FLAGS_ELSEWHERE: [(&[&str], &[&str], &str); 26] = [
     ),
     (
         &["up", "plan", "validate"],
-        &["-P", "-var", "--var", "-var-file", "--var-file", "--param"],
+        &[
+            "-P",
+            "-var",
+            "--var",
+            "-var-file",
+            "--var-file",
+            "--param",
+            "--memory",
+            "--ram",
+            "--cpu",
+            "--cpus",
+            "--vcpus",
+            "--disk",
+            "--count",
+        ],
         "`-e override.TYPE.KEY=VALUE` changes a value, `-e @FILE` many",
     ),
     (

@@ -275,8 +275,16 @@ fn confirm(
     if yes {
         return Ok(());
     }
-    let what =
-        format!("{environments} environment(s), and {strangers} object(s) that are not Maquette's");
+    let ours = match environments {
+        1 => "1 environment with all of its nodes".to_string(),
+        many => format!("{many} environments with all of their nodes"),
+    };
+    let others = match strangers {
+        0 => "nothing that is".to_string(),
+        1 => "1 object that is".to_string(),
+        many => format!("{many} objects that are"),
+    };
+    let what = format!("{ours}, and {others} not Maquette's");
     let hints = [
         "say `--yes` if that is what you want; MAQUETTE_YES does not answer for what others may have made".into(),
         "`--cleanup yes --prefix NAME` and `--kill yes` remove one environment".into(),

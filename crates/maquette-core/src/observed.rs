@@ -10,7 +10,7 @@ use crate::object::ObjectKind;
 use crate::start_times::Starts;
 use crate::topology::{self, Allocation};
 use crate::units::MacAddr;
-use crate::values::{Directory, Mtu, Name, NetworkName, NodeName, PublicKey};
+use crate::values::{Directory, Mtu, Name, NetworkName, NetworkPart, NodeName, PublicKey};
 
 mod bmcs;
 mod claims;
@@ -194,6 +194,9 @@ pub struct Network {
     pub active: bool,
     /// What it is made of.
     pub defined: Wiring,
+    /// Parts of its definition that Maquette does not write for what is recorded, nor libvirt by itself: somebody's,
+    /// which go when it is defined again.
+    pub added: BTreeSet<NetworkPart>,
 }
 
 /// Volumes of a node whose domain somebody undefined; that they are ours is recorded with the

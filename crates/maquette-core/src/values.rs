@@ -31,7 +31,7 @@ pub use hardware::{
     VlanId,
 };
 pub use line::{Line, has_template_marks, is_unprintable, printable};
-pub use names::{InterfaceName, Name, NetworkName, NodeName, NodeType};
+pub use names::{InterfaceName, Name, NetworkName, NetworkPart, NodeName, NodeType};
 pub use netboot::{NetbootFile, NetbootUrl, TftpRoot};
 pub use secret::Secret;
 pub use ssh::{KnownHost, SshCommand, SshPath, SshWord};

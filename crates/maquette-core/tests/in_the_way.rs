@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 
+use maquette_core::blueprint::DhcpHost;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{HostLink, LeftOver, LinkKind, Observed};
 use maquette_core::plan::{self, Op, Plan};
+use maquette_core::values::NetworkPart;
 use maquette_testkit::small::{TWO_DISKS, asked, built, extended};
 use maquette_testkit::{
     Input, apply, edit, expand, input, node_volumes, plan_of, titles, topology,
@@ -177,6 +179,42 @@ fn what_somebody_edited_in_a_network_wants_a_confirmation_of_its_own() {
         assert!(plan.changes.iter().any(|c| c.name == "data" && c.op != Op::Keep));
         assert!(plan::undone_edits(&plan, &whole).is_empty(), "{:#?}", plan.changes);
     }
+}
+
+/// `<dns><host>`, `<route>`, a reservation: nothing compares these with the record, and they went without a question.
+#[test]
+fn what_somebody_added_to_a_network_wants_that_confirmation_too() {
+    let whole = built(&[("controller", 1)], &[]);
+    let mut seen = whole.clone();
+    let added = ["route", "dns/host"].map(|part| part.parse::<NetworkPart>().unwrap());
+    seen.networks.get_mut("data").unwrap().added.extend(added);
+    let lost = |wanted: &Input, seen: &Observed| {
+        let plan = plan_of(wanted, seen);
+        let data = plan.changes.iter().find(|c| c.name == "data").unwrap();
+        let said = data.reason.all.iter().find(|why| why.starts_with("what was edited"));
+        assert_eq!(plan::undone_edits(&plan, seen).is_empty(), said.is_none(), "{data:?}");
+        said.cloned()
+    };
+    let again = asked(&[("controller", 1)], &["override.networks.net1.mtu=1400"]);
+    let fewer = on_management();
+    // It stays, and is defined with another reservation.
+    let larger = asked(&[("controller", 2)], &[]);
+    let said = Some("what was edited in it is lost: dns/host, route".to_string());
+    for wanted in [&again, &fewer, &larger] {
+        assert_eq!(lost(wanted, &seen), said);
+        assert_eq!(lost(wanted, &whole), None);
+    }
+    // Nothing is done to it, and nothing is lost.
+    assert_eq!(lost(&asked(&[("controller", 1)], &[]), &seen), None);
+    let plan = plan_of(&larger, &seen);
+    apply(&mut seen, &plan.steps);
+    assert!(seen.networks["data"].added.is_empty());
+
+    let mut seen = whole;
+    let host = DhcpHost { name: None, mac: None, ip: "172.16.0.99".parse().unwrap() };
+    seen.networks.get_mut("data").unwrap().defined.hosts.insert(host);
+    let said = Some("what was edited in it is lost: ip/dhcp/host".to_string());
+    assert_eq!((lost(&again, &seen), lost(&fewer, &seen)), (said.clone(), said));
 }
 
 /// Nothing named them any more, so that nothing ever removed them.

@@ -339,6 +339,7 @@ fn networks(
                     allocation: record.allocation,
                     active,
                     defined: parsed.wiring,
+                    added: parsed.added,
                 };
                 seen.networks.insert(network.name.clone(), network);
             }

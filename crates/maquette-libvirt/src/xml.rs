@@ -7,6 +7,7 @@ pub mod layout;
 pub mod metadata;
 mod network;
 pub mod nic;
+mod parts;
 pub mod read;
 pub mod saved;
 mod storage;

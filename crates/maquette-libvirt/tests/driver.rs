@@ -392,6 +392,7 @@ fn the_xml_of_a_network_and_its_record() {
     insta::assert_snapshot!(xml);
     let read = xml::read::network(&xml).unwrap();
     assert_eq!(read.wiring, Wiring::of(&wanted));
+    assert!(read.added.is_empty(), "{:?}", read.added);
     let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
     assert_eq!((record.network, record.allocation), (wanted, allocation));
 }

@@ -2,7 +2,8 @@
 //! The next run gets to the same end, and taking it down leaves nothing.
 //!
 //! Planner, executor and backend are the real ones; the hypervisor is libvirt's test driver, one for each
-//! point. It has neither streams nor a shell: seeds are kept here, and commands do nothing.
+//! point. It has neither streams nor a shell: seeds are kept here, commands do nothing, and devices are plugged in by
+//! `stand_in`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics fails")]
 
@@ -15,7 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::killer::{Killer, Point, beside, carry_out};
+use crate::stand_in::Machine;
 use maquette_core::blueprint::{Blueprint, Ipv4Setup, Pool};
+use maquette_core::defaults::{self, Kind};
 use maquette_core::names::EnvName;
 use maquette_core::observed::{HostNetwork, Observed};
 use maquette_core::plan::{self, Action, HypervisorNeeds, Plan, PoolState, Setting};
@@ -30,6 +33,7 @@ use maquette_engine::probe;
 use maquette_engine::{Backend, Lanes, StepContext, StepError, seed_volume};
 use maquette_libvirt::{Client, Gate, Instead, Libvirt, observe, pools, prune};
 use maquette_testkit::Input;
+use virt::sys;
 
 const HYPERVISOR: &str = "<node>
   <network><name>theirs</name><bridge name='theirs0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
@@ -39,8 +43,8 @@ const HYPERVISOR: &str = "<node>
 /// Seeds, by volume, as far as they were sent.
 type Seeds = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
-/// Ends a run, and keeps seeds.
-struct Ending(Arc<Killer>, Seeds);
+/// Ends a run, keeps seeds, and plugs devices in.
+struct Ending(Arc<Killer>, Seeds, Arc<Machine>);
 
 impl Gate for Ending {
     fn before(&self, _call: &str) -> Result<(), String> {
@@ -52,7 +56,11 @@ impl Gate for Ending {
     }
 
     fn instead(&self, call: &Instead<'_>) -> Option<Result<(), String>> {
-        let Instead::Upload { volume, content } = *call else { return None };
+        let (volume, content) = match *call {
+            Instead::Upload { volume, content } => (volume, content),
+            Instead::Attach { .. } => return Some(self.2.instead(call)),
+            _ => return None,
+        };
         // A volume is there, and empty, before anything is sent.
         self.1.lock().unwrap().insert(volume.into(), Vec::new());
         let send = |chunk: &[u8]| {
@@ -184,6 +192,15 @@ impl Goal {
         Self::new(What::Up(Box::new(maquette_testkit::input(nodes, "3_nets", extra))))
     }
 
+    /// A controller with a further disk and a further NIC.
+    fn plugged() -> Self {
+        let text = defaults::get(Kind::Network, "3_nets").unwrap();
+        let nic = "      - network: external\n";
+        let text = text.replace(nic, &format!("{nic}      - network: data\n"));
+        let nodes = [("controller", 1)];
+        Self::new(What::Up(Box::new(maquette_testkit::input(&nodes, &text, TWO_DISKS))))
+    }
+
     fn plan(&self, seen: &Observed) -> Plan {
         let mut planned = self.planned.lock().unwrap();
         if let Some((_, plan)) = planned.iter().find(|(then, _)| then == seen) {
@@ -210,6 +227,7 @@ struct Lab {
     uri: String,
     client: Arc<Client>,
     seeds: Seeds,
+    machine: Arc<Machine>,
     transfer: Transfer,
 }
 
@@ -224,7 +242,33 @@ impl Lab {
         let uri = format!("test://{}/node.xml", directory.path().display());
         let client = Arc::new(Client::open_for_tests(&uri).unwrap());
         let (seeds, transfer) = (Seeds::default(), Transfer::default());
-        Self { _directory: directory, uri, client, seeds, transfer }
+        let machine = Machine::new(client.clone(), directory.path().into());
+        Self { _directory: directory, uri, client, seeds, machine, transfer }
+    }
+
+    /// Somebody changes an object's record, so that it is not believed any more.
+    fn edit(&self, edit: Edit) {
+        let edited = |xml: String| {
+            let (before, digest) = xml.split_once("digest=").unwrap();
+            let (quote, digest) = digest.split_at(1);
+            format!("{before}digest={quote}0{digest}")
+        };
+        match edit {
+            Edit::Nothing => return,
+            Edit::Domain(name) => {
+                let domain = self.client.domain(name).unwrap().unwrap();
+                let xml = domain.xml_desc(sys::VIR_DOMAIN_XML_INACTIVE).unwrap();
+                self.client.define_domain(&edited(xml)).unwrap();
+            }
+            Edit::Network(name) => {
+                let network = self.client.network(name).unwrap().unwrap();
+                let xml = network.xml_desc(0).unwrap();
+                // The driver shows what runs.
+                network.destroy().unwrap();
+                self.client.define_network(&edited(xml)).unwrap().create().unwrap();
+            }
+        }
+        assert_eq!(self.look().edited.len(), 1, "its record is believed");
     }
 
     fn look(&self) -> Observed {
@@ -250,7 +294,7 @@ impl Lab {
     fn backend<'a>(&'a self, shell: &'a Shell) -> Libvirt<'a> {
         crate::killer::backend(shell, &self.uri, &self.transfer, Duration::from_secs(1))
             .with_client(self.client.clone())
-            .with_gate(Arc::new(Ending(shell.0.clone(), self.seeds.clone())))
+            .with_gate(Arc::new(Ending(shell.0.clone(), self.seeds.clone(), self.machine.clone())))
     }
 
     /// Does it in one go; nothing is left to do after that.
@@ -314,37 +358,69 @@ const IN_ANOTHER: &[&str] = &[
     "override.controller.disks.disk2.size=5G",
     "override.controller.disks.disk2.path=/srv/others",
 ];
+const TWO_DISKS: &[&str] = &[
+    "override.controller.deploy_os=yes",
+    "override.controller.disks.disk1.size=12G",
+    "override.controller.disks.disk2.size=5G",
+];
+const FEWER_ADDRESSES: &[&str] = &[
+    "override.controller.deploy_os=yes",
+    "override.controller.disks.disk1.size=12G",
+    "override.networks.net2.dhcp.range.end=172.16.0.90",
+];
 const BARE: &[&str] = &["override.controller.deploy_os=no"];
 
-/// What is there, and what is done about it.
-fn stories() -> Vec<(&'static str, Goal, Goal)> {
+/// What somebody does before a run.
+#[derive(Clone, Copy)]
+enum Edit {
+    Nothing,
+    /// Changes the record of a domain.
+    Domain(&'static str),
+    /// Changes that of a network.
+    Network(&'static str),
+}
+
+/// What is there, what somebody does to it, and what is done about that.
+type Story = (&'static str, Goal, Edit, Goal);
+
+fn stories() -> Vec<Story> {
     let nothing = || Goal::new(What::Nothing);
     let one = || Goal::up(&[("controller", 1)], DEPLOYED);
     let two = || Goal::up(&[("controller", 1), ("ironic", 1)], DEPLOYED);
     let other = |extra| Goal::up(&[("controller", 1)], extra);
-    vec![
+    let fewer = || Goal::up(&[("controller", 1), ("ironic", 1)], FEWER_ADDRESSES);
+    let as_it_is = [
         ("from nothing", nothing(), two()),
         ("two guests", nothing(), Goal::up(&[("controller", 2)], DEPLOYED)),
         ("one more node", one(), two()),
         ("one node less", two(), one()),
         ("a node with more memory", one(), other(LARGER)),
+        ("a disk and a NIC plugged in", one(), Goal::plugged()),
         ("a node made anew", other(BARE), one()),
+        ("a network made again under nodes", two(), fewer()),
         ("a directory for disks", nothing(), Goal::up(&[("controller", 2)], IN_A_DIRECTORY)),
         ("another directory", other(IN_A_DIRECTORY), other(IN_ANOTHER)),
         ("taken down with it", other(IN_A_DIRECTORY), Goal::new(What::Down)),
         ("taken down", two(), Goal::new(What::Down)),
         ("a node removed", two(), Goal::new(What::Remove("controller-0"))),
-    ]
+    ];
+    let edited = [
+        ("a node's record mended", one(), Edit::Domain("controller-0"), one()),
+        ("a network's record mended", one(), Edit::Network("management"), one()),
+    ];
+    let as_it_is = as_it_is.into_iter().map(|(name, from, goal)| (name, from, Edit::Nothing, goal));
+    as_it_is.chain(edited).collect()
 }
 
 /// Tries every point of one story; how many there were.
-fn every_point(name: &str, from: &Goal, goal: &Goal) -> usize {
+fn every_point((name, from, edit, goal): &Story) -> usize {
     let down = Goal::new(What::Down);
     let start = |said: &str| {
         let mut lab = Lab::new();
         if !matches!(from.what, What::Nothing) {
             lab.reach(from, &format!("{said}: what is there before"));
         }
+        lab.edit(*edit);
         lab
     };
     let empty = Lab::new().look();
@@ -352,6 +428,9 @@ fn every_point(name: &str, from: &Goal, goal: &Goal) -> usize {
     let calls = whole.reach(goal, name);
     let (wanted, torn) = whole.state();
     assert!(torn.is_empty(), "{name}: {torn:?}");
+    // What libvirt writes by itself is nobody's.
+    let added: Vec<_> = wanted.networks.values().flat_map(|network| &network.added).collect();
+    assert!(added.is_empty(), "{name}: {added:?}");
     let mut points = 0;
     for call in 1..=calls {
         for made in [false, true] {
@@ -483,8 +562,7 @@ fn killed_at_every_call_a_pool_is_made_and_removed() {
 fn killed_at_every_call_inside_every_step() {
     let stories = stories();
     let total: usize = std::thread::scope(|scope| {
-        let run = |(name, from, goal): &(&'static str, Goal, Goal)| every_point(name, from, goal);
-        let threads: Vec<_> = stories.iter().map(|s| scope.spawn(move || run(s))).collect();
+        let threads: Vec<_> = stories.iter().map(|s| scope.spawn(move || every_point(s))).collect();
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
     println!("killed at {total} points, all converged, nothing was left");

@@ -183,6 +183,7 @@ networks:
     for (network, written) in networks.iter().zip(&all) {
         let read = xml::read::network(written).unwrap();
         assert_eq!(read.wiring, maquette_core::observed::Wiring::of(network));
+        assert!(read.added.is_empty(), "{:?}", read.added);
         let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
         assert_eq!(&record.network, network);
     }
@@ -196,6 +197,7 @@ fn every_network_is_read_back_as_it_was_written() {
             let written = xml::network(&network, &environment, Allocation::UNPREFIXED);
             let read = xml::read::network(&written).unwrap();
             assert_eq!(read.wiring, maquette_core::observed::Wiring::of(&network), "{file}");
+            assert!(read.added.is_empty(), "{file}: {:?}", read.added);
             match read.record {
                 Record::Good(record) => assert_eq!(record.network, network, "{file}"),
                 other => panic!("{file}: {other:?}"),

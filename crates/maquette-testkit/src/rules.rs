@@ -105,6 +105,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
                 allocation: *allocation,
                 active,
                 defined: Wiring::of(network),
+                added: BTreeSet::new(),
             };
             seen.networks.insert(network.name.clone(), network);
         }
@@ -112,6 +113,7 @@ pub fn perform(seen: &mut Observed, action: &Action) {
             let existing = seen.networks.get_mut(&network.name).expect("it exists");
             existing.recorded = (**network).clone();
             existing.defined = Wiring::of(network);
+            existing.added.clear();
         }
         Action::Reconnect { network, .. } => {
             assert!(seen.networks.get(network).is_some_and(|n| n.active), "{title}: it is off");

@@ -12,7 +12,7 @@ use crate::world::{Environment, World};
 pub enum Kind {
     /// Nodes or volumes that are there lose their data
     LoseDisks,
-    /// Networks that somebody edited outside Maquette are removed, or made anew
+    /// Networks lose what somebody edited in them outside Maquette
     UndoEdits,
     /// The NIC with the hypervisor's default route is put into a bridge, although no file names it
     BridgeDefaultNic,

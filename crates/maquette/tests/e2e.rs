@@ -126,12 +126,28 @@ fn a_run_that_is_killed_is_continued() {
     lab.up_says("tiny.yml:2", &["--lock-wait", "60"], 0);
     assert_eq!(lab.on("tiny-1", "hostname"), "kill-tiny-1");
     assert!(lab.up_says("tiny.yml:2", &[], 0).contains("nothing to do"));
-    // The workspace is lost, and with it the key and what host keys follow from: nodes are made again, and the
-    // way into them is pinned to what they have now (it was pinned to what they had before).
+    lab.says(&["down"], 0);
+    lab.nothing_left();
+}
+
+/// With the workspace the key is lost, and what host keys follow from: the way into nodes that were made again was pinned to
+/// what they had before.
+#[test]
+fn after_the_workspace_is_lost_nodes_are_made_again_and_answer() {
+    let lab = Lab::new("weg");
+    lab.up_says("tiny.yml:1", &[], 0);
+    let pinned = || std::fs::read_to_string(lab.file("known_hosts")).unwrap();
+    let before = pinned();
     std::fs::remove_dir_all(lab.home.path().join("maquette")).unwrap();
-    let said = lab.up_says("tiny.yml:2", &["--yes"], 0);
-    assert!(said.contains("2 to replace"), "{said}");
-    assert_eq!(lab.on("tiny-1", "hostname"), "kill-tiny-1");
+    let said = lab.up_says("tiny.yml:1", &[], 2);
+    let loses =
+        "this would remove the disks of weg-tiny-0, since this workspace has no key to them";
+    assert!(said.contains(loses), "{said}");
+    let said = lab.up_says("tiny.yml:1", &["--yes"], 0);
+    assert!(said.contains("1 to replace"), "{said}");
+    assert_eq!(lab.on("tiny-0", "hostname"), "weg-tiny-0");
+    assert_ne!(pinned(), before, "it has the host key that its predecessor had");
+    assert!(lab.up_says("tiny.yml:1", &[], 0).contains("nothing to do"));
     lab.says(&["down"], 0);
     lab.nothing_left();
 }

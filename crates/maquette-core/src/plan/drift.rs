@@ -1,8 +1,8 @@
 //! What is not as Maquette left it, whatever the topology says now.
 
-use super::{Change, Op, Plan, compare, devices, in_use, switching};
+use super::{Action, Change, Op, Plan, Step, compare, devices, in_use, switching};
 use crate::object::ObjectKind;
-use crate::observed::{Domain, Hardware, Observed, Orphan, Wiring};
+use crate::observed::{Domain, Hardware, Network, Observed, Orphan, Wiring};
 
 /// Something that somebody changed, stopped or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,23 +64,55 @@ pub fn drifts(observed: &Observed) -> Vec<Drift> {
     drifts
 }
 
-/// Networks that a plan removes, or makes anew, although somebody edited them outside Maquette, in the plan's order. Nobody
-/// else has what was edited, so that it wants a confirmation.
+/// Networks that a plan removes, makes again or defines again, so that something goes which somebody edited in them outside
+/// Maquette, in the plan's order. Nobody else has what was edited, so that it wants a confirmation.
 pub fn undone_edits<'a>(plan: &'a Plan, observed: &Observed) -> Vec<&'a str> {
-    let undone = plan.changes.iter().filter(|change| undoes_edits(change, observed));
-    undone.map(|change| change.name.as_str()).collect()
+    let goes = |change: &&Change| undone(change, &plan.steps, observed).is_some();
+    plan.changes.iter().filter(goes).map(|change| change.name.as_str()).collect()
 }
 
 /// Has a plan say of such networks what becomes of that.
 pub(super) fn tell_undone_edits(plan: &mut Plan, observed: &Observed) {
-    for change in plan.changes.iter_mut().filter(|change| undoes_edits(change, observed)) {
-        change.reason.all.push("what was edited in it is lost".into());
+    let Plan { changes, steps } = plan;
+    for change in changes {
+        let Some(parts) = undone(change, steps, observed) else { continue };
+        let which =
+            if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        change.reason.all.push(format!("what was edited in it is lost{which}"));
     }
 }
 
-fn undoes_edits(change: &Change, observed: &Observed) -> bool {
-    let goes = matches!(change.op, Op::Replace | Op::Delete);
-    goes && change.kind == ObjectKind::Network && is_edited_network(&change.name, observed)
+/// What a change of a network takes away of what somebody edited in it: names of parts of its definition that Maquette does
+/// not write, which may be none beside others. None if nothing goes.
+fn undone(change: &Change, steps: &[Step], observed: &Observed) -> Option<Vec<String>> {
+    if change.kind != ObjectKind::Network {
+        return None;
+    }
+    let network = observed.networks.get(change.name.as_str());
+    let mut parts: Vec<String> =
+        network.into_iter().flat_map(|n| &n.added).map(ToString::to_string).collect();
+    let goes = match change.op {
+        Op::Replace | Op::Delete => {
+            let reserves = network.is_some_and(has_reservations_of_others);
+            parts.extend(reserves.then(|| "ip/dhcp/host".to_string()));
+            !parts.is_empty() || is_edited_network(&change.name, observed)
+        }
+        // What changes while it runs is put into its definition, which is written whole.
+        Op::Update => !parts.is_empty() && is_defined_again(&change.name, steps),
+        Op::Create | Op::Keep => false,
+    };
+    goes.then_some(parts)
+}
+
+/// Whether a network keeps addresses for what its record does not name.
+fn has_reservations_of_others(network: &Network) -> bool {
+    !network.defined.hosts.is_subset(&Wiring::of(&network.recorded).hosts)
+}
+
+fn is_defined_again(name: &str, steps: &[Step]) -> bool {
+    steps.iter().any(
+        |step| matches!(&step.action, Action::UpdateNetwork { network, .. } if network.name == *name),
+    )
 }
 
 /// Whether somebody edited a network: its record, which is not believed then, or what libvirt makes of it.

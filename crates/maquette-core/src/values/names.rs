@@ -1,7 +1,7 @@
 //! Names of nodes, their types and networks. What a topology calls them and what libvirt calls them are different
 //! types: none is taken for the other, and a prefix is given in one place.
 
-use super::{ValueError, checked, shortened};
+use super::{Form, ValueError, checked, shortened, word};
 use crate::names::{
     EnvName, LONGEST_INTERFACE, NameError, check, check_name, interface_name, is_interface,
 };
@@ -49,6 +49,19 @@ checked!(
             )))
         }
     }
+);
+
+checked!(
+    /// A part of a network's definition, by the elements and the attribute that lead to it: `dns/host`.
+    NetworkPart,
+    |text| Form {
+        what: "a valid part of a network's definition",
+        longest: 80,
+        first: |c| c.is_ascii_alphabetic(),
+        rest: |c| word(c) || matches!(c, '/' | ':' | '-'),
+        rule: "letters, digits, `_`, `-`, `:` and `/` only, and it begins with a letter",
+    }
+    .check(text)
 );
 
 impl InterfaceName {

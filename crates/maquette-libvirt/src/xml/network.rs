@@ -13,10 +13,8 @@ pub(super) const DNSMASQ: &str = "http://libvirt.org/schemas/network/dnsmasq/1.0
 /// Writes a network.
 pub fn network(network: &Network, environment: &EnvName, allocation: Allocation) -> String {
     let mut w = Writer::default();
-    let options = if network.carrier.is_served() { network.dnsmasq_options() } else { Vec::new() };
-    let spaces: &[(&str, &str)] =
-        if options.is_empty() { &[] } else { &[("xmlns:dnsmasq", DNSMASQ)] };
-    w.element("network", spaces, |w| {
+    let options = options(network);
+    w.element("network", spaces(&options), |w| {
         w.text("name", &[], &network.name);
         w.text("uuid", &[], &network.uuid.to_string());
         w.element("metadata", &[], |w| {
@@ -27,36 +25,59 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
             };
             metadata::write_network(w, &record);
         });
-        if let Some(mode) = network.carrier.forward().mode() {
-            w.empty("forward", &[("mode", mode)]);
-        }
-        if !network.carrier.is_served() {
-            // The bridge is not libvirt's.
-            w.empty("bridge", &[("name", &network.bridge)]);
-            if let Some(vswitch) = network.carrier.vswitch() {
-                w.empty("virtualport", &[("type", "openvswitch")]);
-                vswitch.portgroups.iter().for_each(|p| portgroup(w, p));
-            }
-            return;
-        }
-        let stp = if network.stp { "on" } else { "off" };
-        w.empty("bridge", &[("name", &network.bridge), ("stp", stp), ("delay", "0")]);
-        if let Some(mtu) = network.mtu {
-            w.empty("mtu", &[("size", &mtu.to_string())]);
-        }
-        if let Some(domain) = &network.domain {
-            w.empty("domain", &[("name", domain), ("localOnly", "yes")]);
-        }
-        dns(w, network);
-        ipv4(w, network);
-        ipv6(w, network);
-        if !options.is_empty() {
-            w.element("dnsmasq:options", &[], |w| {
-                options.iter().for_each(|line| w.empty("dnsmasq:option", &[("value", line)]));
-            });
-        }
+        definition(w, network, &options);
     });
     w.finish()
+}
+
+/// The same without what the network is found by, and without its record.
+pub(super) fn bare(network: &Network) -> String {
+    let mut w = Writer::default();
+    let options = options(network);
+    w.element("network", spaces(&options), |w| definition(w, network, &options));
+    w.finish()
+}
+
+/// Its lines for dnsmasq.
+fn options(network: &Network) -> Vec<String> {
+    if network.carrier.is_served() { network.dnsmasq_options() } else { Vec::new() }
+}
+
+/// The namespace that such lines take.
+fn spaces(options: &[String]) -> &'static [(&'static str, &'static str)] {
+    if options.is_empty() { &[] } else { &[("xmlns:dnsmasq", DNSMASQ)] }
+}
+
+/// What libvirt makes the network of.
+fn definition(w: &mut Writer, network: &Network, options: &[String]) {
+    if let Some(mode) = network.carrier.forward().mode() {
+        w.empty("forward", &[("mode", mode)]);
+    }
+    if !network.carrier.is_served() {
+        // The bridge is not libvirt's.
+        w.empty("bridge", &[("name", &network.bridge)]);
+        if let Some(vswitch) = network.carrier.vswitch() {
+            w.empty("virtualport", &[("type", "openvswitch")]);
+            vswitch.portgroups.iter().for_each(|p| portgroup(w, p));
+        }
+        return;
+    }
+    let stp = if network.stp { "on" } else { "off" };
+    w.empty("bridge", &[("name", &network.bridge), ("stp", stp), ("delay", "0")]);
+    if let Some(mtu) = network.mtu {
+        w.empty("mtu", &[("size", &mtu.to_string())]);
+    }
+    if let Some(domain) = &network.domain {
+        w.empty("domain", &[("name", domain), ("localOnly", "yes")]);
+    }
+    dns(w, network);
+    ipv4(w, network);
+    ipv6(w, network);
+    if !options.is_empty() {
+        w.element("dnsmasq:options", &[], |w| {
+            options.iter().for_each(|line| w.empty("dnsmasq:option", &[("value", line)]));
+        });
+    }
 }
 
 fn portgroup(w: &mut Writer, group: &Portgroup) {

@@ -1,5 +1,6 @@
 //! The little of libvirt's own XML that is read: what others claim, and what was changed by hand.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -9,6 +10,7 @@ use maquette_core::observed::{DiskDevice, Hardware, Nic, Origin, Wiring};
 use maquette_core::seed::report;
 use maquette_core::topology::SeedDrive;
 use maquette_core::units::MacAddr;
+use maquette_core::values::NetworkPart;
 use maquette_engine::ssh_keys::RecordKey;
 use roxmltree::{Document, Node as Element};
 use thiserror::Error;
@@ -21,6 +23,7 @@ use super::metadata::{
     STATE_NAMESPACE,
 };
 use super::network::DNSMASQ;
+use super::parts;
 
 /// Why an object's XML cannot be used.
 #[derive(Debug, Error)]
@@ -101,6 +104,9 @@ pub struct NetworkXml {
     pub record: Record<NetworkRecord>,
     /// What it is made of.
     pub wiring: Wiring,
+    /// Parts of it that somebody has added to what its record says; nothing is known of one without a record that is
+    /// believed.
+    pub added: BTreeSet<NetworkPart>,
 }
 
 fn child<'a, 'i>(element: Element<'a, 'i>, name: &str) -> Option<Element<'a, 'i>> {
@@ -292,7 +298,11 @@ pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
             .map(portgroup)
             .collect(),
     };
-    Ok(NetworkXml { record, wiring })
+    let added = match &record {
+        Record::Good(record) => parts::added(root, &record.network),
+        Record::None | Record::Bad(..) | Record::Copied(..) => BTreeSet::new(),
+    };
+    Ok(NetworkXml { record, wiring, added })
 }
 
 /// What a network says of booting from it, as [`maquette_core::blueprint::Network::boot_words`] has it.

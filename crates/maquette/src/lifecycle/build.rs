@@ -527,7 +527,7 @@ fn questions(
             .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))
             .collect(),
     };
-    let edits = undone(&plan::undone_edits(plan, observed));
+    let edits = undone(&plan::undone_edits(plan, observed), observed);
     let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
         kind: Kind::BridgeDefaultNic,
         what: format!("put {nic}, the NIC of the hypervisor's default route, into a bridge"),
@@ -547,12 +547,14 @@ fn questions(
 }
 
 /// Whether networks may lose what somebody edited in them.
-fn undone(networks: &[&str]) -> Question {
+fn undone(networks: &[&str], observed: &Observed) -> Question {
+    // What somebody edits while a question is open is not what was agreed to.
+    let edited = |name: &str| observed.networks.get(name).map(|n| (&n.defined, &n.added));
     let word = if networks.len() == 1 { "network" } else { "networks" };
     Question {
         kind: Kind::UndoEdits,
         what: format!("lose what somebody edited in {word} {}", networks.join(", ")),
-        about: networks.iter().map(ToString::to_string).collect(),
+        about: networks.iter().map(|name| format!("{name} {:?}", edited(name))).collect(),
     }
 }
 

@@ -224,6 +224,10 @@ impl Stage {
             ["somebody", "renames", "domain", name, "to", new] => machine.rename(name, new),
             ["somebody", "edits", "domain", name] => edit(seen, ObjectKind::Domain, name),
             ["somebody", "edits", "network", name] => edit(seen, ObjectKind::Network, name),
+            ["somebody", "adds", part, "to", "network", name] => {
+                let network = seen.networks.get_mut(*name).unwrap();
+                network.added.insert(part.parse().unwrap());
+            }
             ["somebody", "defines", "pool", name] => machine.stranger_pools.push((*name).into()),
             ["somebody", "defines", "network", name] => {
                 machine.stranger_networks.push(((*name).into(), true));

@@ -4,7 +4,7 @@
 #     and a name: `environment.NAME`, by which a lock is known; or `digest` and an element, which tells that of a record
 # Before this there is what `below` is, and `close_forwarding`.
 # For tests, the directories of notes, locks, texts for logins, BMCs, records of images and of keys may be given in MAQUETTE_NOTES,
-# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMC, MAQUETTE_PROGRAMS (theirs), MAQUETTE_IMAGES and MAQUETTE_FORWARDING; how many
+# MAQUETTE_LOCKS, MAQUETTE_MOTD, MAQUETTE_BMCS, MAQUETTE_PROGRAMS (theirs), MAQUETTE_IMAGES and MAQUETTE_FORWARDING; how many
 # seconds are between two looks at least in MAQUETTE_APART, and for how many libvirt is waited in MAQUETTE_PATIENCE.
 set -u
 export LC_ALL=C
@@ -13,7 +13,7 @@ export LIBVIRT_DEFAULT_URI
 notes=${MAQUETTE_NOTES:-/var/lib/maquette/environments}
 locks=${MAQUETTE_LOCKS:-/run/maquette}
 motd=${MAQUETTE_MOTD:-/run/motd.d}
-bmc=${MAQUETTE_BMC:-/var/lib/maquette/bmc}
+bmc=${MAQUETTE_BMCS:-/var/lib/maquette/bmc}
 programs=${MAQUETTE_PROGRAMS:-/usr/local/libexec/maquette}
 images=${MAQUETTE_IMAGES:-/var/lib/maquette/images}
 apart=${MAQUETTE_APART:-45}

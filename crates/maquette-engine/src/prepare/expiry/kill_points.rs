@@ -71,7 +71,9 @@ fn look(place: &Place, host: &dyn Host) -> bool {
     let at = |name: &str| place.at(name).display().to_string();
     let command = Command::new("sh").arg(at("expire.sh")).arg("once").env("STAND_IN", &at("virsh"));
     let command = command.env("MAQUETTE_NOTES", &at("notes")).env("MAQUETTE_LOCKS", &at("locks"));
-    let command = command.env("MAQUETTE_MOTD", &at("motd")).env("MAQUETTE_BMC", &at("bmc"));
+    let command = command.env("MAQUETTE_MOTD", &at("motd")).env("MAQUETTE_BMCS", &at("bmc"));
+    // The setting, which whoever builds environments may have in theirs, is about something else.
+    let command = command.env("MAQUETTE_BMC", "both");
     let command =
         command.env("MAQUETTE_SYSTEMD", "/nonexistent").env("MAQUETTE_UNITS", &at("units"));
     let command = command.env("MAQUETTE_PROGRAMS", &at("programs"));

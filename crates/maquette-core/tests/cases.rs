@@ -287,6 +287,10 @@ fn models_of_nics_follow_the_operating_system_where_nobody_names_one() {
     }
     let found = wrong(", os: {variant: rehl7}", SERVED);
     assert!(found.len() == 1 && found[0].starts_with("topology::os-variant"), "{found:#?}");
+    // A hypervisor's libosinfo may know it.
+    let mut wanted = input(&[(&node(", os: {variant: rehl7}"), 1)], &network(SERVED), &[]);
+    wanted.request.systems_asked = true;
+    assert_eq!(mistakes(&mut wanted), [""; 0]);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod nodes;
 mod project;
 mod provision;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod user_data;
 mod whole;
 
@@ -507,8 +509,16 @@ impl<'a> Reader<'a> {
         let (network_name, network) =
             file.unwrap_or_else(|| (String::new(), Tree::empty_map(extra.span)));
         let network_unread = unread;
-        let mut request =
-            Request { nodes, network, network_name, network_unread, networks, extra, settings };
+        let mut request = Request {
+            nodes,
+            network,
+            network_name,
+            network_unread,
+            networks,
+            extra,
+            settings,
+            systems_asked: false,
+        };
         user_data::read(self, &mut request);
         (request, vars)
     }
@@ -569,30 +579,5 @@ impl<'a> Reader<'a> {
         // What is wrong with them was said.
         layers::put(&mut vars, list, &mut Diagnostics::default());
         (all, Plain::of(&vars))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A pipe (`-e @<(…)`) can be read once; here the file is gone when the topology is made.
-    #[test]
-    fn a_file_of_extra_variables_is_read_once() {
-        let environment = &Environment::of_process();
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("more.yml");
-        std::fs::write(&file, "a: 1\noverride: {networks: {}}\n").unwrap();
-        let list = [format!("@{}", file.display()), "b=2".to_string()];
-        let extra = Extra::read(environment, &list).unwrap();
-        std::fs::remove_file(&file).unwrap();
-        let tree = extra.over(environment, &Plain::read("provision: {}").unwrap()).unwrap();
-        assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
-        let mut wanted = TopologyArgs::default();
-        wanted.place.workspace = Some(directory.path().into());
-        let loaded = wanted_leniently(environment, &wanted, &extra);
-        assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
-        assert_eq!(loaded.vars, Plain::read("{a: 1, b: '2', override: {networks: {}}}").unwrap());
-        assert!(loaded.request.extra.at(&["override", "networks"]).is_some());
     }
 }

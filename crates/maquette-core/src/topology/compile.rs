@@ -71,6 +71,8 @@ pub struct Request {
     pub extra: Tree,
     /// Settings of the whole environment.
     pub settings: Settings,
+    /// Whether a hypervisor is asked which operating systems its libosinfo knows.
+    pub systems_asked: bool,
 }
 
 /// Makes a topology out of all that can be understood, so that [`super::lint()`] can look for further
@@ -127,6 +129,7 @@ pub fn compile(
         allocation,
         fixed: BTreeSet::new(),
         vbmc: Vbmc::default(),
+        systems_asked: request.systems_asked,
     };
     vbmc::read(&mut topology, &request.extra, &|name| is_read(request, name), diags);
     Some(topology)

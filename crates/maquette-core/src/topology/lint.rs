@@ -4,6 +4,7 @@ mod devices;
 mod ips;
 mod links;
 mod names;
+mod systems;
 mod user_data;
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Group, NodeType};
+pub use systems::unknown_system;
 
 /// Shown wherever a node has no address to be reached at.
 pub const ADDRESS_RULE: &str =
@@ -31,6 +33,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         }
         disks(role, diags);
         names::check(topology, role, diags);
+        systems::check(topology, role, diags);
         memory(role, diags);
         devices::check(topology, role, diags);
         first_boot(role, diags);

@@ -25,7 +25,8 @@ pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
 pub use pool::{DiskPool, LOST_AND_FOUND, Pool, Volume};
 pub use switching::{
-    BridgeOptions, Carrier, Fixed, HostPort, Outside, Portgroup, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, Fixed, HostPort, Outside, PlainGroup, Portgroup, Route, Tag, Uplink,
+    Vswitch,
 };
 pub use template::{ColdReason, Earlier, Template, TemplatePart, has_generation_id, template};
 
@@ -252,6 +253,8 @@ pub struct Network {
     pub autostart: bool,
     /// Spanning tree protocol of its bridge, where libvirt makes that.
     pub stp: bool,
+    /// Portgroups where it is not on Open vSwitch, in file order.
+    pub groups: Vec<PlainGroup>,
     /// What its bridge does that libvirt knows nothing of.
     pub tuning: BridgeOptions,
     /// Addresses that nodes set up by themselves, where nobody gives them any.

@@ -395,6 +395,7 @@ fn of_network(
     if let Some(vswitch) = network.carrier.vswitch() {
         networks::put_vswitch(vswitch, environment, &mut map, span);
     }
+    networks::put_groups(&network.groups, &mut map, span);
     if let Some(uplink) = network.carrier.uplink() {
         of_uplink(uplink, &mut map);
     }

@@ -19,7 +19,7 @@ pub struct Fields<'a> {
     keys: &'static [Key],
     /// Keys that were asked for.
     known: Vec<&'static str>,
-    /// Keys that nobody knows, and that were told where one is missing that is meant by them.
+    /// Keys that nobody knows, and that were told already, such as where one is missing that is meant by them.
     told: Vec<&'a str>,
 }
 
@@ -117,6 +117,11 @@ impl<'a> Fields<'a> {
             let own = peers::meant(&entry.key, &names);
             own.or_else(|| closest(&entry.key, names.iter().copied())) == Some(key)
         })
+    }
+
+    /// Has [`Self::finish`] say nothing of a key that nobody knows, since somebody else has told it.
+    pub fn pass_over(&mut self, word: &'a str) {
+        self.told.push(word);
     }
 
     /// Text of a key.

@@ -137,8 +137,8 @@ enum Idle {
     AsRecorded,
     /// All are warnings, and so are extra variables without effect.
     Warnings,
-    /// Those in these sources are warnings.
-    WarningsIn(HashSet<SourceId>),
+    /// All are warnings; a key that is there twice is one in these sources.
+    Usual(HashSet<SourceId>),
     /// All are errors, and so are extra variables without effect, but for those in these sources.
     Errors(HashSet<SourceId>),
 }
@@ -162,10 +162,10 @@ impl Diagnostics {
         Self { idle: Box::new(Idle::Warnings), ..Self::default() }
     }
 
-    /// The same for keys in files that InfraRed reads, too, which [`Self::be_lenient_in`] names. InfraRed never read others:
-    /// what is misspelt there never had no effect.
-    pub fn lenient_in_files() -> Self {
-        Self { idle: Box::new(Idle::WarningsIn(HashSet::new())), ..Self::default() }
+    /// The same for keys, wherever they are, as every verb has it that is not strict. A key that is there twice is a warning in
+    /// files that other tools read, too, which [`Self::be_lenient_in`] names: they take the last one.
+    pub fn usual() -> Self {
+        Self { idle: Box::new(Idle::Usual(HashSet::new())), ..Self::default() }
     }
 
     /// Takes all that has no effect for an error.
@@ -173,9 +173,9 @@ impl Diagnostics {
         Self { idle: Box::new(Idle::Errors(HashSet::new())), ..Self::default() }
     }
 
-    /// Names a file of [`Self::lenient_in_files`]; elsewhere it changes nothing.
+    /// Names a file that other tools read, too, for [`Self::usual`]; elsewhere it changes nothing.
     pub fn be_lenient_in(&mut self, source: SourceId) {
-        if let Idle::WarningsIn(sources) = &mut *self.idle {
+        if let Idle::Usual(sources) = &mut *self.idle {
             sources.insert(source);
         }
     }
@@ -205,7 +205,8 @@ impl Diagnostics {
         let source = diagnostic.labels.first().map(|label| label.span.source);
         match &*self.idle {
             Idle::Warnings if of_key || diagnostic.code == UNUSED_EXTRA => Severity::Warning,
-            Idle::WarningsIn(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
+            Idle::Usual(_) if of_key && diagnostic.code != DUPLICATE_KEY => Severity::Warning,
+            Idle::Usual(files) if of_key && source.is_some_and(|s| files.contains(&s)) => {
                 Severity::Warning
             }
             Idle::Errors(_) if self.is_never_strict(diagnostic) => diagnostic.severity,
@@ -342,9 +343,9 @@ mod tests {
         assert_eq!(diags.iter().count(), MANY);
     }
 
-    /// A wrong key of the user's own format may be the one that says which environment is meant.
+    /// One strictness for all files; but of two values, nobody knows which one is meant in a file that no other tool reads.
     #[test]
-    fn unknown_keys_are_warnings_only_in_the_files_that_are_named() {
+    fn unknown_keys_are_warnings_wherever_they_are() {
         let mut sources = crate::span::Sources::default();
         let (project, nodes) = (sources.add("maquette.yaml", "a"), sources.add("web.yml", "a"));
         let errors = |mut diags: Diagnostics, code, source| {
@@ -354,12 +355,15 @@ mod tests {
             diags.errors()
         };
         for code in [UNKNOWN_KEY, WITHOUT_EFFECT, DUPLICATE_KEY] {
-            assert_eq!(errors(Diagnostics::lenient_in_files(), code, project), 1);
-            assert_eq!(errors(Diagnostics::lenient_in_files(), code, nodes), 0);
-            assert_eq!(errors(Diagnostics::strict(), code, nodes), 1);
-            assert_eq!(errors(Diagnostics::lenient(), code, project), 0);
+            let of_project = usize::from(code == DUPLICATE_KEY);
+            assert_eq!(errors(Diagnostics::usual(), code, project), of_project, "{code}");
+            assert_eq!(errors(Diagnostics::usual(), code, nodes), 0, "{code}");
+            assert_eq!(errors(Diagnostics::strict(), code, nodes), 1, "{code}");
+            assert_eq!(errors(Diagnostics::strict(), code, project), 1, "{code}");
+            assert_eq!(errors(Diagnostics::lenient(), code, project), 0, "{code}");
         }
-        assert_eq!(errors(Diagnostics::lenient_in_files(), "topology::other", nodes), 1);
+        assert_eq!(errors(Diagnostics::usual(), "topology::other", nodes), 1);
+        assert_eq!(errors(Diagnostics::usual(), UNUSED_EXTRA, project), 1);
     }
 
     #[test]
@@ -370,7 +374,7 @@ mod tests {
                 diags.errors()
             };
             assert_eq!(errors(Diagnostics::strict()), 1, "{code}");
-            assert_eq!(errors(Diagnostics::lenient_in_files()), 0, "{code}");
+            assert_eq!(errors(Diagnostics::usual()), 0, "{code}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Kinds that settings of the whole environment choose from.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -312,9 +313,16 @@ impl FromStr for BmcChoice {
     }
 }
 
-/// An operating system by libosinfo's name, such as `rhel7.0`: one of a family that libosinfo knows.
+/// An operating system by libosinfo's name, such as `rhel7.0`, in small letters. Whether libosinfo knows it, its database says
+/// where there is one ([`Self::is_known`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OsVariant(String);
+
+/// Words of virt-install's in the place of such a name.
+const OF_VIRTINST: [&str; 2] = ["detect", "generic"];
+
+/// Names in files of InfraRed's, which databases of libosinfo have had for ten years.
+const OLD: [&str; 2] = ["freebsd10.0", "rhel7.0"];
 
 /// Beginnings of libosinfo's names: <https://gitlab.com/libosinfo/osinfo-db>.
 const OS_FAMILIES: [&str; 62] = [
@@ -387,6 +395,44 @@ impl OsVariant {
     pub fn nic(&self) -> Option<&'static str> {
         (self.0.starts_with("freebsd") || self.0.starts_with("win")).then_some("e1000")
     }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is one of libosinfo's: by a database of libosinfo's, or without one by its family, whatever its version.
+    pub fn is_known(&self, database: Option<&BTreeSet<String>>) -> bool {
+        match database {
+            Some(names) => names.contains(&self.0) || OF_VIRTINST.contains(&self.0.as_str()),
+            None => self.is_of_family(),
+        }
+    }
+
+    /// Whether every database of libosinfo has it.
+    pub fn is_in_all(&self) -> bool {
+        OF_VIRTINST.contains(&self.0.as_str()) || OLD.contains(&self.0.as_str())
+    }
+
+    /// Whether it begins with one of libosinfo's families, and goes on with a version or an edition.
+    pub fn is_of_family(&self) -> bool {
+        let known = |family: &&str| {
+            let rest = self.0.strip_prefix(*family);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+        };
+        // Names of Debian's and Ubuntu's releases, and those of SUSE's products, go on with letters.
+        let named = ["debian", "ubuntu", "opensuse", "sle", "win", "linux"];
+        OS_FAMILIES.iter().any(known) || named.iter().any(|family| self.0.starts_with(family))
+    }
+
+    /// That libosinfo does not know it, in words.
+    pub fn unknown(&self) -> String {
+        unknown(&self.0)
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!("`{name}` is not an operating system that libosinfo knows")
 }
 
 impl FromStr for OsVariant {
@@ -394,21 +440,10 @@ impl FromStr for OsVariant {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = text.trim().to_lowercase();
-        // A family, and after it a version or an edition.
-        let known = |family: &&str| {
-            let rest = name.strip_prefix(*family);
-            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-        };
         let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        // Names of Debian's and Ubuntu's releases, and those of SUSE's products, go on with letters.
-        let named = ["debian", "ubuntu", "opensuse", "sle", "win", "linux"];
-        let known =
-            OS_FAMILIES.iter().any(known) || named.iter().any(|family| name.starts_with(family));
-        match known && name.chars().all(fits) {
+        match !name.is_empty() && name.chars().all(fits) {
             true => Ok(Self(name)),
-            false => {
-                Err(format!("`{}` is not an operating system that libosinfo knows", text.trim()))
-            }
+            false => Err(unknown(text.trim())),
         }
     }
 }
@@ -473,18 +508,40 @@ mod tests {
 
     #[test]
     fn operating_systems_are_known_by_libosinfos_families() {
+        let is_known = |name: &str| name.parse::<OsVariant>().is_ok_and(|v| v.is_known(None));
         for known in
             ["rhel7.0", "rhel9-unknown", "debian12", "debiantesting", "ubuntu24.04", "win2k22"]
         {
-            assert!(known.parse::<OsVariant>().is_ok(), "{known}");
+            assert!(is_known(known), "{known}");
         }
         for unknown in ["", "rehl7", "rhell8", "debian 12", "os/2"] {
-            assert!(unknown.parse::<OsVariant>().is_err(), "{unknown}");
+            assert!(!is_known(unknown), "{unknown}");
         }
         let nic = |name: &str| name.parse::<OsVariant>().unwrap().nic();
         assert_eq!(
             (nic("freebsd10.0"), nic("win10"), nic("rhel7.0")),
             (Some("e1000"), Some("e1000"), None)
+        );
+    }
+
+    #[test]
+    fn operating_systems_are_those_of_libosinfos_database_where_there_is_one() {
+        let database: BTreeSet<String> = ["rhel7.0", "neon5"].map(String::from).into();
+        let of = |name: &str| name.parse::<OsVariant>().unwrap();
+        for (name, by_database, by_family) in [
+            ("rhel7.0", true, true),
+            ("RHEL7.0", true, true),
+            ("rhel99", false, true),
+            ("neon5", true, false),
+            ("neon6", false, false),
+            ("generic", true, true),
+            ("detect", true, true),
+        ] {
+            let known = (of(name).is_known(Some(&database)), of(name).is_known(None));
+            assert_eq!(known, (by_database, by_family), "{name}");
+        }
+        assert!(
+            of("rhel7.0").is_in_all() && of("generic").is_in_all() && !of("rhel9.4").is_in_all()
         );
     }
 

@@ -122,8 +122,9 @@ pub struct Wiring {
 impl Wiring {
     /// What a network is made of right after its definition.
     pub fn of(network: &blueprint::Network) -> Self {
-        let portgroups =
-            network.carrier.vswitch().into_iter().flat_map(|v| v.portgroups.clone()).collect();
+        let switched = network.carrier.vswitch().into_iter().flat_map(|v| v.portgroups.clone());
+        let plain = network.groups.iter().map(blueprint::PlainGroup::portgroup);
+        let portgroups = switched.chain(plain).collect();
         let v4 = network.ipv4.map(IpNet::V4);
         let v6 = network.ipv6.map(IpNet::V6);
         let range4 = network.ipv4.and(network.dhcp4).map(|d| (d.start.into(), d.end.into()));

@@ -39,7 +39,7 @@ pub use disk::{Disk, Preallocation};
 pub use first_boot::{BootDigest, BootFile, FirstBoot};
 pub use free_subnet::place;
 pub use interface::{ConnectTo, Interface, Interfaces, Ips};
-pub use lint::{ADDRESS_RULE, lint, overlap};
+pub use lint::{ADDRESS_RULE, lint, overlap, unknown_system};
 pub use netboot::Bootp;
 pub(crate) use network::NETWORK;
 pub use network::{Forward, Network, Srv};
@@ -83,6 +83,8 @@ pub struct Topology {
     pub fixed: BTreeSet<IpNet>,
     /// Where variables of InfraRed's have BMCs.
     pub vbmc: Vbmc,
+    /// Whether a hypervisor is asked which operating systems its libosinfo knows, so that nothing is said of them here.
+    pub systems_asked: bool,
 }
 
 impl Topology {

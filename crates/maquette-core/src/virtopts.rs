@@ -222,7 +222,14 @@ fn system(value: &str) -> Result<Option<VirtOpt>, String> {
             Some(_) => return Err(format!("`{word}` of --osinfo is not understood")),
         }
     }
-    named.map(|name| name.parse().map(VirtOpt::System)).transpose()
+    let known = |name: &str| -> Result<VirtOpt, String> {
+        let system: OsVariant = name.parse()?;
+        match system.is_of_family() {
+            true => Ok(VirtOpt::System(system)),
+            false => Err(system.unknown()),
+        }
+    };
+    named.map(known).transpose()
 }
 
 /// An option that is for `virt-xml`.

@@ -287,6 +287,10 @@ fn models_of_nics_follow_the_operating_system_where_nobody_names_one() {
     }
     let found = wrong(", os: {variant: rehl7}", SERVED);
     assert!(found.len() == 1 && found[0].starts_with("topology::os-variant"), "{found:#?}");
+    // A hypervisor's libosinfo may know it.
+    let mut wanted = input(&[(&node(", os: {variant: rehl7}"), 1)], &network(SERVED), &[]);
+    wanted.request.systems_asked = true;
+    assert_eq!(mistakes(&mut wanted), [""; 0]);
 }
 
 #[test]
@@ -434,13 +438,45 @@ fn an_appliance_is_set_up_by_nobody_and_not_waited_for() {
 }
 
 #[test]
-fn portgroups_are_for_open_vswitch() {
-    let found =
-        wrong("", &format!("{SERVED}, portgroups: [{{name: a, default: yes, vlan_id: 4}}]"));
-    assert!(
-        found.len() == 1 && found[0].contains("has portgroups and is not on Open vSwitch"),
-        "{found:#?}"
-    );
+fn vlans_of_portgroups_are_for_open_vswitch() {
+    for (keys, what) in [
+        ("vlan_id: 4", "VLANs"),
+        ("vlans: [{id: 4}]", "VLANs"),
+        ("trunk: yes, vlans: [{id: 4}]", "VLANs"),
+        ("ipv4_address: 10.8.0.1/24", "an address of the hypervisor"),
+    ] {
+        for network in [SERVED, "forward: bridge, nic: eno1"] {
+            let found =
+                wrong("", &format!("{network}, portgroups: [{{name: a, default: yes, {keys}}}]"));
+            let said = format!("`a` has {what}, and network `lan` is not on Open vSwitch");
+            let is_told = |found: &String| found.contains(&said);
+            assert_eq!(found.iter().filter(|found| is_told(found)).count(), 1, "{found:#?}");
+        }
+    }
+}
+
+#[test]
+fn portgroups_without_vlans_are_on_any_network() {
+    let groups = "portgroups: [{name: a, default: yes}, {name: b, trunk: yes}]";
+    let on = |group: &str| {
+        node(&format!(
+            ", interfaces: [{{network: lan, portgroup: {group}}}], external_network: lan"
+        ))
+    };
+    let wanted = input(&[(&on("b"), 1)], &network(&format!("{SERVED}, {groups}")), &[]);
+    let blueprint = blueprint_of(&wanted, &Observed::default());
+    let named: Vec<(&str, bool)> =
+        blueprint.networks[0].groups.iter().map(|g| (g.name.as_str(), g.default)).collect();
+    assert_eq!(named, [("a", true), ("b", false)]);
+    let attachment = &blueprint.nodes[0].interfaces[0].attachment;
+    assert_eq!(attachment.portgroup().map(|name| name.as_str()), Some("b"));
+    let found = |group: &str, groups: &str| {
+        mistakes(&mut input(&[(&on(group), 1)], &network(&format!("{SERVED}, {groups}")), &[]))
+    };
+    assert!(found("c", groups).concat().contains("has no portgroup `c`"));
+    assert!(found("a", "mtu: 1400").concat().contains("has no portgroup `a`"));
+    let twice = "portgroups: [{name: a, default: yes}, {name: b, default: yes}]";
+    assert!(found("a", twice).concat().contains("two default portgroups"));
 }
 
 #[test]

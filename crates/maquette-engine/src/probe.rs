@@ -7,6 +7,7 @@ pub mod family;
 mod images;
 mod leases;
 mod sections;
+mod systems;
 mod workers;
 
 pub use daemons::Daemons;
@@ -16,4 +17,5 @@ pub use facts::{
 };
 pub(crate) use leases::leases;
 pub(crate) use sections::Sections;
+pub use systems::systems;
 pub use workers::Workers;

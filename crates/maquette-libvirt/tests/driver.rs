@@ -111,6 +111,7 @@ fn network(reservations: Vec<Reservation>) -> Network {
         mtu: "9000".parse().ok(),
         autostart: true,
         stp: false,
+        groups: Vec::new(),
         tuning: BridgeOptions::default(),
         fixed: None,
         reservations,

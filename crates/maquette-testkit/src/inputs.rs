@@ -91,6 +91,7 @@ pub fn input(nodes: &[(&str, u32)], network: &str, extra: &[&str]) -> Input {
         networks: None,
         extra,
         settings,
+        systems_asked: false,
     };
     Input { sources, request, diags }
 }

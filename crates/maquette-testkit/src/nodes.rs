@@ -67,7 +67,7 @@ pub fn interface(name: &str, number: u8, network: &str) -> Interface {
         name: name.parse().expect("an interface's name"),
         mac: MacAddr([0x52, 0x54, 0, 0, 0, number]),
         network: network.parse().expect("a network's name"),
-        attachment: Attachment::Network,
+        attachment: Attachment::Network { portgroup: None },
         model: DeviceModel::known("virtio"),
         ipv4: Ipv4Setup::Off,
         ipv6: None,

@@ -42,7 +42,7 @@ pub struct TopologyArgs {
     /// What is built, and how: all other settings.
     #[command(flatten)]
     pub flags: BuildingFlags,
-    /// Treat unknown keys of node and network files, and anything without effect, as errors instead of warnings
+    /// Treat unknown keys, and anything without effect, as errors instead of warnings
     #[arg(long, env = "MAQUETTE_STRICT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Environment")]
     pub strict: bool,
 }

@@ -10,6 +10,8 @@ mod nodes;
 mod project;
 mod provision;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod user_data;
 mod whole;
 
@@ -35,7 +37,7 @@ use crate::world::Environment;
 pub use extra::Extra;
 pub use located::{Located, located, located_leniently, located_of, located_with};
 pub use lookup::own as own_files;
-use project::{IMAGE, Project};
+use project::{IMAGE, Project, Said};
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -114,11 +116,9 @@ pub fn described(environment: &Environment, args: &TopologyArgs) -> Loaded {
     read(args, Reader { diags: strictness(args.strict), ..Reader::new(environment) }, None)
 }
 
-/// Keys that nobody reads, and those without effect, are warnings in node and network files and layouts, unless it is
-/// strict. In flags and in the project file, where one may say which hypervisor or environment is meant, they are errors,
-/// as they are to verbs that build nothing.
+/// Keys that nobody reads, and those without effect, are warnings, unless it is strict.
 fn strictness(strict: bool) -> Diagnostics {
-    if strict { Diagnostics::strict() } else { Diagnostics::lenient_in_files() }
+    if strict { Diagnostics::strict() } else { Diagnostics::usual() }
 }
 
 /// The project file of a directory.
@@ -178,7 +178,8 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
     let mut settings = Settings::default();
     let mut given = args.given();
-    let project = reader.project(&args.place, &given.take_empty(), &mut settings);
+    let unset = given.take_empty();
+    let project = reader.project(&args.place, (&unset, Some(&given)), &mut settings);
     let list = match extra {
         Some(extra) => extra.list.clone(),
         None => {
@@ -290,7 +291,7 @@ impl<'a> Reader<'a> {
     fn project(
         &mut self,
         place: &EnvironmentArgs,
-        unset: &[&'static str],
+        said: Said<'_>,
         settings: &mut Settings,
     ) -> Project {
         if self.lenient {
@@ -314,7 +315,7 @@ impl<'a> Reader<'a> {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
                 let mut project = match parse(&self.sources, id, &mut self.diags) {
-                    Some(node) => project::decode(&node, unset, settings, &mut self.diags),
+                    Some(node) => project::decode(&node, said, settings, &mut self.diags),
                     None => Project::unread(),
                 };
                 // By whichever way somebody comes to it, it is the same file.
@@ -332,7 +333,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a file that is written for other tools, too, or by them: keys that nobody reads are warned of.
+    /// Adds a file that is written for other tools, too, or by them: of a key that is there twice, they take the last one.
     fn foreign(&mut self, name: &str, text: impl Into<String>) -> SourceId {
         let id = self.sources.add(name, text);
         self.diags.be_lenient_in(id);
@@ -508,8 +509,16 @@ impl<'a> Reader<'a> {
         let (network_name, network) =
             file.unwrap_or_else(|| (String::new(), Tree::empty_map(extra.span)));
         let network_unread = unread;
-        let mut request =
-            Request { nodes, network, network_name, network_unread, networks, extra, settings };
+        let mut request = Request {
+            nodes,
+            network,
+            network_name,
+            network_unread,
+            networks,
+            extra,
+            settings,
+            systems_asked: false,
+        };
         user_data::read(self, &mut request);
         (request, vars)
     }
@@ -570,30 +579,5 @@ impl<'a> Reader<'a> {
         // What is wrong with them was said.
         layers::put(&mut vars, list, &mut Diagnostics::default());
         (all, Plain::of(&vars))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A pipe (`-e @<(…)`) can be read once; here the file is gone when the topology is made.
-    #[test]
-    fn a_file_of_extra_variables_is_read_once() {
-        let environment = &Environment::of_process();
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("more.yml");
-        std::fs::write(&file, "a: 1\noverride: {networks: {}}\n").unwrap();
-        let list = [format!("@{}", file.display()), "b=2".to_string()];
-        let extra = Extra::read(environment, &list).unwrap();
-        std::fs::remove_file(&file).unwrap();
-        let tree = extra.over(environment, &Plain::read("provision: {}").unwrap()).unwrap();
-        assert_eq!(tree.at(&["b"]), Some(&Plain::text("2")));
-        let mut wanted = TopologyArgs::default();
-        wanted.place.workspace = Some(directory.path().into());
-        let loaded = wanted_leniently(environment, &wanted, &extra);
-        assert!(!loaded.diags.has_errors(), "{:?}", loaded.diags);
-        assert_eq!(loaded.vars, Plain::read("{a: 1, b: '2', override: {networks: {}}}").unwrap());
-        assert!(loaded.request.extra.at(&["override", "networks"]).is_some());
     }
 }

@@ -200,6 +200,8 @@ fn check_timezone(zone: &str, called: (&str, Option<Span>), diags: &mut Diagnost
 /// Checks all that can be checked without touching anything: the input as such.
 pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure> {
     let remote = loaded.host.is_remote();
+    // `Session::look_for` refuses those that the hypervisor does not know.
+    loaded.request.systems_asked = true;
     let (diags, topology) = examine(&world.environment, loaded);
     let mut requirements = topology.as_ref().map(Requirements::of).unwrap_or_default();
     // The machine somebody sits at keeps its time zone.

@@ -14,18 +14,20 @@ mod opening;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use maquette_core::blueprint::Pool;
-use maquette_core::diagnostic::Diagnostic;
+use maquette_core::diagnostic::{Diagnostic, Diagnostics};
 use maquette_core::expand;
 use maquette_core::lifetime::Ttl;
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, HypervisorNeeds, Plan, PoolState, Requirements};
+use maquette_core::syntax::Sources;
+use maquette_core::topology::{OsVariant, unknown_system};
 use maquette_core::values::Directory;
 use maquette_engine::StepError;
 use maquette_engine::prepare;
@@ -58,6 +60,8 @@ pub struct Session<'a> {
     pub connection: Connection,
     /// What was found there when it was looked at last.
     found: Option<Arc<Hypervisor>>,
+    /// Operating systems that its libosinfo knows, if it has a database of them; unset until somebody asks.
+    systems: OnceLock<Option<BTreeSet<String>>>,
     opening: Opening,
     locks: Locks,
     runs: Runs,
@@ -85,8 +89,8 @@ impl<'a> Session<'a> {
         let connection = connection::open(world, &located.host, &located.workspace)?;
         let runs = Runs::new(connection.records.clone());
         let (locks, cancelled) = (Locks::default(), Arc::default());
-        let opening = Opening::default();
-        Ok(Self { world, located, connection, found: None, opening, locks, runs, cancelled })
+        let (found, systems, opening) = (None, OnceLock::new(), Opening::default());
+        Ok(Self { world, located, connection, found, systems, opening, locks, runs, cancelled })
     }
 
     /// What its plans and tables are headed with.
@@ -224,6 +228,7 @@ impl<'a> Session<'a> {
         let hypervisor = self.look(&self.located.environment, Next::Plan, wanted)?;
         let (facts, pool) = (&hypervisor.facts, &self.located.pool);
         refuse_pool(pool, hypervisor.seen.as_ref())?;
+        self.refuse_systems(&requirements.systems)?;
         let seen = hypervisor.seen.as_ref();
         let libvirt = seen.map(|s| (s.pool.clone(), s.observed.claims.networks.len()));
         let needs = HypervisorNeeds {
@@ -240,6 +245,31 @@ impl<'a> Session<'a> {
         };
         let preparation = plan::prepare(&prepare::host_facts(facts, libvirt), &needs);
         Ok(Hypervisor { preparation, ..hypervisor })
+    }
+
+    /// Refuses operating systems that the hypervisor's libosinfo does not know, before anything is prepared. It is asked once, and
+    /// only where a node type names one that not every libosinfo knows.
+    fn refuse_systems(&self, named: &BTreeMap<String, OsVariant>) -> Result<(), Failure> {
+        if named.is_empty() {
+            return Ok(());
+        }
+        let database = match self.systems.get() {
+            Some(known) => known,
+            None => {
+                let asked = probe::systems(self.connection.host.as_ref());
+                let asked =
+                    asked.map_err(|e| Failure::because("cannot look at the hypervisor", e))?;
+                self.systems.get_or_init(|| asked)
+            }
+        };
+        let mut diags = Diagnostics::default();
+        let unknown =
+            |(of, system): (&String, &OsVariant)| unknown_system(of, system, database.as_ref());
+        named.iter().filter_map(unknown).for_each(|error| diags.push(error));
+        match diags.has_errors() {
+            true => Err(Failure::Input(diags, Sources::default())),
+            false => Ok(()),
+        }
     }
 
     /// Says what a libvirt that was killed has left, for whoever makes no plan that is refused for it.

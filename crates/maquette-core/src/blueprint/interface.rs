@@ -34,7 +34,10 @@ pub struct Interface {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
     /// A network whose bridge libvirt makes, with the network's MTU.
-    Network,
+    Network {
+        /// Portgroup of the network; none is the network's default.
+        portgroup: Option<Name>,
+    },
     /// A network in a bridge that libvirt did not make: one with a NIC in it, or of Open vSwitch. libvirt has to be told
     /// the MTU.
     OtherBridge {
@@ -97,8 +100,8 @@ impl Attachment {
     /// Portgroup, if it has one.
     pub fn portgroup(&self) -> Option<&Name> {
         match self {
-            Self::OtherBridge { portgroup, .. } => portgroup.as_ref(),
-            Self::Network | Self::HostBridge => None,
+            Self::Network { portgroup } | Self::OtherBridge { portgroup, .. } => portgroup.as_ref(),
+            Self::HostBridge => None,
         }
     }
 
@@ -106,7 +109,7 @@ impl Attachment {
     pub fn checksums(&self) -> Checksums {
         match self {
             Self::OtherBridge { checksums, .. } => *checksums,
-            Self::Network | Self::HostBridge => Checksums::Hypervisor,
+            Self::Network { .. } | Self::HostBridge => Checksums::Hypervisor,
         }
     }
 }
@@ -116,7 +119,7 @@ impl Interface {
     pub fn source(&self) -> String {
         match self.attachment {
             Attachment::HostBridge => format!("bridge/{}", self.network),
-            Attachment::Network | Attachment::OtherBridge { .. } => self.network.to_string(),
+            Attachment::Network { .. } | Attachment::OtherBridge { .. } => self.network.to_string(),
         }
     }
 
@@ -132,7 +135,7 @@ impl Interface {
 
     /// The MTU that libvirt has to be told, since it did not make the bridge.
     pub fn told_mtu(&self) -> Option<Mtu> {
-        self.mtu.filter(|_| self.attachment != Attachment::Network)
+        self.mtu.filter(|_| !matches!(self.attachment, Attachment::Network { .. }))
     }
 
     /// Whether it is in the memory image of a node's template: virtio's addresses can be changed there, and the model's are

@@ -123,6 +123,23 @@ pub struct Portgroup {
     pub tags: Vec<Tag>,
 }
 
+/// A portgroup on a bridge of Linux, which has no VLANs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlainGroup {
+    /// Name by which interfaces ask for it.
+    pub name: Name,
+    /// Whether interfaces that name none are in it.
+    pub default: bool,
+}
+
+impl PlainGroup {
+    /// As libvirt has it: all frames pass as they are.
+    pub fn portgroup(&self) -> Portgroup {
+        let Self { name, default } = self;
+        Portgroup { name: name.clone(), default: *default, trunk: true, tags: Vec::new() }
+    }
+}
+
 /// An interface of the hypervisor on a bridge of Open vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {

@@ -1,13 +1,28 @@
-//! What networks have besides addresses, as network files have it: portgroups of Open vSwitch, and DNS.
+//! What networks have besides addresses, as network files have it: portgroups, and DNS.
 
 use ipnet::IpNet;
 
 use super::{Map, list};
-use crate::blueprint::{HostPort, Network, Portgroup, Vswitch};
+use crate::blueprint::{HostPort, Network, PlainGroup, Portgroup, Vswitch};
 use crate::names::EnvName;
 use crate::syntax::{Span, Tree};
 use crate::topology::Srv;
 use crate::values::InterfaceName;
+
+/// Puts portgroups of a bridge of Linux among the keys of a network.
+pub(super) fn put_groups(groups: &[PlainGroup], network: &mut Map, span: Span) {
+    let of = |group: &PlainGroup| {
+        let mut map = Map(Vec::new(), span);
+        map.text("name", &group.name);
+        if group.default {
+            map.text("default", "yes");
+        }
+        map.node()
+    };
+    if !groups.is_empty() {
+        network.put("portgroups", list(groups.iter().map(of).collect(), span));
+    }
+}
 
 /// Puts portgroups, and the hypervisor's addresses on the bridge, among the keys of a network.
 pub(super) fn put_vswitch(vswitch: &Vswitch, environment: &EnvName, network: &mut Map, span: Span) {

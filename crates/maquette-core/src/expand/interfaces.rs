@@ -11,15 +11,17 @@ pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) 
     if on_host {
         return Attachment::HostBridge;
     }
-    if network.is_some_and(|n| n.carrier.is_served()) {
-        return Attachment::Network;
-    }
     let vswitch = network.and_then(|n| n.carrier.vswitch());
     let userspace = vswitch.is_some_and(|v| v.userspace);
     let wanted = |name: &&Name| port.portgroup.as_ref().is_some_and(|wanted| *name == wanted);
-    let mut names = vswitch.into_iter().flat_map(|v| &v.portgroups).map(|group| &group.name);
+    let names = vswitch.into_iter().flat_map(|v| &v.portgroups).map(|group| &group.name);
+    let plain = network.into_iter().flat_map(|n| &n.groups).map(|group| &group.name);
+    let portgroup = names.chain(plain).find(wanted).cloned();
+    if network.is_some_and(|n| n.carrier.is_served()) {
+        return Attachment::Network { portgroup };
+    }
     Attachment::OtherBridge {
-        portgroup: names.find(wanted).cloned(),
+        portgroup,
         checksums: if userspace { Checksums::Guest } else { Checksums::Hypervisor },
     }
 }

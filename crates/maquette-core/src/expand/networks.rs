@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::blueprint::{
-    BridgeOptions, Carrier, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Outside, Pool,
-    Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Outside,
+    PlainGroup, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
@@ -71,6 +71,7 @@ fn network(
         mtu: network.mtu,
         autostart: network.autostart,
         stp: network.stp,
+        groups: network.portgroups.iter().map(plain).collect(),
         tuning: BridgeOptions { querier, ..BridgeOptions::default() },
         fixed: network.fixed.as_ref().map(|f| Fixed {
             net: f.net,
@@ -145,11 +146,16 @@ fn bare(name: &Name, environment: &EnvName) -> Network {
         mtu: None,
         autostart: true,
         stp: false,
+        groups: Vec::new(),
         tuning: BridgeOptions::default(),
         fixed: None,
         reservations: Vec::new(),
         tenants: Vec::new(),
     }
+}
+
+fn plain(group: &topology::Portgroup) -> PlainGroup {
+    PlainGroup { name: group.name.value.clone(), default: group.default }
 }
 
 /// The bridge of a link between nodes.

@@ -12,10 +12,13 @@ pub(super) fn rewritten(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     match text.contains('\\') {
-        true => Cow::Owned(formatted(&with_backslashes(text)).into_owned()),
-        false => formatted(text),
+        true => Cow::Owned(formatted(&with_backslashes(text), DEEPEST).into_owned()),
+        false => formatted(text, DEEPEST),
     }
 }
+
+/// How deep texts are formatted in one another; what is deeper stays as it is.
+const DEEPEST: usize = 8;
 
 /// Whether a statement, without its beginning, is `{% raw %}`.
 fn begins_raw(statement: &str) -> bool {
@@ -58,8 +61,8 @@ fn double(literal: &str, to: &mut String) {
 }
 
 /// The same with the filter `format` in the place of `%` after a text in quotes: Jinja's `%` takes numbers only here.
-fn formatted(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+fn formatted(text: &str, depth: usize) -> Cow<'_, str> {
+    if !text.contains('%') || depth == 0 {
         return Cow::Borrowed(text);
     }
     let (mut result, mut copied) = (String::new(), 0);
@@ -74,7 +77,10 @@ fn formatted(text: &str) -> Cow<'_, str> {
             let Some(operand) = operand(text, sign + 1) else { return Cow::Borrowed(text) };
             result.push_str(&text[copied..literal.end]);
             result.push_str(" | format(");
-            result.push_str(arguments(&text[operand.clone()]));
+            // Others may be in what it is applied to.
+            let inner = format!("{{{{{}}}}}", arguments(&text[operand.clone()]));
+            let inner = formatted(&inner, depth - 1);
+            result.push_str(&inner[2..inner.len() - 2]);
             result.push(')');
             copied = operand.end;
             scan.at = operand.end;
@@ -190,8 +196,20 @@ fn after_blanks(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start().len()
 }
 
-/// What `%` is applied to: a value, with attributes, calls and filters of it, which bind closer.
+/// What `%` is applied to: a value, and powers of it, which bind closer.
 fn operand(text: &str, from: usize) -> Option<Range<usize>> {
+    let mut whole = value(text, from)?;
+    loop {
+        let next = after_blanks(text, whole.end);
+        if !text[next..].starts_with("**") {
+            return Some(whole);
+        }
+        whole.end = value(text, next + 2)?.end;
+    }
+}
+
+/// A value, with its sign, and with attributes, calls and filters of it.
+fn value(text: &str, from: usize) -> Option<Range<usize>> {
     let start = after_blanks(text, from);
     let mut at = start;
     while text[at..].starts_with(['-', '+']) {
@@ -241,7 +259,7 @@ mod tests {
             ),
             (
                 "{{ '%s' % a.b[0].c('%d' % 2) ~ 'x' }}",
-                "{{ '%s' | format(a.b[0].c('%d' % 2)) ~ 'x' }}",
+                "{{ '%s' | format(a.b[0].c('%d' | format(2))) ~ 'x' }}",
             ),
             ("{{ 'x' ~ '%d' % -1 }}", "{{ 'x' ~ '%d' | format(-1) }}"),
             ("{{ ['%d' % 1, '%d' % 2] }}", "{{ ['%d' | format(1), '%d' | format(2)] }}"),
@@ -253,6 +271,13 @@ mod tests {
             ("{{ '%(a)s' % {'a': 1} }}", "{{ '%(a)s' | format({'a': 1}) }}"),
             ("{{ 'it\\'s %d' % 1 }}", "{{ 'it\\'s %d' | format(1) }}"),
             ("{{ '%s' % 'ü' }}ü", "{{ '%s' | format('ü') }}ü"),
+            ("{{ '%s' % ('%d' % 1) }}", "{{ '%s' | format('%d' | format(1)) }}"),
+            (
+                "{{ '%s-%s' % ({'a': '%d' % 1}, '%d' % (2, )) }}",
+                "{{ '%s-%s' | format({'a': '%d' | format(1)}, '%d' | format(2, )) }}",
+            ),
+            ("{{ '%d' % n ** 2 + 1 }}", "{{ '%d' | format(n ** 2) + 1 }}"),
+            ("{{ '%d' % (n) ** -k }}", "{{ '%d' | format((n) ** -k) }}"),
         ] {
             assert_eq!(rewritten(text), expected);
         }
@@ -293,6 +318,13 @@ mod tests {
         ] {
             assert_eq!(rewritten(text), text);
         }
+    }
+
+    /// Each level is read for itself.
+    #[test]
+    fn texts_are_not_formatted_in_one_another_without_end() {
+        let deep = format!("{{{{ {}1{} }}}}", "'%s' % (".repeat(20_000), ")".repeat(20_000));
+        assert_eq!(rewritten(&deep).matches("format(").count(), DEEPEST);
     }
 
     #[test]

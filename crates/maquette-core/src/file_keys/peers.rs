@@ -162,11 +162,7 @@ pub(crate) const ROWS: [Row; 43] = [
         "net_subnet",
         "`domain` belongs to a network: `networks: {NAME: {domain: lab.example}}`",
     ),
-    (
-        &["name", "project", "env", "environment", "cluster_name"],
-        "net_subnet",
-        "did you mean `prefix`?",
-    ),
+    (ENVIRONMENT, "net_subnet", "did you mean `prefix`?"),
     (
         &["cidr", "cidrs", "address", "addresses", "ip", "range", "network", "ipv4", "gateway"],
         "floating_ip",
@@ -189,6 +185,9 @@ pub(crate) const ROWS: [Row; 43] = [
     (&["interface", "bus_type", "disk_bus"], "bus", ""),
     (&["capacity", "size_gb", "disk_size", "gb"], "size", ""),
 ];
+
+/// What other tools call the name of an environment.
+pub const ENVIRONMENT: &[&str] = &["name", "project", "env", "environment", "cluster_name"];
 
 /// Mappings with too many keys for a message, by a key that only they have, and the command that lists their keys.
 const LISTED: [(&str, &str); 3] = [

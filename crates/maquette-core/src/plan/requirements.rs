@@ -1,10 +1,10 @@
 //! What a topology requires of a hypervisor's own settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lifetime::Ttl;
 use crate::topology::virtopts::VirtOpt;
-use crate::topology::{BmcProtocol, BootMode, Interface, Role, Topology};
+use crate::topology::{BmcProtocol, BootMode, Interface, OsVariant, Role, Topology};
 use crate::values::{Directory, TimeZone};
 
 /// What an environment requires of the hypervisor's own settings.
@@ -32,6 +32,8 @@ pub struct Requirements {
     pub hook: bool,
     /// Directories that disks of its nodes name.
     pub directories: BTreeSet<Directory>,
+    /// Operating systems that node types name and that not every libosinfo knows, by the node types' files.
+    pub systems: BTreeMap<String, OsVariant>,
     /// How long it lasts, if anybody says so now.
     pub ttl: Option<Ttl>,
     /// How many networks have a dnsmasq.
@@ -86,10 +88,19 @@ impl Requirements {
                 .flat_map(|r| &r.disks)
                 .filter_map(|disk| Some(disk.path.as_ref()?.value.clone()))
                 .collect(),
+            systems: systems(topology),
             ttl: topology.settings.ttl,
             // libvirt starts one where it has an address to give or a name to answer for.
             networks: networks.iter().filter(|n| n.has_dnsmasq()).count(),
             interfaces,
         }
     }
+}
+
+/// Operating systems about which a hypervisor has to be asked.
+fn systems(topology: &Topology) -> BTreeMap<String, OsVariant> {
+    let named =
+        topology.roles.iter().filter_map(|role| Some((role, &role.variant.as_ref()?.value)));
+    let open = named.filter(|(_, system)| !system.is_in_all());
+    open.map(|(role, system)| (role.file.clone(), system.clone())).collect()
 }

@@ -322,7 +322,7 @@ mod tests {
         // In a file for other tools, too, it is a warning.
         let mut sources = Sources::default();
         let id = sources.add("t.yml", text);
-        let mut diags = Diagnostics::lenient_in_files();
+        let mut diags = Diagnostics::usual();
         diags.be_lenient_in(id);
         assert!(parse(&sources, id, &mut diags).is_some() && !diags.has_errors());
     }

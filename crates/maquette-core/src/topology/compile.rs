@@ -71,6 +71,8 @@ pub struct Request {
     pub extra: Tree,
     /// Settings of the whole environment.
     pub settings: Settings,
+    /// Whether a hypervisor is asked which operating systems its libosinfo knows.
+    pub systems_asked: bool,
 }
 
 /// Makes a topology out of all that can be understood, so that [`super::lint()`] can look for further
@@ -127,6 +129,7 @@ pub fn compile(
         allocation,
         fixed: BTreeSet::new(),
         vbmc: Vbmc::default(),
+        systems_asked: request.systems_asked,
     };
     vbmc::read(&mut topology, &request.extra, &|name| is_read(request, name), diags);
     Some(topology)
@@ -179,8 +182,8 @@ fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Di
     for entry in request.extra.entries() {
         let known = SETTINGS.contains(&entry.key.as_str()) || vbmc::knows(&entry.key);
         if !known && !playbooks && !named.has(&entry.key) {
-            let slip = misspelt(&entry.key, ["override"]).is_some();
-            let mut diagnostic = unused(slip, format!("`{}` has no effect", entry.key))
+            let message = format!("`{}` has no effect", entry.key);
+            let mut diagnostic = Diagnostic::warning(UNUSED_EXTRA, message)
                 .at(entry.key_span, "")
                 .suggest(&entry.key, ["override"]);
             let is_type =
@@ -200,24 +203,20 @@ fn warn_about_extras(request: &Request, overrides: Option<&Tree>, diags: &mut Di
         if !known.contains(&entry.key.as_str()) {
             // Types that come with Maquette may be in other runs of the same overrides.
             let other = defaults::get(Kind::Nodes, &entry.key).is_some();
-            let meant = misspelt(&entry.key, known.iter().copied()).filter(|_| !other);
-            let meant = meant.or_else(|| type_of_node(&entry.key, &known));
+            let of_node = type_of_node(&entry.key, &known);
+            let meant = misspelt(&entry.key, known.iter().copied()).filter(|_| !other).or(of_node);
             let message = format!("nothing in this run is called `{}`", entry.key);
-            let diagnostic =
-                unused(meant.is_some(), message).at(entry.key_span, "this override has no effect");
+            // Nothing of what is said of one node could be so.
+            let diagnostic = match of_node {
+                Some(_) => Diagnostic::error(UNUSED_EXTRA, message),
+                None => Diagnostic::warning(UNUSED_EXTRA, message),
+            };
+            let diagnostic = diagnostic.at(entry.key_span, "this override has no effect");
             diags.push(match meant {
                 Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
                 None => diagnostic.suggest(&entry.key, known.iter().copied()),
             });
         }
-    }
-}
-
-/// What has no effect is an error where it is plain that something else was meant.
-fn unused(slip: bool, message: String) -> Diagnostic {
-    match slip {
-        true => Diagnostic::error(UNUSED_EXTRA, message),
-        false => Diagnostic::warning(UNUSED_EXTRA, message),
     }
 }
 

@@ -4,6 +4,7 @@ mod devices;
 mod ips;
 mod links;
 mod names;
+mod systems;
 mod user_data;
 
 use ipnet::IpNet;
@@ -14,6 +15,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::syntax::{Span, Spanned};
 use crate::units::{ByteSize, MIB};
 use crate::values::{DiskKey, Group, NodeType};
+pub use systems::unknown_system;
 
 /// Shown wherever a node has no address to be reached at.
 pub const ADDRESS_RULE: &str =
@@ -31,6 +33,7 @@ pub fn lint(topology: &Topology, diags: &mut Diagnostics) {
         }
         disks(role, diags);
         names::check(topology, role, diags);
+        systems::check(topology, role, diags);
         memory(role, diags);
         devices::check(topology, role, diags);
         first_boot(role, diags);
@@ -106,7 +109,7 @@ fn interfaces(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
         }
         let name = &interface.network.value;
         match topology.network(name) {
-            Some(network) => portgroup(network, interface, diags),
+            Some(network) => portgroup(topology, network, interface, diags),
             // It may be a bridge of the hypervisor's, or one that is made for these nodes.
             None if interface.bridged => {}
             None => diags.push(
@@ -261,11 +264,19 @@ fn linked(topology: &Topology, role: &Role, link: &ConnectTo, diags: &mut Diagno
     });
 }
 
-fn portgroup(network: &Network, interface: &Interface, diags: &mut Diagnostics) {
+fn portgroup(
+    topology: &Topology,
+    network: &Network,
+    interface: &Interface,
+    diags: &mut Diagnostics,
+) {
     // One that could not be read may be the one that is meant.
-    let unread = network.vswitch.as_ref().is_some_and(|v| v.lacks_portgroups);
+    let unread = match &network.vswitch {
+        Some(vswitch) => vswitch.lacks_portgroups,
+        None => topology.flawed.contains(network.name.value.as_str()),
+    };
     let Some(wanted) = interface.portgroup.as_ref().filter(|_| !unread) else { return };
-    let groups = network.vswitch.iter().flat_map(|v| &v.portgroups);
+    let groups = network.vswitch.iter().flat_map(|v| &v.portgroups).chain(&network.portgroups);
     let names: Vec<&str> = groups.map(|g| g.name.value.as_str()).collect();
     if !names.contains(&wanted.value.as_str()) {
         let message =

@@ -10,7 +10,7 @@ use super::checked_name;
 use super::netboot::{self, Bootp};
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
-use super::vswitch::{self, Vswitch};
+use super::vswitch::{self, Portgroup, Vswitch};
 use crate::decode::{self, Fields, wrong_type};
 use crate::diagnostic::{Diagnostic, Diagnostics, WITHOUT_EFFECT};
 use crate::file_keys::Class::{Live, Replace};
@@ -108,6 +108,8 @@ pub struct Network {
     pub uplink: Option<Uplink>,
     /// What it is on Open vSwitch, if it is on one.
     pub vswitch: Option<Vswitch>,
+    /// Portgroups where it is not on Open vSwitch, in file order.
+    pub portgroups: Vec<Portgroup>,
     /// Addresses that nodes set up by themselves, where nobody gives them any.
     pub fixed: Option<Fixed>,
 }
@@ -131,6 +133,7 @@ impl Network {
             stp: false,
             uplink: None,
             vswitch: None,
+            portgroups: Vec::new(),
             fixed: None,
         }
     }
@@ -236,7 +239,7 @@ pub(crate) const NETWORK: &[Key] = &[
         "Addresses of the LAN that nodes set up by themselves [default: none]",
     ).takes(Replace),
     key("floating_ip", Form::Map(subnet::ENDS), "Addresses that DHCP does not give out [default: none]").example("{start: 10.9.0.201, end: 10.9.0.220}").takes(Replace),
-    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups of Open vSwitch [default: none]").takes(Replace),
+    key("portgroups", Form::List(&Form::Map(vswitch::PORTGROUP)), "Portgroups, which have VLANs on Open vSwitch [default: none]").takes(Replace),
     key("domain", DOMAIN_NAME, "DNS domain [default: none]").takes(Replace),
     key("dns", Form::Map(DNS), "DNS records [default: none]"),
     key(
@@ -279,7 +282,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let served = forward.is_none_or(Forward::is_served);
     let uplink = uplink::decode(&mut fields, forward == Some(Forward::Bridge), diags);
     let used = forward == Some(Forward::OpenVswitch) || forward.is_none();
-    let vswitch = vswitch::decode(&mut fields, used, label, diags);
+    let (vswitch, portgroups) = vswitch::decode(&mut fields, used, label, diags);
     let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
     let mut ipv4 = subnet::ipv4(&mut fields, served, diags);
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
@@ -299,8 +302,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     }
     let at = (ipv4.as_ref().filter(|_| served), ipv6.as_ref().filter(|_| served));
     let (tftp_root, bootp) = netboot::decode(&mut fields, at, label, diags);
-    let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value);
-    let mtu = mtu.or(settings.mtu);
+    let mtu = fields.parsed::<Mtu>("mtu", diags).map(|m| m.value).or(settings.mtu);
     let autostart = fields.bool("autostart", diags).unwrap_or(true);
     fields.finish(diags);
     Some(Network {
@@ -315,6 +317,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         autostart,
         uplink,
         vswitch,
+        portgroups,
         fixed,
         ..Network::bare(key, name?, forward?)
     })
@@ -445,14 +448,9 @@ fn on_vswitch(
 ) -> Option<Forward> {
     let Some(port) = virtualport else { return Some(forward) };
     if port.value != "openvswitch" {
-        diags.push(
-            Diagnostic::error(
-                "topology::virtualport",
-                format!("`{}` is not a valid virtual port type", port.value),
-            )
-            .at(port.span, "")
-            .suggest(&port.value, ["openvswitch"]),
-        );
+        let message = format!("`{}` is not a valid virtual port type", port.value);
+        let error = Diagnostic::error("topology::virtualport", message).at(port.span, "");
+        diags.push(error.suggest(&port.value, ["openvswitch"]));
         return None;
     }
     if forward != Forward::Bridge {

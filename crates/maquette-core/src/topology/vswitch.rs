@@ -1,4 +1,4 @@
-//! Open vSwitch networks: portgroups with their VLANs, and the hypervisor's own interfaces in them.
+//! Portgroups, which have VLANs on Open vSwitch, and the hypervisor's own interfaces in these.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -7,7 +7,7 @@ use super::usable::own_is_host;
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
-use crate::syntax::{Spanned, Tree};
+use crate::syntax::{Span, Spanned, Tree};
 use crate::values::{Name, VlanId};
 
 pub(super) const IPV4: Form = Form::Parsed("an address such as 10.0.0.1/24", "10.0.0.1/24");
@@ -60,7 +60,7 @@ pub struct Vlan {
     pub addresses: Vec<Spanned<IpNet>>,
 }
 
-/// Which VLANs an interface is in.
+/// Which VLANs an interface is in; none on a bridge of Linux.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portgroup {
     /// Name by which interfaces ask for it.
@@ -92,31 +92,30 @@ impl Vswitch {
     }
 }
 
-/// Reads what a network has of Open vSwitch; `used` says whether it is on one.
+/// Reads what a network has of Open vSwitch, and portgroups that it has without; `used` says whether it is on one.
 pub(super) fn decode(
     fields: &mut Fields<'_>,
     used: bool,
     network: &str,
     diags: &mut Diagnostics,
-) -> Option<Vswitch> {
+) -> (Option<Vswitch>, Vec<Portgroup>) {
     let addresses = addresses(fields, diags);
     let groups = fields.take("portgroups");
-    if !used {
-        if let Some(groups) = groups {
-            let message = format!("network `{network}` has portgroups and is not on Open vSwitch");
-            diags.push(
-                Diagnostic::error("topology::portgroups", message)
-                    .at(groups.span, "")
-                    .help("say `virtualport_type: openvswitch` and `forward: bridge`"),
-            );
-        }
-        return None;
-    }
     let before = diags.mistakes();
     let items = groups.map_or(&[][..], |n| decode::list(n, "portgroups", diags));
     let is_list = diags.mistakes() == before;
     let portgroups: Vec<Portgroup> =
-        items.iter().filter_map(|item| portgroup(item, network, diags)).collect();
+        items.iter().filter_map(|item| portgroup(item, (network, used), diags)).collect();
+    twins(&portgroups, network, diags);
+    if !used {
+        return (None, portgroups);
+    }
+    let lacks_portgroups = !is_list || portgroups.len() < items.len();
+    (Some(Vswitch { addresses, portgroups, lacks_portgroups }), Vec::new())
+}
+
+/// Refuses two portgroups of a name, and two for interfaces that name none.
+fn twins(portgroups: &[Portgroup], network: &str, diags: &mut Diagnostics) {
     for (i, group) in portgroups.iter().enumerate() {
         let twin = portgroups[..i]
             .iter()
@@ -133,8 +132,6 @@ pub(super) fn decode(
             );
         }
     }
-    let lacks_portgroups = !is_list || portgroups.len() < items.len();
-    Some(Vswitch { addresses, portgroups, lacks_portgroups })
 }
 
 fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<IpNet>> {
@@ -146,7 +143,12 @@ fn addresses(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> Vec<Spanned<Ip
     all.filter(|address| own_is_host(address.value, address.span, diags)).collect()
 }
 
-fn portgroup(node: &Tree, network: &str, diags: &mut Diagnostics) -> Option<Portgroup> {
+/// Reads a portgroup of a network that is on Open vSwitch, or is not.
+fn portgroup(
+    node: &Tree,
+    (network, on_vswitch): (&str, bool),
+    diags: &mut Diagnostics,
+) -> Option<Portgroup> {
     let what = format!("a portgroup of network `{network}`");
     let before = diags.mistakes();
     let mut fields = Fields::new(node, what, PORTGROUP, diags)?;
@@ -155,9 +157,19 @@ fn portgroup(node: &Tree, network: &str, diags: &mut Diagnostics) -> Option<Port
     let trunk = fields.bool("trunk", diags).unwrap_or(false);
     let of_portgroup = addresses(&mut fields, diags);
     let list = fields.take("vlans");
-    let single = fields.take("vlan_id").and_then(|n| tag(n, "vlan_id", diags));
+    let number = fields.take("vlan_id");
+    let single = number.and_then(|n| tag(n, "vlan_id", diags));
     fields.finish(diags);
-    let mut vlans: Vec<Vlan> = match (list, single) {
+    if !on_vswitch {
+        let in_vlan = list.filter(|list| !list.is_empty()).or(number);
+        let in_vlan = in_vlan.map(|node| ("VLANs", node.span));
+        let addressed = of_portgroup.first().map(|a| ("an address of the hypervisor", a.span));
+        let name = name?;
+        let refused = |has| diags.push(of_vswitch_alone(&name.value, network, has));
+        in_vlan.or(addressed).into_iter().for_each(refused);
+        return Some(Portgroup { name, default, trunk, vlans: Vec::new() });
+    }
+    let vlans: Vec<Vlan> = match (list, single) {
         (Some(list), _) => {
             let items = decode::list(list, "vlans", diags);
             items.iter().filter_map(|item| vlan(item, diags)).collect()
@@ -165,11 +177,26 @@ fn portgroup(node: &Tree, network: &str, diags: &mut Diagnostics) -> Option<Port
         (None, Some(id)) => vec![Vlan { id, native: false, addresses: Vec::new() }],
         (None, None) => Vec::new(),
     };
-    let name = name?;
+    let mut group = Portgroup { name: name?, default, trunk, vlans };
     // What is missed may be what could not be read.
-    if diags.mistakes() > before {
-        return Some(Portgroup { name, default, trunk, vlans });
+    if diags.mistakes() == before {
+        complete(&mut group, of_portgroup, diags);
     }
+    Some(group)
+}
+
+/// libvirt starts no guest on a bridge of Linux whose portgroup has VLANs, before its version 11.
+fn of_vswitch_alone(name: &Name, network: &str, (what, at): (&str, Span)) -> Diagnostic {
+    let message =
+        format!("portgroup `{name}` has {what}, and network `{network}` is not on Open vSwitch");
+    let help = "say `virtualport_type: openvswitch` and `forward: bridge`, or leave that out: a bridge of Linux has no VLANs for libvirt";
+    Diagnostic::error("topology::portgroups", message).at(at, "").help(help)
+}
+
+/// Gives a portgroup the hypervisor's addresses in it, and reports what does not go together.
+fn complete(group: &mut Portgroup, of_portgroup: Vec<Spanned<IpNet>>, diags: &mut Diagnostics) {
+    let Portgroup { name, default: _, trunk, vlans } = group;
+    let trunk = *trunk;
     if !trunk && vlans.len() != 1 {
         let message =
             format!("portgroup `{}` is in {} VLANs and is not a trunk", name.value, vlans.len());
@@ -195,7 +222,6 @@ fn portgroup(node: &Tree, network: &str, diags: &mut Diagnostics) -> Option<Port
         let message = format!("portgroup `{}` has two native VLANs", name.value);
         diags.push(Diagnostic::error("topology::portgroups", message).at(name.span, ""));
     }
-    Some(Portgroup { name, default, trunk, vlans })
 }
 
 fn vlan(node: &Tree, diags: &mut Diagnostics) -> Option<Vlan> {

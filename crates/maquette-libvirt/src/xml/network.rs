@@ -60,6 +60,7 @@ fn definition(w: &mut Writer, network: &Network, options: &[String]) {
             w.empty("virtualport", &[("type", "openvswitch")]);
             vswitch.portgroups.iter().for_each(|p| portgroup(w, p));
         }
+        network.groups.iter().for_each(|group| portgroup(w, &group.portgroup()));
         return;
     }
     let stp = if network.stp { "on" } else { "off" };
@@ -70,6 +71,7 @@ fn definition(w: &mut Writer, network: &Network, options: &[String]) {
     if let Some(domain) = &network.domain {
         w.empty("domain", &[("name", domain), ("localOnly", "yes")]);
     }
+    network.groups.iter().for_each(|group| portgroup(w, &group.portgroup()));
     dns(w, network);
     ipv4(w, network);
     ipv6(w, network);
@@ -197,4 +199,31 @@ pub fn reservation(host: &DhcpHost) -> String {
     let mut w = Writer::default();
     write_reservation(&mut w, host);
     w.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use maquette_core::blueprint::PlainGroup;
+    use maquette_core::observed::{Observed, Wiring};
+    use maquette_testkit::{blueprint_of, input};
+
+    use super::super::read;
+    use super::*;
+
+    #[test]
+    fn portgroups_of_a_bridge_of_linux_are_read_back() {
+        let blueprint =
+            blueprint_of(&input(&[("controller", 0)], "3_nets", &[]), &Observed::default());
+        assert!(!blueprint.networks.is_empty());
+        for mut network in blueprint.networks {
+            let group = |name: &str, default| PlainGroup { name: name.parse().unwrap(), default };
+            network.groups = vec![group("a", true), group("b", false)];
+            let environment = EnvName::from_prefix("lab").unwrap();
+            let xml = super::network(&network, &environment, Allocation::UNPREFIXED);
+            assert!(xml.contains("<portgroup name='a' default='yes'"), "{xml}");
+            assert!(xml.contains("<portgroup name='b'") && !xml.contains("<vlan"), "{xml}");
+            let wiring = read::network(&xml).unwrap().wiring;
+            assert_eq!(wiring.portgroups, Wiring::of(&network).portgroups);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use maquette_core::blueprint::Pool;
 use maquette_core::names::EnvName;
 use maquette_core::settings::Settings;
 
-use super::{Reader, extra, provision};
+use super::{Reader, extra, provision, strictness};
 use crate::cli::{EnvironmentArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::host_args::HostArgs;
@@ -30,7 +30,12 @@ pub struct Located {
 
 /// Reads what is needed to find an environment.
 pub fn located(environment: &Environment, place: &EnvironmentArgs) -> Result<Located, Failure> {
-    located_by(Reader::new(environment), place)
+    located_by(reader(environment, false), place)
+}
+
+/// What nobody reads in a project file is told by verbs that read all of it.
+fn reader(environment: &Environment, strict: bool) -> Reader<'_> {
+    Reader { diags: strictness(strict), ..Reader::new(environment) }
 }
 
 /// The same for a verb that takes extra variables, too: settings among them count as they do for `up`.
@@ -39,7 +44,14 @@ pub fn located_with(
     place: &EnvironmentArgs,
     extra: &[String],
 ) -> Result<Located, Failure> {
-    let mut reader = Reader::new(environment);
+    located_as(reader(environment, false), place, extra)
+}
+
+fn located_as(
+    mut reader: Reader<'_>,
+    place: &EnvironmentArgs,
+    extra: &[String],
+) -> Result<Located, Failure> {
     let list: Vec<_> = extra.iter().filter_map(|text| extra::read(&mut reader, text)).collect();
     let mut place = place.clone();
     provision::settings(&mut reader, &list, &mut place.flags.0);
@@ -48,12 +60,13 @@ pub fn located_with(
 
 /// The same for a verb that takes all that is said of what is built.
 pub fn located_of(environment: &Environment, wanted: &TopologyArgs) -> Result<Located, Failure> {
-    located_with(environment, &wanted.place, wanted.flags.0.texts("extra-vars"))
+    let reader = reader(environment, wanted.strict);
+    located_as(reader, &wanted.place, wanted.flags.0.texts("extra-vars"))
 }
 
 fn located_by(mut reader: Reader<'_>, place: &EnvironmentArgs) -> Result<Located, Failure> {
     let mut settings = Settings::default();
-    let project = reader.project(place, &[], &mut settings);
+    let project = reader.project(place, (&[], None), &mut settings);
     let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
     if reader.diags.has_errors() {
         return Err(Failure::Input(reader.diags, reader.sources));

@@ -82,7 +82,7 @@ fn every_key_of_the_page_is_taken() {
         assert!(!codes.iter().any(|code| code == "topology::unknown-key"), "{path}: {codes:?}");
     }
     // It would say so of others, also where there is more to be said.
-    for unknown in ["prefixx: lab\n", "hypervisor: {port: 22}\n"] {
+    for unknown in ["ownr: ann\n", "hypervisor: {port: 22}\n"] {
         assert!(codes(unknown).iter().any(|code| code == "topology::unknown-key"), "{unknown}");
     }
 }

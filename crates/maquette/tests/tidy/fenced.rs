@@ -21,8 +21,8 @@ const UNFENCED: &[(&str, usize, &str)] = &[
     ("pipeline/servers.rs", 1, "asks servers of images from there"),
     (
         "session.rs",
-        4,
-        "probes, looks at directories that disks name, and asks whether the line is there",
+        5,
+        "probes, looks at directories that disks name and at libosinfo's database, and asks whether the line is there",
     ),
     ("session/found.rs", 1, "looks at overlays"),
     ("session/guests.rs", 1, "asks guests whether they answer"),

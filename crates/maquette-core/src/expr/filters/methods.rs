@@ -90,8 +90,49 @@ fn about(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
             let missing = width.saturating_sub(text.chars().count());
             Ok(Value::from(format!("{sign}{}{digits}", "0".repeat(missing))))
         }
-        _ => Err(Error::from(ErrorKind::UnknownMethod)),
+        "ljust" | "rjust" | "center" => {
+            let (width, sign): (usize, Option<char>) = from_args(args)?;
+            if width > WIDEST {
+                return Err(failed(format!("`{name}` does not go to {width}")));
+            }
+            let missing = width.saturating_sub(text.chars().count());
+            let left = match name {
+                "ljust" => 0,
+                "rjust" => missing,
+                // As Python has it where there is one more on a side.
+                _ => missing / 2 + (missing & width & 1),
+            };
+            let signs = |many: usize| sign.unwrap_or(' ').to_string().repeat(many);
+            Ok(Value::from(format!("{}{text}{}", signs(left), signs(missing - left))))
+        }
+        _ => parts(text, name, args),
     }
+}
+
+/// Those that look for a text in it.
+fn parts(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if !["find", "removeprefix", "removesuffix", "partition", "rpartition"].contains(&name) {
+        return Err(Error::from(ErrorKind::UnknownMethod));
+    }
+    let (part,): (&str,) = from_args(args)?;
+    let three = |texts: [&str; 3]| Value::from(texts.map(Value::from).to_vec());
+    Ok(match name {
+        "removeprefix" => Value::from(text.strip_prefix(part).unwrap_or(text)),
+        "removesuffix" => Value::from(text.strip_suffix(part).unwrap_or(text)),
+        "find" => {
+            let at = text.find(part).map(|at| text[..at].chars().count());
+            Value::from(at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1))
+        }
+        _ if part.is_empty() => return Err(failed(format!("`{name}` needs a text to part at"))),
+        "partition" => three(match text.split_once(part) {
+            Some((before, after)) => [before, part, after],
+            None => [text, "", ""],
+        }),
+        _ => three(match text.rsplit_once(part) {
+            Some((before, after)) => [before, part, after],
+            None => ["", "", text],
+        }),
+    })
 }
 
 fn of_mapping(value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {

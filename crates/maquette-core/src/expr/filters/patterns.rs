@@ -2,7 +2,7 @@
 //! groups inside of a pattern) is an error; matches are the same, also empty ones.
 
 use minijinja::value::{Kwargs, Rest};
-use minijinja::{Environment, Error, State, Value};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
 use regex_automata::util::syntax;
@@ -28,11 +28,61 @@ pub(super) fn add(env: &mut Environment<'_>, name: &dyn Fn(&str) -> String) {
     env.add_test(name("regex"), is_regex);
 }
 
-/// A pattern with the flags among named arguments.
-fn compiled(pattern: &str, named: &Kwargs) -> Result<Regex, Error> {
-    let any_case = named.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
-    let by_line = named.get::<Option<bool>>("multiline")?.unwrap_or(false);
-    named.assert_all_used()?;
+/// Further arguments by their names, in the order in which Ansible takes them without.
+struct Further<'a> {
+    names: &'static [&'static str],
+    values: &'a [Value],
+    named: &'a Kwargs,
+}
+
+impl<'a> Further<'a> {
+    fn of(
+        names: &'static [&'static str],
+        values: &'a [Value],
+        named: &'a Kwargs,
+    ) -> Result<Self, Error> {
+        match values.len() > names.len() {
+            true => Err(Error::from(ErrorKind::TooManyArguments)),
+            false => Ok(Self { names, values, named }),
+        }
+    }
+
+    /// What was given for a name; none is as much as nothing.
+    fn value(&self, name: &'static str) -> Result<Option<Value>, Error> {
+        let place = self.names.iter().position(|own| *own == name);
+        let Some(value) = place.and_then(|place| self.values.get(place)) else {
+            return self.named.get(name);
+        };
+        match self.named.has(name) {
+            true => Err(failed(format!("`{name}` is given twice"))),
+            false => Ok(Some(value.clone()).filter(|v| !v.is_none() && !v.is_undefined())),
+        }
+    }
+
+    fn text(&self, name: &'static str) -> Result<String, Error> {
+        let Some(value) = self.value(name)? else { return Ok(String::new()) };
+        let text = value.as_str().map(String::from);
+        text.ok_or_else(|| failed(format!("`{name}` has to be a text")))
+    }
+
+    fn number(&self, name: &'static str) -> Result<usize, Error> {
+        self.value(name)?.map_or(Ok(0), usize::try_from)
+    }
+
+    fn truth(&self, name: &'static str) -> Result<bool, Error> {
+        Ok(self.value(name)?.is_some_and(|value| value.is_true()))
+    }
+
+    /// A pattern with the flags that were given; all other arguments have been taken before.
+    fn compiled(&self, pattern: &str) -> Result<Regex, Error> {
+        let flags = (self.truth("ignorecase")?, self.truth("multiline")?);
+        self.named.assert_all_used()?;
+        compiled(pattern, flags)
+    }
+}
+
+/// A pattern, for any case of letters, and with lines that begin and end.
+fn compiled(pattern: &str, (any_case, by_line): (bool, bool)) -> Result<Regex, Error> {
     let syntax = syntax::Config::new().case_insensitive(any_case).multi_line(by_line);
     let limits = Regex::config().nfa_size_limit(Some(LARGEST));
     let mut builder = Regex::builder();
@@ -130,16 +180,16 @@ fn expanded(template: &str, captures: &Captures, text: &str, to: &mut String) ->
 fn replace(
     state: &State,
     value: &Value,
-    pattern: Option<&str>,
-    replacement: Option<&str>,
+    values: Rest<Value>,
     named: Kwargs,
 ) -> Result<String, Error> {
+    const NAMES: &[&str] =
+        &["pattern", "replacement", "ignorecase", "multiline", "count", "mandatory_count"];
     let text = written(value)?;
-    let pattern = pattern.or(named.get("pattern")?).unwrap_or_default();
-    let replacement = replacement.or(named.get("replacement")?).unwrap_or_default();
-    let count = named.get::<Option<usize>>("count")?.unwrap_or(0);
-    let mandatory = named.get::<Option<usize>>("mandatory_count")?.unwrap_or(0);
-    let regex = compiled(pattern, &named)?;
+    let given = Further::of(NAMES, &values, &named)?;
+    let (pattern, replacement) = (given.text("pattern")?, given.text("replacement")?);
+    let (count, mandatory) = (given.number("count")?, given.number("mandatory_count")?);
+    let regex = given.compiled(&pattern)?;
     let most = if count == 0 { usize::MAX } else { count };
     let matches = found(state, &regex, &text, most)?;
     if mandatory != 0 && mandatory != matches.len() {
@@ -151,7 +201,7 @@ fn replace(
         let Some(whole) = captures.get_match() else { continue };
         result.push_str(&text[at..whole.start()]);
         let before = result.len();
-        expanded(replacement, captures, &text, &mut result)?;
+        expanded(&replacement, captures, &text, &mut result)?;
         spend(state, 1 + (result.len() - before) / 64)?;
         at = whole.end();
     }
@@ -167,7 +217,8 @@ fn search(
     named: Kwargs,
 ) -> Result<Value, Error> {
     let text = written(value)?;
-    let regex = compiled(pattern, &named)?;
+    // What stands without a name is a group.
+    let regex = Further::of(&[], &[], &named)?.compiled(pattern)?;
     let mut captures = regex.create_captures();
     regex.captures(text.as_str(), &mut captures);
     let Some(whole) = captures.get_match() else { return Ok(Value::from(())) };
@@ -190,10 +241,11 @@ fn find_all(
     state: &State,
     value: &Value,
     pattern: &str,
+    flags: Rest<Value>,
     named: Kwargs,
 ) -> Result<Vec<Value>, Error> {
     let text = written(value)?;
-    let regex = compiled(pattern, &named)?;
+    let regex = Further::of(&["multiline", "ignorecase"], &flags, &named)?.compiled(pattern)?;
     let of_group = |captures: &Captures, number: usize| {
         Value::from(part(&text, captures.get_group(number)).unwrap_or_default())
     };
@@ -218,22 +270,45 @@ fn escape(value: &Value) -> Result<String, Error> {
     Ok(escaped)
 }
 
+/// Flags of tests.
+const FLAGS: &[&str] = &["ignorecase", "multiline"];
+
 /// Whether the beginning of a text matches, as with Python's `re.match`.
-fn is_match(value: &Value, pattern: &str, named: Kwargs) -> Result<bool, Error> {
+fn is_match(
+    value: &Value,
+    pattern: &str,
+    flags: Rest<Value>,
+    named: Kwargs,
+) -> Result<bool, Error> {
     let text = written(value)?;
-    Ok(compiled(pattern, &named)?.is_match(Input::new(&text).anchored(Anchored::Yes)))
+    let regex = Further::of(FLAGS, &flags, &named)?.compiled(pattern)?;
+    Ok(regex.is_match(Input::new(&text).anchored(Anchored::Yes)))
 }
 
-fn is_found(value: &Value, pattern: &str, named: Kwargs) -> Result<bool, Error> {
+fn is_found(
+    value: &Value,
+    pattern: &str,
+    flags: Rest<Value>,
+    named: Kwargs,
+) -> Result<bool, Error> {
     let text = written(value)?;
-    Ok(compiled(pattern, &named)?.is_match(text.as_str()))
+    Ok(Further::of(FLAGS, &flags, &named)?.compiled(pattern)?.is_match(text.as_str()))
 }
 
-fn is_regex(value: &Value, pattern: &str, named: Kwargs) -> Result<bool, Error> {
-    match named.get::<Option<&str>>("match_type")?.unwrap_or("search") {
-        "match" => is_match(value, pattern, named.clone()),
-        "search" => is_found(value, pattern, named.clone()),
-        "fullmatch" => is_match(value, &format!("(?:{pattern})$"), named.clone()),
-        other => Err(failed(format!("the test `regex` has no match_type `{other}`"))),
-    }
+fn is_regex(
+    value: &Value,
+    pattern: &str,
+    flags: Rest<Value>,
+    named: Kwargs,
+) -> Result<bool, Error> {
+    let text = written(value)?;
+    let given = Further::of(&["ignorecase", "multiline", "match_type"], &flags, &named)?;
+    let (how, whole) = (given.text("match_type")?, format!(r"(?:{pattern})\z"));
+    let (pattern, anchored) = match how.as_str() {
+        "" | "search" => (pattern, Anchored::No),
+        "match" => (pattern, Anchored::Yes),
+        "fullmatch" => (whole.as_str(), Anchored::Yes),
+        other => return Err(failed(format!("the test `regex` has no match_type `{other}`"))),
+    };
+    Ok(given.compiled(pattern)?.is_match(Input::new(&text).anchored(anchored)))
 }

@@ -28,6 +28,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
         mtu,
         autostart,
         stp,
+        groups,
         tuning,
         fixed,
         reservations: _,
@@ -45,6 +46,7 @@ pub(in crate::plan) fn network(old: &Network, new: &Network) -> Differences {
     found.change(Replace, "IPv6 address", &from, &to);
     found.change(Replace, "bridge", bridge, &new.bridge);
     switching::carrier(carrier, &new.carrier, &mut found);
+    switching::groups(groups, &new.groups, &mut found);
     switching::tuning(tuning, &new.tuning, &mut found);
     switching::spanning_tree(*stp, new.stp, &mut found);
     switching::fixed(fixed.as_ref(), new.fixed.as_ref(), &mut found);

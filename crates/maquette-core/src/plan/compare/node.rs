@@ -298,7 +298,7 @@ struct Plugged<'a> {
 
 fn plugged(attachment: &Attachment) -> Plugged<'_> {
     let (on_host_bridge, portgroup, checksums) = match attachment {
-        Attachment::Network => (false, None, Checksums::Hypervisor),
+        Attachment::Network { portgroup } => (false, portgroup.as_deref(), Checksums::Hypervisor),
         Attachment::HostBridge => (true, None, Checksums::Hypervisor),
         Attachment::OtherBridge { portgroup, checksums } => {
             (false, portgroup.as_deref(), *checksums)

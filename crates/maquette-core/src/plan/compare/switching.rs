@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::Class::{Live, Record, Replace};
 use super::{Differences, or};
 use crate::blueprint::{
-    BridgeOptions, Carrier, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, Fixed, HostPort, PlainGroup, Portgroup, Route, Tag, Uplink, Vswitch,
 };
 use crate::topology::{Dhcp, Srv};
 
@@ -72,6 +72,16 @@ fn vswitch(old: Option<&Vswitch>, new: Option<&Vswitch>, found: &mut Differences
     pairs.note(Replace, |group| format!("portgroup {}", group.name), found);
     for (old, new) in pairs.both {
         portgroup(old, new, found);
+    }
+}
+
+/// Portgroups on a bridge of Linux.
+pub(super) fn groups(old: &[PlainGroup], new: &[PlainGroup], found: &mut Differences) {
+    let pairs = paired(old, new, |a, b| a.name == b.name);
+    pairs.note(Replace, |group| format!("portgroup {}", group.name), found);
+    for (old, new) in pairs.both {
+        let PlainGroup { name, default } = old;
+        switched(*default, new.default, &format!("portgroup {name} as the default"), found);
     }
 }
 

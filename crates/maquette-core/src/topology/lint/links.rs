@@ -32,7 +32,7 @@ pub(super) fn check(
             "portgroup",
             group.span,
             &why,
-            "portgroups are those of a network with `virtualport_type: openvswitch`",
+            "portgroups are those that a network has (`portgroups`)",
         );
     }
 }

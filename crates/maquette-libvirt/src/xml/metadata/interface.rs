@@ -91,7 +91,7 @@ impl From<&Interface> for Flat {
             gateway,
             nameserver,
             mtu: *mtu,
-            foreign_bridge: *attachment != Attachment::Network,
+            foreign_bridge: !matches!(attachment, Attachment::Network { .. }),
             plain_frames: attachment.checksums() == Checksums::Guest,
         }
     }
@@ -122,7 +122,7 @@ impl From<Flat> for Interface {
             let checksums = if plain_frames { Checksums::Guest } else { Checksums::Hypervisor };
             Attachment::OtherBridge { portgroup, checksums }
         } else {
-            Attachment::Network
+            Attachment::Network { portgroup }
         };
         let ipv4 = match ipv4 {
             reserved if dhcp => Ipv4Setup::Dhcp { reserved },

@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, Range, Required,
-    Set, Source, Tree, Where, Words, record,
+    Few, Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, Range,
+    Required, Set, Source, Tree, Where, Words, record,
 };
 use super::pools::{DiskPoolFields, PoolFields};
-use super::switching::{FixedFields, TuningFields, UplinkFields, VswitchFields, hook};
+use super::switching::{FixedFields, GroupFields, TuningFields, UplinkFields, VswitchFields, hook};
 use super::{MetadataError, schema, sealed};
 
 /// A network's record.
@@ -31,11 +31,12 @@ pub struct NetworkRecord {
 const ELEMENT: &str = "network";
 
 /// Elements in the order that they have always been written in.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "uplink",
     "static",
     "vswitch",
     "portgroup",
+    "group",
     "tuning",
     "port",
     "route",
@@ -106,6 +107,7 @@ record!(NetworkFields: Network {
     mtu: Optional("mtu"),
     autostart: Required("autostart"),
     stp: Set("stp"),
+    groups: Few("group", GroupFields),
     fixed: One("static", FixedFields),
     tuning: TuningFields,
     srvs: Many("srv", SrvFields),

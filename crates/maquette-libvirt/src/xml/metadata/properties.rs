@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use maquette_core::blueprint::{
     Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
-    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Portgroup,
-    Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
+    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, PlainGroup, Pool,
+    Portgroup, Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::topology::{
@@ -163,7 +163,8 @@ fn interface() -> impl Strategy<Value = Interface> {
     let checksums = prop::sample::select(vec![Checksums::Hypervisor, Checksums::Guest]);
     let other = (of(named()), checksums)
         .prop_map(|(portgroup, checksums)| Attachment::OtherBridge { portgroup, checksums });
-    let attachment = prop_oneof![Just(Attachment::Network), Just(Attachment::HostBridge), other];
+    let served = of(named()).prop_map(|portgroup| Attachment::Network { portgroup });
+    let attachment = prop_oneof![served, Just(Attachment::HostBridge), other];
     let own = (net4(), whatever(), whatever()).prop_map(|(address, gateway, nameserver)| {
         Ipv4Setup::Static { address, gateway, nameserver }
     });
@@ -341,7 +342,8 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         gateway,
         nameserver,
     });
-    let host = (any::<[bool; 2]>(), tuning(), of(fixed));
+    let group = (named(), whatever()).prop_map(|(name, default)| PlainGroup { name, default });
+    let host = (any::<[bool; 2]>(), tuning(), of(fixed), vec(group, 0..3));
     let reservation = (named(), mac(), whatever(), whatever())
         .prop_map(|(name, mac, ipv4, ipv6)| Reservation { name, mac, ipv4, ipv6 });
     let tenant = (named(), pool(), vec((file(), of(disk_pool())), 0..3), any::<bool>()).prop_map(
@@ -356,7 +358,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
     (who, addresses, host, has).prop_map(|(who, addresses, host, has)| {
         let (environment, (net, data_net), name, bridge, uuid, carrier) = who;
         let (ipv4, dhcp4, ipv6, dhcp6, domain, mtu) = addresses;
-        let ([autostart, stp], tuning, fixed) = host;
+        let ([autostart, stp], tuning, fixed, groups) = host;
         let (srvs, forwarders, (tftp_root, bootp), reservations, tenants) = has;
         let network = Network {
             name,
@@ -375,6 +377,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
             mtu,
             autostart,
             stp,
+            groups,
             tuning,
             fixed,
             reservations,

@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use maquette_core::blueprint::{
-    BridgeOptions, Fixed, HostPort, Portgroup, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Fixed, HostPort, PlainGroup, Portgroup, Route, Tag, Uplink, Vswitch,
 };
 use maquette_core::values::ValueError;
 
 use super::MetadataError;
 use super::fields::{
-    Field, List, Many, Named, Names, On, Optional, Range, Required, Source, Tree, record,
+    Field, List, Many, Named, Names, On, Optional, Range, Required, Set, Source, Tree, record,
 };
 
 record!(UplinkFields: Uplink {
@@ -41,6 +41,8 @@ record!(PortgroupFields: Portgroup {
     trunk: Required("trunk"),
     tags: Tags("tags"),
 });
+
+record!(GroupFields: PlainGroup { name: Required("name"), default: Set("default") });
 
 record!(PortFields: HostPort {
     name: Required("name"),

@@ -2,7 +2,7 @@
 
 use maquette_core::blueprint::{
     Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
-    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Pool, Portgroup,
+    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, PlainGroup, Pool, Portgroup,
     Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::topology::{
@@ -179,6 +179,7 @@ pub(super) fn full_network() -> NetworkRecord {
         mtu: "1400".parse().ok(),
         autostart: true,
         stp: true,
+        groups: Vec::new(),
         tuning: BridgeOptions {
             link_local: true,
             hub: true,
@@ -225,6 +226,7 @@ fn bridged_network() -> NetworkRecord {
         guard: true,
         mtu: "1450".parse().ok(),
     });
+    record.network.groups = vec![PlainGroup { name: "plain".parse().unwrap(), default: true }];
     record
 }
 

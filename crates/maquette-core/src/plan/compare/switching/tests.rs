@@ -41,6 +41,7 @@ fn full() -> Network {
         mtu: None,
         autostart: true,
         stp: false,
+        groups: vec![PlainGroup { name: "h".parse().unwrap(), default: true }],
         tuning: BridgeOptions {
             link_local: true,
             hub: true,
@@ -106,6 +107,8 @@ type Case = (fn(&mut Network), Class, &'static str);
 
 const CASES: &[Case] = &[
     (|n| n.stp = true, Replace, "spanning tree protocol: off → on"),
+    (|n| n.groups.clear(), Replace, "portgroup h goes"),
+    (|n| n.groups[0].default = false, Replace, "portgroup h as the default: on → off"),
     (|n| n.tuning.link_local = false, Replace, "passing of link-local frames: on → off"),
     (|n| n.tuning.hub = false, Replace, "sending of every frame to every port: on → off"),
     (|n| n.tuning.querier = false, Replace, "multicast querier: on → off"),

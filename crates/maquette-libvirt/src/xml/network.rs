@@ -1,8 +1,8 @@
 //! A network: <https://libvirt.org/formatnetwork.html>.
 
-use maquette_core::blueprint::{DhcpHost, Network, Portgroup};
+use maquette_core::blueprint::{DhcpHost, DirectNics, Network, Portgroup};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{Allocation, Dhcp, Srv};
+use maquette_core::topology::{Allocation, Dhcp, DirectMode, Srv};
 
 use super::Writer;
 use super::metadata::{self, NetworkRecord};
@@ -27,6 +27,9 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
             };
             metadata::write_network(w, &record);
         });
+        if let Some((mode, own)) = network.carrier.direct() {
+            return forward_to(w, mode, own);
+        }
         if let Some(mode) = network.carrier.forward().mode() {
             w.empty("forward", &[("mode", mode)]);
         }
@@ -57,6 +60,16 @@ pub fn network(network: &Network, environment: &EnvName, allocation: Allocation)
         }
     });
     w.finish()
+}
+
+/// NICs that nodes are on. libvirt takes none of its own beside them: no bridge, no addresses, no MTU.
+fn forward_to(w: &mut Writer, mode: DirectMode, own: &DirectNics) {
+    let mut attributes = vec![("mode", mode.as_str())];
+    // It has to be the first of them.
+    attributes.extend(own.nics.first().map(|nic| ("dev", nic.as_str())));
+    w.element("forward", &attributes, |w| {
+        own.nics.iter().for_each(|nic| w.empty("interface", &[("dev", nic.as_str())]));
+    });
 }
 
 fn portgroup(w: &mut Writer, group: &Portgroup) {

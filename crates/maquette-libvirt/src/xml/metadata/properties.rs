@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
-    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool, Portgroup,
-    Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, DirectNics, Disk, DiskPool, Fixed,
+    Guest, HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, Pool,
+    Portgroup, Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, Preallocation,
-    SeedDrive, Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, DirectMode,
+    Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{ConnectionPlugin, Mtu, VlanId};
@@ -163,7 +163,12 @@ fn interface() -> impl Strategy<Value = Interface> {
     let checksums = prop::sample::select(vec![Checksums::Hypervisor, Checksums::Guest]);
     let other = (of(named()), checksums)
         .prop_map(|(portgroup, checksums)| Attachment::OtherBridge { portgroup, checksums });
-    let attachment = prop_oneof![Just(Attachment::Network), Just(Attachment::HostBridge), other];
+    let attachment = prop_oneof![
+        Just(Attachment::Network),
+        Just(Attachment::HostBridge),
+        Just(Attachment::Direct),
+        other
+    ];
     let own = (net4(), whatever(), whatever()).prop_map(|(address, gateway, nameserver)| {
         Ipv4Setup::Static { address, gateway, nameserver }
     });
@@ -293,6 +298,13 @@ fn uplink() -> impl Strategy<Value = Uplink> {
     )
 }
 
+fn direct() -> impl Strategy<Value = Carrier> {
+    let modes = vec![DirectMode::Private, DirectMode::Vepa, DirectMode::Passthrough];
+    let own = (vec(interface_name(), 1..4), any::<bool>())
+        .prop_map(|(nics, chosen)| DirectNics { nics, chosen });
+    (prop::sample::select(modes), own).prop_map(|(mode, own)| Carrier::Direct(mode, own))
+}
+
 fn tuning() -> impl Strategy<Value = BridgeOptions> {
     let route = (net4(), whatever()).prop_map(|(net, via)| Route { net, via });
     (whatever(), whatever(), whatever(), vec(route, 0..3)).prop_map(
@@ -324,6 +336,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         prop::sample::select(Outside::ALL.to_vec()).prop_map(Carrier::Libvirt),
         uplink().prop_map(Carrier::Nic),
         vswitch().prop_map(Carrier::OpenVswitch),
+        direct(),
     ];
     let who = (
         environment(),

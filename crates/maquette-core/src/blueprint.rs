@@ -25,8 +25,8 @@ pub use interface::{Attachment, Checksums, Interface, Ipv4Setup};
 pub use links::far_end;
 pub use pool::{DiskPool, LOST_AND_FOUND, Pool, Volume};
 pub use switching::{
-    BridgeOptions, Carrier, Fixed, HostPort, Outside, PlainGroup, Portgroup, Route, Tag, Uplink,
-    Vswitch,
+    BridgeOptions, Carrier, DirectNics, Fixed, HostPort, Outside, PlainGroup, Portgroup, Route,
+    Tag, Uplink, Vswitch,
 };
 pub use template::{ColdReason, Earlier, Template, TemplatePart, has_generation_id, template};
 

@@ -399,6 +399,9 @@ fn of_network(
     if let Some(uplink) = network.carrier.uplink() {
         of_uplink(uplink, &mut map);
     }
+    if let Some((_, own)) = network.carrier.direct() {
+        of_direct(own, &mut map);
+    }
     of_tuning(name, network, diags);
     let range = |start: String, end: String| {
         let mut dhcp = Map(Vec::new(), span);
@@ -489,6 +492,18 @@ fn of_uplink(uplink: &blueprint::Uplink, map: &mut Map) {
     for (key, is, usual) in [("stp", uplink.stp, false), ("dhcp_guard", uplink.guard, true)] {
         if is != usual {
             map.text(key, if is { "yes" } else { "no" });
+        }
+    }
+}
+
+fn of_direct(own: &blueprint::DirectNics, map: &mut Map) {
+    let span = map.1;
+    match own.nics.as_slice() {
+        _ if own.chosen => {}
+        [nic] => map.text("nic", nic),
+        nics => {
+            let names = nics.iter().map(|nic| Tree::scalar(nic.as_str(), span));
+            map.put("nic", list(names.collect(), span));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod bmcs;
 mod conflicts;
+mod direct;
 mod exhausted;
 mod extension;
 mod images;

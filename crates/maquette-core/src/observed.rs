@@ -99,10 +99,12 @@ impl Hardware {
 /// What a network is made of, as libvirt has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wiring {
-    /// Name of its bridge.
+    /// Name of its bridge; empty if it has none.
     pub bridge: String,
     /// Forward mode; none is isolated.
     pub forward: Option<String>,
+    /// NICs that its nodes are on without a bridge.
+    pub nics: Vec<String>,
     /// The hypervisor's addresses.
     pub addresses: Vec<IpNet>,
     /// DHCP ranges: first and last address, both included.
@@ -131,7 +133,13 @@ impl Wiring {
         let range6 = network.ipv6.and(network.dhcp6).map(|d| (d.start.into(), d.end.into()));
         let served = network.carrier.is_served();
         Self {
-            bridge: network.bridge.to_string(),
+            bridge: match network.carrier.has_bridge() {
+                true => network.bridge.to_string(),
+                false => String::new(),
+            },
+            nics: network.carrier.direct().map_or_else(Vec::new, |(_, own)| {
+                own.nics.iter().map(ToString::to_string).collect()
+            }),
             forward: network.carrier.forward().mode().map(String::from),
             addresses: v4.into_iter().chain(v6).collect(),
             ranges: range4.into_iter().chain(range6).collect(),
@@ -298,6 +306,14 @@ impl HostNetwork {
     /// The NIC that a bridged network means.
     pub fn nic<'a>(&'a self, uplink: &'a topology::Uplink) -> Option<&'a str> {
         uplink.nic.as_ref().map(|n| n.value.as_str()).or(self.default_nic.as_deref())
+    }
+
+    /// NICs that are in no bridge.
+    pub fn free_nics(&self) -> Vec<&str> {
+        let free = self.links.iter().filter(|(name, link)| {
+            link.master.is_none() && link.kind == LinkKind::Other && name.as_str() != "lo"
+        });
+        free.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether an interface is a port of a bridge.

@@ -13,6 +13,7 @@ mod convert;
 mod customize;
 mod defaults;
 mod described;
+mod direct;
 mod disk_pools;
 mod doctor;
 mod file_variables;

@@ -369,12 +369,13 @@ fn a_password_is_for_consoles_and_only_where_somebody_gave_one() {
 }
 
 #[test]
-fn modes_of_forward_that_the_hypervisor_cannot_reach_nodes_through_are_refused_by_name() {
-    for mode in ["private", "vepa", "passthrough", "hostdev"] {
-        let found = wrong("", &format!("forward: {mode}"));
-        assert!(found[0].contains(&format!("`forward: {mode}` is not supported")), "{found:#?}");
-        assert!(found[0].contains("`forward: bridge`"), "{found:#?}");
-    }
+fn the_mode_of_forward_that_takes_functions_of_a_nic_is_refused_by_name() {
+    let found = wrong("", "forward: hostdev, nic: eno2");
+    assert!(found[0].contains("`forward: hostdev` is not supported"), "{found:#?}");
+    assert!(
+        found[0].contains("SR-IOV") && found[0].contains("`forward: passthrough`"),
+        "{found:#?}"
+    );
     assert!(wrong("", &SERVED.replace("nat", "open")).is_empty());
 }
 

@@ -205,3 +205,47 @@ fn every_network_is_read_back_as_it_was_written() {
         }
     }
 }
+
+/// libvirt refuses a bridge of its own, addresses, name servers and an MTU beside NICs that nodes are on.
+#[test]
+fn networks_on_nics_without_a_bridge_are_what_libvirt_takes() {
+    let networks = "\
+networks:
+  net1: {name: private, forward: private, nic: eno1}
+  net2: {name: vepa, forward: vepa, nic: eno1, mtu: 9000, autostart: no}
+  net3: {name: whole, forward: passthrough, nic: [enp6s0f0, enp6s0f1]}
+";
+    let environment = EnvName::default();
+    let networks = blueprint_of(&input(&[], networks, &[]), &machine(&NICS)).networks;
+    let write = |network| xml::network(network, &environment, Allocation::UNPREFIXED);
+    let all: Vec<String> = networks.iter().map(write).collect();
+    let shown: Vec<String> = all.iter().map(|written| plain(written)).collect();
+    insta::assert_snapshot!(shown.join("\n"), @"
+    <network>
+      <name>private</name>
+      <forward mode='private' dev='eno1'>
+        <interface dev='eno1'/>
+      </forward>
+    </network>
+    <network>
+      <name>vepa</name>
+      <forward mode='vepa' dev='eno1'>
+        <interface dev='eno1'/>
+      </forward>
+    </network>
+    <network>
+      <name>whole</name>
+      <forward mode='passthrough' dev='enp6s0f0'>
+        <interface dev='enp6s0f0'/>
+        <interface dev='enp6s0f1'/>
+      </forward>
+    </network>
+    ");
+    assert_eq!(validated(all.iter().map(String::as_str)), 3);
+    for (network, written) in networks.iter().zip(&all) {
+        let read = xml::read::network(written).unwrap();
+        assert_eq!(read.wiring, maquette_core::observed::Wiring::of(network));
+        let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
+        assert_eq!(&record.network, network);
+    }
+}

@@ -98,7 +98,8 @@ impl BmcNode {
         let network = blueprint.networks.iter().find(|network| network.name == bmc.network);
         let bridge = network.map(|n| n.bridge.clone()).filter(|_| bmc.own_address);
         let hypervisor_urls = blueprint.bmc_hypervisor_urls;
-        let mut networks: Vec<_> = blueprint.networks.iter().map(|n| n.bridge.clone()).collect();
+        let bridged = blueprint.networks.iter().filter(|n| n.carrier.has_bridge());
+        let mut networks: Vec<_> = bridged.map(|n| n.bridge.clone()).collect();
         networks.sort();
         let (name, uuid) = (node.name.clone(), node.uuid);
         // Who serves it is not told that.

@@ -48,6 +48,8 @@ pub enum Attachment {
     },
     /// A bridge of the hypervisor's own, without a network.
     HostBridge,
+    /// A network on NICs of the hypervisor without a bridge. The interface has the NIC's MTU, and libvirt is told none.
+    Direct,
 }
 
 /// Who computes the checksums of what a guest sends.
@@ -101,7 +103,7 @@ impl Attachment {
     pub fn portgroup(&self) -> Option<&Name> {
         match self {
             Self::Network { portgroup } | Self::OtherBridge { portgroup, .. } => portgroup.as_ref(),
-            Self::HostBridge => None,
+            Self::HostBridge | Self::Direct => None,
         }
     }
 
@@ -109,7 +111,7 @@ impl Attachment {
     pub fn checksums(&self) -> Checksums {
         match self {
             Self::OtherBridge { checksums, .. } => *checksums,
-            Self::Network { .. } | Self::HostBridge => Checksums::Hypervisor,
+            Self::Network { .. } | Self::HostBridge | Self::Direct => Checksums::Hypervisor,
         }
     }
 }
@@ -119,7 +121,9 @@ impl Interface {
     pub fn source(&self) -> String {
         match self.attachment {
             Attachment::HostBridge => format!("bridge/{}", self.network),
-            Attachment::Network { .. } | Attachment::OtherBridge { .. } => self.network.to_string(),
+            Attachment::Network { .. } | Attachment::OtherBridge { .. } | Attachment::Direct => {
+                self.network.to_string()
+            }
         }
     }
 
@@ -133,15 +137,21 @@ impl Interface {
         self.attachment == Attachment::HostBridge
     }
 
+    /// Whether it is on a NIC of the hypervisor, without a bridge.
+    pub fn is_direct(&self) -> bool {
+        self.attachment == Attachment::Direct
+    }
+
     /// The MTU that libvirt has to be told, since it did not make the bridge.
     pub fn told_mtu(&self) -> Option<Mtu> {
-        self.mtu.filter(|_| !matches!(self.attachment, Attachment::Network { .. }))
+        let told = !matches!(self.attachment, Attachment::Network { .. } | Attachment::Direct);
+        self.mtu.filter(|_| told)
     }
 
     /// Whether it is in the memory image of a node's template: virtio's addresses can be changed there, and the model's are
-    /// known; what a bridge of the hypervisor's own offers guests is not. Others are plugged in.
+    /// known; what a bridge of the hypervisor's own offers guests is not, nor what a NIC does. Others are plugged in.
     pub fn is_in_template(&self) -> bool {
-        self.model.starts_with("virtio") && !self.is_on_host_bridge()
+        self.model.starts_with("virtio") && !self.is_on_host_bridge() && !self.is_direct()
     }
 
     /// Whether an address is its own.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::topology::{Dhcp, Forward};
+use crate::topology::{Dhcp, DirectMode, Forward};
 use crate::values::{InterfaceName, Mtu, Name, VlanId};
 
 /// Who carries a network's frames, and how they reach the outside.
@@ -17,6 +17,8 @@ pub enum Carrier {
     Nic(Uplink),
     /// A bridge of Open vSwitch.
     OpenVswitch(Vswitch),
+    /// NICs of the hypervisor, without a bridge: each interface of a node is a macvtap on one of them.
+    Direct(DirectMode, DirectNics),
 }
 
 /// How a network that libvirt serves reaches the outside.
@@ -47,11 +49,17 @@ impl Carrier {
             Self::Libvirt(Outside::Open) => Forward::Open,
             Self::Nic(_) => Forward::Bridge,
             Self::OpenVswitch(_) => Forward::OpenVswitch,
+            Self::Direct(mode, _) => Forward::Direct(*mode),
         }
     }
 
     /// What a forward mode means together with what belongs to it; none if that is missing.
-    pub fn of(forward: Forward, uplink: Option<Uplink>, vswitch: Option<Vswitch>) -> Option<Self> {
+    pub fn of(
+        forward: Forward,
+        uplink: Option<Uplink>,
+        vswitch: Option<Vswitch>,
+        direct: Option<DirectNics>,
+    ) -> Option<Self> {
         Some(match forward {
             Forward::Isolated => Self::Libvirt(Outside::Isolated),
             Forward::Nat => Self::Libvirt(Outside::Nat),
@@ -59,6 +67,7 @@ impl Carrier {
             Forward::Open => Self::Libvirt(Outside::Open),
             Forward::Bridge => Self::Nic(uplink?),
             Forward::OpenVswitch => Self::OpenVswitch(vswitch?),
+            Forward::Direct(mode) => Self::Direct(mode, direct?),
         })
     }
 
@@ -71,7 +80,7 @@ impl Carrier {
     pub fn uplink(&self) -> Option<&Uplink> {
         match self {
             Self::Nic(uplink) => Some(uplink),
-            Self::Libvirt(_) | Self::OpenVswitch(_) => None,
+            Self::Libvirt(_) | Self::OpenVswitch(_) | Self::Direct(..) => None,
         }
     }
 
@@ -79,8 +88,52 @@ impl Carrier {
     pub fn vswitch(&self) -> Option<&Vswitch> {
         match self {
             Self::OpenVswitch(vswitch) => Some(vswitch),
-            Self::Libvirt(_) | Self::Nic(_) => None,
+            Self::Libvirt(_) | Self::Nic(_) | Self::Direct(..) => None,
         }
+    }
+
+    /// The NICs that nodes are on without a bridge, and how.
+    pub fn direct(&self) -> Option<(DirectMode, &DirectNics)> {
+        match self {
+            Self::Direct(mode, own) => Some((*mode, own)),
+            Self::Libvirt(_) | Self::Nic(_) | Self::OpenVswitch(_) => None,
+        }
+    }
+
+    /// Whether there is a bridge, whoever makes it.
+    pub fn has_bridge(&self) -> bool {
+        self.direct().is_none()
+    }
+
+    /// The NICs of the hypervisor that it is on.
+    pub fn nics(&self) -> &[InterfaceName] {
+        match self {
+            Self::Nic(uplink) => std::slice::from_ref(&uplink.nic),
+            Self::Direct(_, own) => &own.nics,
+            Self::Libvirt(_) | Self::OpenVswitch(_) => &[],
+        }
+    }
+
+    /// Whether no other network can be on its NICs: they are in its bridge, or taken whole.
+    pub fn takes_nics(&self) -> bool {
+        matches!(self, Self::Nic(_) | Self::Direct(DirectMode::Passthrough, _))
+    }
+}
+
+/// NICs of the hypervisor that nodes are on without a bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectNics {
+    /// Their names on the hypervisor, at least one. libvirt takes the one with the fewest interfaces on it.
+    pub nics: Vec<InterfaceName>,
+    /// Whether nobody named one: it is the NIC of the default route.
+    pub chosen: bool,
+}
+
+impl DirectNics {
+    /// Their names, for people.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.nics.iter().map(|nic| nic.as_str()).collect();
+        names.join(", ")
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::pools;
 use super::subnets::{taken, taken_error};
+use super::{direct, pools};
 use crate::blueprint::{Blueprint, Network, Uplink};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::LONGEST_HOST_NAME;
@@ -29,6 +29,7 @@ pub fn conflicts(
         if let Some(uplink) = network.carrier.uplink() {
             nic(topology, network, uplink, observed, diags);
         }
+        direct::check(topology, (network, &blueprint.nodes), observed, diags);
     }
     // libvirt would say that the file exists.
     for left in observed.left_overs(&observed.host, |_| false) {
@@ -64,9 +65,10 @@ pub fn in_use(volume: &str, holders: &BTreeSet<&str>) -> Diagnostic {
 fn names(network: &Network, observed: &Observed, diags: &mut Diagnostics) {
     let own = observed.networks.contains_key(&network.name);
     let taken = |name: &str| observed.claims.bridges.contains(name) && !own;
+    let has_bridge = network.carrier.has_bridge();
     if observed.claims.networks.contains(network.name.as_str()) {
         diags.push(foreign("network", &network.name));
-    } else if taken(&network.bridge) {
+    } else if has_bridge && taken(&network.bridge) {
         let error = foreign("network interface", &network.bridge);
         diags.push(match observed.host.has_bridge(&network.bridge) {
             true => error.help(left_bridge(network)),
@@ -109,17 +111,19 @@ fn ipv6(topology: &Topology, network: &Network, observed: &Observed, diags: &mut
 /// Networks before this one that it would share a NIC or the name of its bridge with.
 fn shares_with_others(network: &Network, before: &[Network], diags: &mut Diagnostics) {
     let both = |other: &Network| format!("`{}` and `{}`", other.name, network.name);
-    // That one is not known has been said.
-    let nic = |n: &Network| n.carrier.uplink().map(|u| u.nic.clone()).filter(|n| !n.is_empty());
-    let twin = before.iter().find(|n| nic(n).is_some() && nic(n) == nic(network));
-    if let (Some(twin), Some(uplink)) = (twin, network.carrier.uplink()) {
-        let message = format!("networks {} would share the NIC {}", both(twin), uplink.nic);
-        diags.push(
-            Diagnostic::error("topology::nic", message)
-                .help("a NIC can be in one bridge only; use another NIC for one of them"),
-        );
+    if let Some((twin, nic)) = before.iter().find_map(|n| Some((n, direct::shared(n, network)?))) {
+        let message = format!("networks {} would share the NIC {nic}", both(twin));
+        let bridged = |n: &Network| n.carrier.uplink().is_some();
+        let help = match bridged(twin) && bridged(network) {
+            true => "a NIC can be in one bridge only; use another NIC for one of them",
+            false => {
+                "a NIC in a bridge, or with `forward: passthrough`, is of one network; use another NIC for one of them"
+            }
+        };
+        diags.push(Diagnostic::error("topology::nic", message).help(help));
     }
-    if let Some(first) = before.iter().find(|n| n.bridge == network.bridge) {
+    let same = |n: &&Network| n.bridge == network.bridge && n.carrier.has_bridge();
+    if let Some(first) = before.iter().find(same).filter(|_| network.carrier.has_bridge()) {
         let message =
             format!("networks {} would share the bridge name `{}`", both(first), network.bridge);
         diags.push(Diagnostic::error("topology::bridge-name", message).help("rename one of them"));
@@ -170,15 +174,6 @@ pub fn conflicts_of_nodes(blueprint: &Blueprint, observed: &Observed, diags: &mu
     }
 }
 
-/// NICs that are in no bridge.
-fn free_nics(observed: &Observed) -> Vec<&str> {
-    let links = observed.host.links.iter();
-    let free = links.filter(|(name, link)| {
-        link.master.is_none() && link.kind == LinkKind::Other && name.as_str() != "lo"
-    });
-    free.map(|(name, _)| name.as_str()).collect()
-}
-
 /// A NIC that must not be put into a bridge.
 fn nic(
     topology: &Topology,
@@ -202,7 +197,7 @@ fn nic(
         diags.push(diagnostic.at_known(span));
     };
     let Some(link) = observed.host.links.get(nic.as_str()) else {
-        let free = crate::decode::quoted_list(&free_nics(observed));
+        let free = crate::decode::quoted_list(&observed.host.free_nics());
         let key = declared.map_or("KEY", |n| n.key.as_str());
         return report(
             format!("the hypervisor has no NIC `{nic}`"),
@@ -242,7 +237,7 @@ fn unsuitable(
             "name the NIC that is in it, or use it as it is with `bridged: yes`".into(),
         ),
         _ if link.kind == LinkKind::Foreign || nic == "lo" => {
-            let free = crate::decode::quoted_list(&free_nics(observed));
+            let free = crate::decode::quoted_list(&observed.host.free_nics());
             (
                 format!("`{nic}` has no Ethernet, and no bridge takes it"),
                 format!("name a wired NIC of the hypervisor, which has {free}"),

@@ -11,6 +11,9 @@ pub(super) fn attachment(network: Option<&Network>, on_host: bool, port: &Port) 
     if on_host {
         return Attachment::HostBridge;
     }
+    if network.is_some_and(|n| !n.carrier.has_bridge()) {
+        return Attachment::Direct;
+    }
     let vswitch = network.and_then(|n| n.carrier.vswitch());
     let userspace = vswitch.is_some_and(|v| v.userspace);
     let wanted = |name: &&Name| port.portgroup.as_ref().is_some_and(|wanted| *name == wanted);

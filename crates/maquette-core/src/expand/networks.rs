@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::blueprint::{
-    BridgeOptions, Carrier, Fixed, HostPort, Interface, Network, Node, NodeVolumes, Outside,
-    PlainGroup, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, DirectNics, Fixed, HostPort, Interface, Network, Node, NodeVolumes,
+    Outside, PlainGroup, Pool, Portgroup, Reservation, Route, Tag, Uplink, Vswitch,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::names::{EnvName, identifier};
@@ -46,7 +46,8 @@ fn network(
     diags: &mut Diagnostics,
 ) -> Network {
     let bare = bare(&network.name.value, environment);
-    let querier = topology.settings.querier && network.name.value == "external";
+    let direct = network.forward.is_direct();
+    let querier = topology.settings.querier && network.name.value == "external" && !direct;
     let recorded = observed.networks.get(&bare.name).map(|n| &n.recorded);
     let uplink = network.uplink.as_ref();
     let uplink = uplink.map(|u| self::uplink(u, network, topology, (recorded, observed), diags));
@@ -56,9 +57,10 @@ fn network(
     };
     let vswitch = network.vswitch.as_ref();
     let vswitch = vswitch.map(|v| self::vswitch(v, &bare.bridge, userspace, environment));
+    let direct = direct.then(|| self::direct(network, (recorded, observed), diags));
     Network {
         // Reading a file gives each forward mode what belongs to it.
-        carrier: Carrier::of(network.forward, uplink, vswitch).unwrap_or(ALONE),
+        carrier: Carrier::of(network.forward, uplink, vswitch, direct).unwrap_or(ALONE),
         ipv4: network.ipv4.as_ref().map(|i| i.net).filter(|_| network.forward.is_served()),
         dhcp4: network.ipv4.as_ref().and_then(|i| i.dhcp),
         ipv6: network.ipv6.as_ref().map(|i| i.net),
@@ -91,39 +93,66 @@ fn uplink(
     (recorded, observed): (Option<&Network>, &Observed),
     diags: &mut Diagnostics,
 ) -> Uplink {
-    let chosen = uplink.nic.is_none();
+    let named = uplink.nic.as_ref().map(|nic| nic.value.clone());
+    let chosen = named.is_none();
     // The default route is the bridge's own by now.
-    let kept = recorded.and_then(|r| r.carrier.uplink()).filter(|u| chosen && u.chosen);
-    let found = observed.host.nic(uplink);
-    let nic = kept.map(|u| Ok(u.nic.clone())).or(found.map(|nic| nic.parse().map_err(|_| nic)));
-    if let Some(Err(odd)) = nic {
-        let odd: String = odd.escape_default().collect();
-        let message = format!(
-            "network `{}` names no `nic`, and the NIC of the hypervisor's default route has the name `{odd}`",
-            network.name.value
-        );
-        diags.push(
-            Diagnostic::error("hypervisor::nic", message)
-                .at(network.name.span, "")
-                .help("names of interfaces have at most 15 letters, digits, `-`, `_` and `.`: rename it, or name another NIC"),
-        );
-    }
-    if nic.is_none() {
-        let message = format!("network `{}` names no `nic`", network.name.value);
-        diags.push(
-            Diagnostic::error("hypervisor::nic", message)
-                .at(network.name.span, "")
-                .help("the hypervisor has no IPv4 default route whose NIC could be taken"),
-        );
-    }
+    let kept = recorded.and_then(|r| r.carrier.uplink()).filter(|u| u.chosen).map(|u| &u.nic);
     Uplink {
-        nic: nic.and_then(Result::ok).unwrap_or_else(InterfaceName::unknown),
+        nic: named.unwrap_or_else(|| default_nic(network, (kept, observed), diags)),
         chosen,
         address: network.ipv4.as_ref().map(|i| i.net),
         stp: uplink.stp,
         guard: uplink.dhcp_guard,
         mtu: topology.settings.nic_mtu,
     }
+}
+
+/// The NICs that nodes of a network without a bridge are on: those that it names, or else that of the default route.
+fn direct(
+    network: &topology::Network,
+    (recorded, observed): (Option<&Network>, &Observed),
+    diags: &mut Diagnostics,
+) -> DirectNics {
+    let mut nics: Vec<InterfaceName> = network.direct.iter().map(|nic| nic.value.clone()).collect();
+    let chosen = nics.is_empty();
+    if chosen {
+        let kept = recorded.and_then(|r| r.carrier.direct()).filter(|(_, own)| own.chosen);
+        let kept = kept.and_then(|(_, own)| own.nics.first());
+        nics.push(default_nic(network, (kept, observed), diags));
+    }
+    DirectNics { nics, chosen }
+}
+
+/// The NIC of the default route, for a network that names none; `kept` is the one that it has already.
+fn default_nic(
+    network: &topology::Network,
+    (kept, observed): (Option<&InterfaceName>, &Observed),
+    diags: &mut Diagnostics,
+) -> InterfaceName {
+    if let Some(kept) = kept {
+        return kept.clone();
+    }
+    let name = &network.name.value;
+    let found = observed.host.default_nic.as_deref();
+    let nic = found.map(|nic| nic.parse::<InterfaceName>().map_err(|_| nic));
+    let error = match nic {
+        Some(Ok(nic)) => return nic,
+        Some(Err(odd)) => {
+            let odd: String = odd.escape_default().collect();
+            let message = format!(
+                "network `{name}` names no `nic`, and the NIC of the hypervisor's default route has the name `{odd}`"
+            );
+            Diagnostic::error("hypervisor::nic", message)
+                .help("names of interfaces have at most 15 letters, digits, `-`, `_` and `.`: rename it, or name another NIC")
+        }
+        None => {
+            let message = format!("network `{name}` names no `nic`");
+            Diagnostic::error("hypervisor::nic", message)
+                .help("the hypervisor has no IPv4 default route whose NIC could be taken")
+        }
+    };
+    diags.push(error.at(network.name.span, ""));
+    InterfaceName::unknown()
 }
 
 /// A network with nothing but a name.

@@ -120,8 +120,9 @@ fn check_mode(
             (Diagnostic::error("layout::bridge", message), "name the bridge of the hypervisor")
         }
         Some(mode) => {
-            let message =
-                format!("network `{name}` has the mode `{mode}`, which Maquette does not build");
+            let message = format!(
+                "network `{name}` has the mode `{mode}`, which Maquette does not build from a layout"
+            );
             let help = "modes are `nat`, `route`, `open`, `bridge`, or no `<forward>` at all";
             (Diagnostic::error("layout::forward", message), help)
         }

@@ -63,6 +63,10 @@ pub(super) fn network(network: &Network) -> String {
             let own: Vec<&str> = std::iter::once(network.bridge.as_str()).chain(own).collect();
             format!("Open vSwitch, {}", own.join(", "))
         }
+        Carrier::Direct(mode, own) => {
+            let chosen = if own.chosen { ", the NIC of the default route" } else { "" };
+            format!("{} on {}{chosen}, without a bridge", mode.as_str(), own.names())
+        }
         Carrier::Libvirt(_) if network.tuning.link_local => "link".into(),
         Carrier::Libvirt(_) => compare::mode(network.carrier.forward()).to_string(),
     });

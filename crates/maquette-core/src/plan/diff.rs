@@ -477,6 +477,10 @@ impl Planner<'_> {
 
     /// Puts running nodes, whose bridge is gone, onto the new one.
     fn reconnect(&mut self, network: &Network, started: StepId, reason: &str) {
+        // Those on a NIC have lost nothing.
+        if !network.carrier.has_bridge() {
+            return;
+        }
         let stays = |d: &&Domain| d.active && !self.stopped.contains_key(d.name.as_str());
         let on_it = |d: &&Domain| {
             let live = d.live.iter().flat_map(|live| &live.nics);

@@ -10,7 +10,7 @@ use crate::observed::{HostNetwork, Observed};
 pub(super) fn make(network: &Network, environment: &EnvName) -> Option<Action> {
     let bridge = network.bridge.clone();
     match network.carrier.clone() {
-        Carrier::Libvirt(_) => None,
+        Carrier::Libvirt(_) | Carrier::Direct(..) => None,
         Carrier::Nic(uplink) => Some(Action::BridgeNic { bridge, uplink }),
         Carrier::OpenVswitch(vswitch) => {
             let (environment, mtu) = (environment.clone(), network.mtu);
@@ -23,7 +23,7 @@ pub(super) fn make(network: &Network, environment: &EnvName) -> Option<Action> {
 pub(super) fn unmake(network: &Network, environment: &EnvName) -> Option<Action> {
     let bridge = network.bridge.clone();
     match &network.carrier {
-        Carrier::Libvirt(_) => None,
+        Carrier::Libvirt(_) | Carrier::Direct(..) => None,
         Carrier::Nic(uplink) => Some(Action::ReleaseNic { bridge, nic: uplink.nic.clone() }),
         Carrier::OpenVswitch(_) => {
             Some(Action::RemoveVswitch { bridge, environment: environment.clone() })
@@ -35,7 +35,7 @@ pub(super) fn unmake(network: &Network, environment: &EnvName) -> Option<Action>
 pub(super) fn missing(network: &Network, observed: &Observed) -> Option<String> {
     let host = &observed.host;
     match &network.carrier {
-        Carrier::Libvirt(_) => None,
+        Carrier::Libvirt(_) | Carrier::Direct(..) => None,
         Carrier::Nic(uplink) => {
             let gone = !host.is_port(&uplink.nic, &network.bridge);
             gone.then(|| format!("{} is not in its bridge", uplink.nic))

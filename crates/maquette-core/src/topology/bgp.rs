@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::network::{Forward, Network};
+use super::forward::Forward;
+use super::network::Network;
 use super::subnet::{Fixed, Ipv4, lenient_ipv4, lenient_net};
 use super::usable::{is_of_hosts, is_of_no_host, own_is_host};
 use crate::decode::{self, Fields};

@@ -467,6 +467,8 @@ fn reached(mut role: Role, networks: &[Network]) -> Role {
         };
         // On a bridged network it is the LAN that does.
         let lan = |n: &Network| n.forward == Forward::Bridge;
+        // On NICs without a bridge it may have an address, and the hypervisor does not reach it there.
+        let network = network.filter(|n| !n.forward.is_direct());
         network.is_some_and(|n| i.ip.is_some() || n.fixed.is_some() || served(n) || lan(n))
     };
     let first = role.every_interface().find(addressed);

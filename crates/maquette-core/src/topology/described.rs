@@ -2,6 +2,7 @@
 //! files; what they leave out gets the defaults here, after overrides were merged. From there on, nothing tells them
 //! from those of files.
 
+use super::forward::Forward;
 use super::network;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::syntax::{Entry, Span, Tree, Value};
@@ -106,7 +107,8 @@ fn complete_network(entry: &mut Entry) {
         Value::Scalar(text, _) => Some(text.as_str()),
         _ => None,
     });
-    if mode == Some("bridge") {
+    // These have no subnet of the hypervisor's.
+    if mode.and_then(Forward::of_word).is_some_and(|forward| !forward.is_served()) {
         return;
     }
     // IPv6 alone, or nothing of ours at all.

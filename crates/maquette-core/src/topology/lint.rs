@@ -158,6 +158,7 @@ fn provisioned(role: &Role, diags: &mut Diagnostics) {
 fn contradicted(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let Some(external) = &role.external_network else { return };
     let Some(network) = topology.network(&external.network.value) else { return };
+    // On NICs without a bridge, too, it is somebody on the LAN who gives addresses.
     let is_bridged = !network.forward.is_served();
     if let Some(said) = external.bridged.as_ref().filter(|said| said.value != is_bridged) {
         let is = if is_bridged { "is" } else { "is not" };
@@ -175,22 +176,7 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
     let Some(external) =
         role.provision_network.as_ref().or(role.external_network.as_ref().map(|e| &e.network))
     else {
-        // A network that does not exist has been reported.
-        let unknown =
-            |i: &Interface| i.connect_to.is_none() && topology.network(&i.network.value).is_none();
-        if role.every_interface().any(|i| unknown(i) && !i.bridged) {
-            return;
-        }
-        diags.push(
-            Diagnostic::error(
-                "topology::no-external-network",
-                format!("node type `{}` is on no network that gives it an address", role.file),
-            )
-            .at(role.span, "")
-            .help("give one of its networks DHCP, or name the one it is reached on: `external_network: NETWORK`")
-            .help(ADDRESS_RULE),
-        );
-        return;
+        return unnamed(topology, role, diags);
     };
     let on_it = |i: &&Interface| i.connect_to.is_none() && i.network.value == external.value;
     let interface = role.every_interface().find(on_it);
@@ -208,6 +194,8 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             .suggest(&external.value, own)
             .help(ADDRESS_RULE),
         );
+    } else if let Some(network) = direct(topology, &external.value) {
+        diags.push(unreached(role, network, external.span));
     } else if let Some(network) = topology.network(&external.value)
         && network.forward.is_served()
         && network.fixed.is_none()
@@ -227,6 +215,47 @@ fn reached(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
             .help(ADDRESS_RULE),
         );
     }
+}
+
+/// A node that does not say what it is reached on, and is on nothing that it could be reached on.
+fn unnamed(topology: &Topology, role: &Role, diags: &mut Diagnostics) {
+    // A network that does not exist has been reported.
+    let plugged = || role.every_interface().filter(|i| i.connect_to.is_none());
+    let unknown = |i: &Interface| topology.network(&i.network.value).is_none() && !i.bridged;
+    if plugged().any(unknown) {
+        return;
+    }
+    if let Some(network) = plugged().find_map(|i| direct(topology, &i.network.value)) {
+        diags.push(unreached(role, network, role.span));
+        return;
+    }
+    diags.push(
+        Diagnostic::error(
+            "topology::no-external-network",
+            format!("node type `{}` is on no network that gives it an address", role.file),
+        )
+        .at(role.span, "")
+        .help("give one of its networks DHCP, or name the one it is reached on: `external_network: NETWORK`")
+        .help(ADDRESS_RULE),
+    );
+}
+
+/// The network of a name, if its nodes are on NICs of the hypervisor without a bridge.
+fn direct<'a>(topology: &'a Topology, name: &str) -> Option<&'a Network> {
+    topology.network(name).filter(|network| network.forward.is_direct())
+}
+
+/// What is said of nodes that would be reached on NICs of the hypervisor without a bridge: the kernel hands nothing from a NIC's
+/// macvtaps to whoever has the NIC.
+fn unreached(role: &Role, network: &Network, span: Span) -> Diagnostic {
+    let (name, mode) = (&network.name.value, network.forward.mode().unwrap_or("none"));
+    let message = format!(
+        "nodes of type `{}` cannot be reached on network `{name}`: with `forward: {mode}` the hypervisor hears nothing of them",
+        role.file
+    );
+    Diagnostic::error("topology::external-network", message)
+        .at(span, "")
+        .help("put them on another network, too, such as one with `forward: nat`, and name that: `external_network: NETWORK`")
 }
 
 /// A link leads to another type of the run.
@@ -351,9 +380,19 @@ fn no_group(role: &Role, diags: &mut Diagnostics) {
 
 /// The querier goes where InfraRed put it.
 fn querier(topology: &Topology, diags: &mut Diagnostics) {
-    if topology.settings.querier && topology.network("external").is_none() {
-        let message = "the multicast querier has no effect: no network is called `external`";
-        diags.push(Diagnostic::warning("topology::querier", message));
+    if !topology.settings.querier {
+        return;
+    }
+    match topology.network("external") {
+        None => {
+            let message = "the multicast querier has no effect: no network is called `external`";
+            diags.push(Diagnostic::warning("topology::querier", message));
+        }
+        Some(network) if network.forward.is_direct() => {
+            let message = "the multicast querier has no effect: network `external` has no bridge";
+            diags.push(Diagnostic::warning("topology::querier", message));
+        }
+        Some(_) => {}
     }
 }
 

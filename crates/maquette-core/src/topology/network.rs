@@ -7,6 +7,7 @@ use std::num::NonZeroU16;
 use ipnet::IpNet;
 
 use super::checked_name;
+use super::forward::{self, FORWARD, FORWARD_TYPE, Forward};
 use super::netboot::{self, Bootp};
 use super::subnet::{self, Fixed, Ipv4, Ipv6};
 use super::uplink::{self, Uplink};
@@ -17,48 +18,9 @@ use crate::file_keys::Class::{Live, Replace};
 use crate::file_keys::{DIRECTORY, DOMAIN_NAME, Form, Key, key, unread};
 use crate::settings::Settings;
 use crate::syntax::{Entry, Span, Spanned, Tree, Value};
-use crate::values::{DnsName, Mtu, Name, ServiceLabel, TftpRoot};
+use crate::values::{DnsName, InterfaceName, Mtu, Name, ServiceLabel, TftpRoot};
 
 pub(super) use super::subnet::AUTO;
-
-/// How a network reaches the outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forward {
-    /// Not at all.
-    Isolated,
-    /// Through the hypervisor's address.
-    Nat,
-    /// By routing, with libvirt's firewall rules.
-    Route,
-    /// By routing, and libvirt makes no firewall rules.
-    Open,
-    /// A NIC of the hypervisor is in the same bridge.
-    Bridge,
-    /// It is a bridge of Open vSwitch.
-    OpenVswitch,
-}
-
-impl Forward {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Isolated, Self::Nat, Self::Route, Self::Open, Self::Bridge, Self::OpenVswitch];
-
-    /// libvirt's word; isolated networks have none.
-    pub fn mode(self) -> Option<&'static str> {
-        match self {
-            Self::Isolated => None,
-            Self::Nat => Some("nat"),
-            Self::Route => Some("route"),
-            Self::Open => Some("open"),
-            Self::Bridge | Self::OpenVswitch => Some("bridge"),
-        }
-    }
-
-    /// Whether libvirt makes the bridge and serves on it.
-    pub fn is_served(self) -> bool {
-        matches!(self, Self::Isolated | Self::Nat | Self::Route | Self::Open)
-    }
-}
 
 /// A DNS service record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +68,8 @@ pub struct Network {
     pub stp: bool,
     /// The LAN that it is bridged to, if it is.
     pub uplink: Option<Uplink>,
+    /// NICs of the hypervisor that nodes are on without a bridge; none is the one of its IPv4 default route.
+    pub direct: Vec<Spanned<InterfaceName>>,
     /// What it is on Open vSwitch, if it is on one.
     pub vswitch: Option<Vswitch>,
     /// Portgroups where it is not on Open vSwitch, in file order.
@@ -132,6 +96,7 @@ impl Network {
             autostart: true,
             stp: false,
             uplink: None,
+            direct: Vec::new(),
             vswitch: None,
             portgroups: Vec::new(),
             fixed: None,
@@ -153,12 +118,6 @@ impl Network {
         v4.chain(v6).chain(vswitch.map(|a| (a.value, a.span))).collect()
     }
 }
-
-/// Modes of `forward`.
-const FORWARD: Form = Form::Words(&["nat", "route", "open", "bridge", "none"]);
-
-/// Keys of the form of InfraRed's manual of `forward`.
-const FORWARD_TYPE: &[Key] = &[key("type", FORWARD, "How it reaches the outside").needed()];
 
 /// Keys of an SRV record.
 const SRV: &[Key] = &[
@@ -192,7 +151,7 @@ pub(crate) const NETWORK: &[Key] = &[
     key(
         "forward",
         Form::Either(&[FORWARD, Form::Map(FORWARD_TYPE)]),
-        "How it reaches the outside; `none` is not at all [default: none]",
+        "How it reaches the outside; `none` is not at all. `private`, `vepa` and `passthrough` put nodes on NICs of the hypervisor (macvtap), which does not reach them there [default: none]",
     ).example("none").takes(Replace),
     key(
         "virtualport_type",
@@ -201,8 +160,8 @@ pub(crate) const NETWORK: &[Key] = &[
     ).takes(Replace),
     key(
         "nic",
-        Form::Text,
-        "NIC of the hypervisor in the bridge [default: that of its default route]",
+        Form::Either(&[Form::Text, Form::List(&Form::Text)]),
+        "NIC of the hypervisor in the bridge, or that nodes are on (`private`, `vepa`, `passthrough`); of these several, as a list [default: that of its default route]",
     ).example("eno2").takes(Replace),
     key("stp", Form::YesNo, "Spanning tree protocol of the bridge that the NIC is in [default: no]").takes(Replace),
     key(
@@ -248,7 +207,7 @@ pub(crate) const NETWORK: &[Key] = &[
         "Directory of the hypervisor whose files libvirt serves over TFTP; it is there already, and everybody may read it [default: none]",
     ).example("/srv/tftp").takes(Replace),
     key("bootp", Form::Map(netboot::BOOTP), "What DHCP tells machines that boot from it [default: nothing]").example("{file: undionly.kpxe, uefi: ipxe.efi, ipxe: boot.ipxe}").takes(Replace),
-    key("mtu", Form::Parsed("an MTU in bytes", "9000"), "MTU in bytes [default: that of the setting `mtu`]").example("9000").takes(Replace),
+    key("mtu", Form::Parsed("an MTU in bytes", "9000"), "MTU in bytes; on NICs without a bridge that of guests alone, and the NICs have it already [default: that of the setting `mtu`]").example("9000").takes(Replace),
     key("autostart", Form::YesNo, "Whether it starts with the hypervisor [default: yes]").takes(Live),
     unread("external_connectivity").example("no"),
 ];
@@ -274,13 +233,13 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let label = name.as_ref().map_or(key.as_str(), |n| &n.value);
     let virtualport = fields.text("virtualport_type", diags);
     let forward_node = fields.take("forward");
-    let forward = forward_node.map_or(Some(Forward::Isolated), |n| forward(n, diags));
+    let forward = forward_node.map_or(Some(Forward::Isolated), |n| forward::forward(n, diags));
     // Whether it is on Open vSwitch is not known if that could not be read.
     let unread = virtualport.is_none() && fields.has_any(&["virtualport_type"]);
     let forward = forward.filter(|_| !unread);
-    let forward = forward.and_then(|f| on_vswitch(f, virtualport.as_ref(), label, diags));
+    let forward = forward.and_then(|f| forward::on_vswitch(f, virtualport.as_ref(), label, diags));
     let served = forward.is_none_or(Forward::is_served);
-    let uplink = uplink::decode(&mut fields, forward == Some(Forward::Bridge), diags);
+    let (uplink, direct) = uplink::decode(&mut fields, forward, label, diags);
     let used = forward == Some(Forward::OpenVswitch) || forward.is_none();
     let (vswitch, portgroups) = vswitch::decode(&mut fields, used, label, diags);
     let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
@@ -288,7 +247,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));
     let fixed = fixed(&mut fields, served, label, diags);
     if !served {
-        unserved(node, (ipv4.as_ref(), ipv6.as_ref()), label, diags);
+        unserved(node, (ipv4.as_ref(), ipv6.as_ref()), (forward, label), diags);
     }
     if let Some(node) = fields.take("floating_ip") {
         floating_ip(node, ipv4.as_mut(), label, diags);
@@ -316,6 +275,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
         mtu,
         autostart,
         uplink,
+        direct,
         vswitch,
         portgroups,
         fixed,
@@ -411,7 +371,14 @@ fn without_effect(
             dead(path, why, help);
         }
     }
-    if forward != Forward::Bridge {
+    if forward.is_direct() {
+        for key in ["stp", "dhcp_guard"] {
+            let why = format!("network `{name}` has no bridge");
+            dead(&[key], why, "networks with `forward: bridge`");
+        }
+        let why = format!("the hypervisor has no address on network `{name}`");
+        dead(&["ip_address"], why, "other networks; here `static` gives nodes addresses");
+    } else if forward != Forward::Bridge {
         for key in ["nic", "stp", "dhcp_guard"] {
             let why = format!("network `{name}` has no NIC of the hypervisor in its bridge");
             dead(&[key], why, "networks with `forward: bridge`");
@@ -439,101 +406,23 @@ fn without_effect(
     }
 }
 
-/// `virtualport_type: openvswitch` goes with `forward: bridge`.
-fn on_vswitch(
-    forward: Forward,
-    virtualport: Option<&Spanned<String>>,
-    name: &str,
-    diags: &mut Diagnostics,
-) -> Option<Forward> {
-    let Some(port) = virtualport else { return Some(forward) };
-    if port.value != "openvswitch" {
-        let message = format!("`{}` is not a valid virtual port type", port.value);
-        let error = Diagnostic::error("topology::virtualport", message).at(port.span, "");
-        diags.push(error.suggest(&port.value, ["openvswitch"]));
-        return None;
-    }
-    if forward != Forward::Bridge {
-        let message = format!("network `{name}` is on Open vSwitch and not `forward: bridge`");
-        diags.push(
-            Diagnostic::error("topology::virtualport", message).at(port.span, "").help(
-                "libvirt attaches nodes to a bridge of Open vSwitch, and to nothing else of it",
-            ),
-        );
-        return None;
-    }
-    Some(Forward::OpenVswitch)
-}
-
 /// libvirt serves nothing on a bridge that is not its own.
 fn unserved(
     network: &Tree,
     (ipv4, ipv6): (Option<&Ipv4>, Option<&Ipv6>),
-    name: &str,
+    (forward, name): (Option<Forward>, &str),
     diags: &mut Diagnostics,
 ) {
+    let is_direct = forward.is_some_and(Forward::is_direct);
+    let kind = if is_direct { "network" } else { "bridged network" };
     let dhcp = network.get("dhcp").filter(|n| ipv4.is_none() && !n.is_no());
     let unserved4 = ipv4.filter(|i| i.dhcp.is_some()).map(|i| i.span);
     let unserved4 = unserved4.or(dhcp.map(|n| n.span));
     let Some(span) = unserved4.or(ipv6.map(|i| i.span)) else { return };
-    let message = format!("libvirt serves neither DHCP nor IPv6 on the bridged network `{name}`");
+    let message = format!("libvirt serves neither DHCP nor IPv6 on the {kind} `{name}`");
     let help = "leave it to the LAN, or give nodes addresses with \
                 `static: {subnet: …, range: {start: …, end: …}, gateway: …}`";
     diags.push(Diagnostic::error("topology::bridged-dhcp", message).at(span, "").help(help));
-}
-
-/// Plain text, or `{type: nat}` as in InfraRed's manual.
-fn forward(node: &Tree, diags: &mut Diagnostics) -> Option<Forward> {
-    let node = match &node.value {
-        // libvirt's word.
-        Value::Map(_) if node.get("type").is_none() && node.get("mode").is_some() => {
-            let mode = match node.get("mode").map(|mode| &mode.value) {
-                Some(Value::Scalar(mode, _)) if !node.span.secret => mode.trim(),
-                _ => "nat",
-            };
-            let error = wrong_type(node, "`forward`", "one of its modes");
-            diags.push(error.help(format!("write `forward: {mode}`")));
-            return None;
-        }
-        Value::Map(_) => {
-            let mut fields = Fields::new(node, "`forward`", FORWARD_TYPE, diags)?;
-            let inner = fields.need("type", diags);
-            fields.finish(diags);
-            inner?
-        }
-        _ => node,
-    };
-    let mode = decode::text(node, "forward", diags)?;
-    match mode.value.as_str() {
-        "nat" => Some(Forward::Nat),
-        "route" => Some(Forward::Route),
-        "open" => Some(Forward::Open),
-        "none" => Some(Forward::Isolated),
-        "bridge" => Some(Forward::Bridge),
-        // Nodes on these see neither the hypervisor nor a bridge, so that nothing could set them up or log in to them.
-        other @ ("private" | "vepa" | "passthrough" | "hostdev") => {
-            let message = format!(
-                "`forward: {other}` is not supported: the hypervisor cannot reach nodes on such a network"
-            );
-            let diagnostic = Diagnostic::error("topology::forward", message).at(mode.span, "");
-            diags.push(diagnostic.help(
-                "`forward: bridge` with `nic` puts nodes on the LAN of a NIC, and the hypervisor reaches them",
-            ));
-            None
-        }
-        other => {
-            diags.push(
-                Diagnostic::error(
-                    "topology::forward",
-                    format!("`{other}` is not a valid forward mode"),
-                )
-                .at(mode.span, "")
-                .suggest(other, ["nat", "route", "open", "bridge", "none"])
-                .help("modes are `nat`, `route`, `open`, `bridge`, and `none` for an isolated network"),
-            );
-            None
-        }
-    }
 }
 
 /// How name servers are written, if that is what a text has.

@@ -1,8 +1,8 @@
 //! A network: <https://libvirt.org/formatnetwork.html>.
 
-use maquette_core::blueprint::{DhcpHost, Network, Portgroup};
+use maquette_core::blueprint::{DhcpHost, DirectNics, Network, Portgroup};
 use maquette_core::names::EnvName;
-use maquette_core::topology::{Allocation, Dhcp, Srv};
+use maquette_core::topology::{Allocation, Dhcp, DirectMode, Srv};
 
 use super::Writer;
 use super::metadata::{self, NetworkRecord};
@@ -50,6 +50,9 @@ fn spaces(options: &[String]) -> &'static [(&'static str, &'static str)] {
 
 /// What libvirt makes the network of.
 fn definition(w: &mut Writer, network: &Network, options: &[String]) {
+    if let Some((mode, own)) = network.carrier.direct() {
+        return forward_to(w, mode, own);
+    }
     if let Some(mode) = network.carrier.forward().mode() {
         w.empty("forward", &[("mode", mode)]);
     }
@@ -80,6 +83,16 @@ fn definition(w: &mut Writer, network: &Network, options: &[String]) {
             options.iter().for_each(|line| w.empty("dnsmasq:option", &[("value", line)]));
         });
     }
+}
+
+/// NICs that nodes are on. libvirt takes none of its own beside them: no bridge, no addresses, no MTU.
+fn forward_to(w: &mut Writer, mode: DirectMode, own: &DirectNics) {
+    let mut attributes = vec![("mode", mode.as_str())];
+    // It has to be the first of them.
+    attributes.extend(own.nics.first().map(|nic| ("dev", nic.as_str())));
+    w.element("forward", &attributes, |w| {
+        own.nics.iter().for_each(|nic| w.empty("interface", &[("dev", nic.as_str())]));
+    });
 }
 
 fn portgroup(w: &mut Writer, group: &Portgroup) {

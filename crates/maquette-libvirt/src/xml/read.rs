@@ -280,11 +280,16 @@ pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
     let record = Record::read(ours(root, "network"), read, of_another);
     let bridge = child(root, "bridge").and_then(|b| b.attribute("name")).unwrap_or_default();
     let forward = child(root, "forward").map(|f| f.attribute("mode").unwrap_or("nat").to_string());
+    let is_direct = |mode: &String| ["private", "vepa", "passthrough"].contains(&mode.as_str());
+    let direct = child(root, "forward").filter(|_| forward.as_ref().is_some_and(is_direct));
+    let nics = direct.into_iter().flat_map(|f| f.children());
+    let nics = nics.filter(|c| c.has_tag_name("interface")).filter_map(|c| c.attribute("dev"));
     let ips = || root.children().filter(|c| c.has_tag_name("ip"));
     let served = || ips().filter_map(|ip| child(ip, "dhcp")).flat_map(|d| d.children());
     let mtu = child(root, "mtu").and_then(|m| m.attribute("size")?.parse().ok());
     let wiring = Wiring {
         bridge: bridge.into(),
+        nics: nics.map(String::from).collect(),
         forward,
         addresses: ips().filter_map(subnet).collect(),
         ranges: served().filter(|c| c.has_tag_name("range")).filter_map(range).collect(),

@@ -1,5 +1,7 @@
 //! What there is in libvirt's own definition of a domain, and what goes with it.
 
+use maquette_core::blueprint::DirectNics;
+use maquette_core::topology::DirectMode;
 use maquette_libvirt::Server;
 
 use super::*;
@@ -42,4 +44,40 @@ fn a_domain_goes_with_its_saved_memory_and_its_snapshots() {
     assert!(domain.has_managed_save(0).unwrap());
     perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
     assert!(client.domain("lab-web-0").unwrap().is_none());
+}
+
+/// What libvirt makes of the definition of a network on NICs is what was meant, and it starts without anything to make.
+#[test]
+fn a_network_on_nics_and_a_node_on_it_are_defined_as_they_were_meant() {
+    let lab = Lab::new();
+    let backend = lab.backend();
+    let nics = vec!["eno1".parse().unwrap(), "eno2".parse().unwrap()];
+    let own = DirectNics { nics, chosen: false };
+    let wanted = Network {
+        carrier: Carrier::Direct(DirectMode::Vepa, own),
+        ipv4: None,
+        dhcp4: None,
+        ipv6: None,
+        domain: None,
+        ..network(Vec::new())
+    };
+    perform(&backend, &define_network(wanted.clone()));
+    let start = Action::StartNetwork { name: wanted.name.clone(), autostart: true };
+    perform(&backend, &start);
+    let seen = look(&backend);
+    let found = &seen.networks["lab-data"];
+    assert_eq!(found.recorded, wanted);
+    assert_eq!(found.defined, Wiring::of(&wanted));
+    assert_eq!(found.defined.nics, ["eno1", "eno2"]);
+    let mut node = node();
+    node.interfaces[0].attachment = Attachment::Direct;
+    let define =
+        Action::DefineDomain { node: Box::new(node), environment: environment(), pool: pool() };
+    perform(&backend, &define);
+    let xml = backend.client().unwrap().definition(ObjectKind::Domain, "lab-web-0").unwrap();
+    let xml = xml.unwrap();
+    assert!(xml.contains("<source network='lab-data'"), "{xml}");
+    // The interface has the NIC's MTU, and libvirt refuses another one where it starts.
+    assert!(!xml.contains("<mtu "), "{xml}");
+    perform(&backend, &Action::UndefineDomain { name: "lab-web-0".into() });
 }

@@ -323,6 +323,17 @@ fn in_words(ends: &[End], state: LinkState) -> String {
 
 fn restrict(world: &World, args: &Limit) -> Result<u8, Failure> {
     let found = hold(world, &args.interface)?;
+    if found.interface.is_direct() {
+        let message = format!(
+            "{} is on a NIC of the hypervisor without a bridge: nothing limits it",
+            found.label()
+        );
+        let error = Diagnostic::error("node::interface", message);
+        return Err(Failure::input(
+            error
+                .help("`maquette link down` pulls its cable; limits are for interfaces on bridges"),
+        ));
+    }
     let fence = found.session.behind_lock();
     let host = fence.host();
     let mut words = Vec::new();

@@ -144,9 +144,11 @@ impl Now {
             .networks
             .values()
             .map(|n| {
-                let own = drifts.iter().filter(|d| d.kind == ObjectKind::Network && d.name == n.name);
+                let own =
+                    drifts.iter().filter(|d| d.kind == ObjectKind::Network && d.name == n.name);
                 let drift: Vec<&str> = own.map(|d| d.what.as_str()).collect();
-                json!({"name": n.name, "active": n.active, "bridge": n.recorded.bridge, "drift": drift})
+                let bridge = Some(&n.recorded.bridge).filter(|_| n.recorded.carrier.has_bridge());
+                json!({"name": n.name, "active": n.active, "bridge": bridge, "drift": drift})
             })
             .collect();
         let all =

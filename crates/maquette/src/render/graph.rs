@@ -219,6 +219,7 @@ fn plugged(interface: &Interface) -> String {
 fn outside(network: &Network) -> Option<String> {
     match &network.carrier {
         Carrier::Nic(uplink) => Some(format!("LAN on {}", uplink.nic)),
+        Carrier::Direct(_, own) => Some(format!("LAN on {}", own.names())),
         Carrier::Libvirt(Outside::Nat) => Some("outside, by NAT".into()),
         Carrier::Libvirt(Outside::Open) => Some("outside, routed without a firewall".into()),
         Carrier::Libvirt(Outside::Route) => Some("outside, routed".into()),
@@ -234,6 +235,7 @@ fn describe(network: &Network) -> String {
     parts.push(match &network.carrier {
         Carrier::Nic(uplink) => format!("bridged to {}", uplink.nic),
         Carrier::OpenVswitch(_) => "Open vSwitch".into(),
+        Carrier::Direct(mode, own) => format!("{} on {}", mode.as_str(), own.names()),
         Carrier::Libvirt(_) if network.tuning.link_local => "link".into(),
         Carrier::Libvirt(_) => network.carrier.forward().mode().unwrap_or("isolated").into(),
     });

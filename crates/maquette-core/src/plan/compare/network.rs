@@ -91,11 +91,22 @@ fn of_bootp(old: Option<&Bootp>, new: Option<&Bootp>, found: &mut Differences) {
 /// What somebody changed in a network's definition, apart from reservations.
 pub(in crate::plan) fn outside(defined: &Wiring, expected: &Wiring) -> Vec<String> {
     // Reservations are put right while it runs.
-    let Wiring { bridge, forward, addresses, ranges, hosts: _, mtu, vswitch, portgroups, boot } =
-        defined;
+    let Wiring {
+        bridge,
+        forward,
+        nics,
+        addresses,
+        ranges,
+        hosts: _,
+        mtu,
+        vswitch,
+        portgroups,
+        boot,
+    } = defined;
     let changed = [
         ("bridge", *bridge != expected.bridge),
         ("forward mode", *forward != expected.forward),
+        ("list of NICs", *nics != expected.nics),
         ("address", *addresses != expected.addresses),
         ("DHCP range", *ranges != expected.ranges),
         // What somebody added where Maquette was asked for nothing is theirs.

@@ -286,12 +286,16 @@ fn of_interface(
     found.change(machine, &format!("portgroup of {name}"), &from, &to);
     let frames = was.checksums != is.checksums;
     found.note(frames, machine, "checksum offloading of its interfaces changes");
+    // What libvirt is told is the same, and its network is another.
+    let now = if is.is_direct { "on a NIC of the hypervisor" } else { "on a bridge" };
+    found.note(was.is_direct != is.is_direct, Record, format!("{name} is {now} now"));
 }
 
 /// What an interface is plugged into, as far as that is its own: which network it is of is compared with its name, and who carries
 /// that with the network.
 struct Plugged<'a> {
     on_host_bridge: bool,
+    is_direct: bool,
     portgroup: Option<&'a str>,
     checksums: Checksums,
 }
@@ -299,10 +303,12 @@ struct Plugged<'a> {
 fn plugged(attachment: &Attachment) -> Plugged<'_> {
     let (on_host_bridge, portgroup, checksums) = match attachment {
         Attachment::Network { portgroup } => (false, portgroup.as_deref(), Checksums::Hypervisor),
+        Attachment::Direct => (false, None, Checksums::Hypervisor),
         Attachment::HostBridge => (true, None, Checksums::Hypervisor),
         Attachment::OtherBridge { portgroup, checksums } => {
             (false, portgroup.as_deref(), *checksums)
         }
     };
-    Plugged { on_host_bridge, portgroup, checksums }
+    let is_direct = *attachment == Attachment::Direct;
+    Plugged { on_host_bridge, is_direct, portgroup, checksums }
 }

@@ -5,13 +5,26 @@ use std::net::Ipv4Addr;
 use super::Class::{Live, Record, Replace};
 use super::{Differences, or};
 use crate::blueprint::{
-    BridgeOptions, Carrier, Fixed, HostPort, PlainGroup, Portgroup, Route, Tag, Uplink, Vswitch,
+    BridgeOptions, Carrier, DirectNics, Fixed, HostPort, PlainGroup, Portgroup, Route, Tag, Uplink,
+    Vswitch,
 };
 use crate::topology::{Dhcp, Srv};
 
 pub(super) fn carrier(old: &Carrier, new: &Carrier, found: &mut Differences) {
     nic(old.uplink(), new.uplink(), found);
     vswitch(old.vswitch(), new.vswitch(), found);
+    direct(old.direct().map(|(_, own)| own), new.direct().map(|(_, own)| own), found);
+}
+
+/// How nodes are on them, the forward mode says.
+fn direct(old: Option<&DirectNics>, new: Option<&DirectNics>, found: &mut Differences) {
+    let names =
+        |own: Option<&DirectNics>| own.map_or_else(|| "none".to_string(), DirectNics::names);
+    let (from, to) = (names(old), names(new));
+    found.change(Replace, "NICs of its nodes", &from, &to);
+    let (Some(DirectNics { nics: _, chosen }), Some(new)) = (old, new) else { return };
+    let named = if new.chosen { "no longer named" } else { "named now" };
+    found.note(*chosen != new.chosen && from == to, Record, format!("its NIC is {named}"));
 }
 
 fn nic(old: Option<&Uplink>, new: Option<&Uplink>, found: &mut Differences) {

@@ -29,6 +29,7 @@ struct Flat {
     nameserver: Option<Ipv4Addr>,
     mtu: Option<Mtu>,
     foreign_bridge: bool,
+    direct: bool,
     plain_frames: bool,
 }
 
@@ -47,6 +48,7 @@ record!(FlatFields: Flat {
     nameserver: Optional("nameserver"),
     mtu: OptionalOtherwise("mtu", mtu_of_guest),
     foreign_bridge: Set("foreign-bridge"),
+    direct: Set("direct"),
     plain_frames: Set("plain-frames"),
 });
 
@@ -91,7 +93,8 @@ impl From<&Interface> for Flat {
             gateway,
             nameserver,
             mtu: *mtu,
-            foreign_bridge: !matches!(attachment, Attachment::Network { .. }),
+            foreign_bridge: !matches!(attachment, Attachment::Network { .. } | Attachment::Direct),
+            direct: *attachment == Attachment::Direct,
             plain_frames: attachment.checksums() == Checksums::Guest,
         }
     }
@@ -114,10 +117,13 @@ impl From<Flat> for Interface {
             nameserver,
             mtu,
             foreign_bridge,
+            direct,
             plain_frames,
         } = flat;
         let attachment = if host_bridge {
             Attachment::HostBridge
+        } else if direct {
+            Attachment::Direct
         } else if foreign_bridge {
             let checksums = if plain_frames { Checksums::Guest } else { Checksums::Hypervisor };
             Attachment::OtherBridge { portgroup, checksums }

@@ -1,16 +1,16 @@
 //! A network's record.
 
 use maquette_core::blueprint::{
-    Carrier, Network, NodeVolumes, Reservation, Volume, may_be_under_its_name,
+    Carrier, DirectNics, Network, NodeVolumes, Reservation, Volume, may_be_under_its_name,
 };
 use maquette_core::names::EnvName;
-use maquette_core::topology::{Allocation, Bootp, Forward, Srv};
+use maquette_core::topology::{Allocation, Bootp, DirectMode, Forward, Srv};
 use roxmltree::Node as Element;
 use uuid::Uuid;
 
 use super::super::Writer;
 use super::fields::{
-    Few, Field, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, Range,
+    Few, Field, List, Many, NameOtherwiseOwn, Named, Names, One, Optional, OwnName, OwnUuid, Range,
     Required, Set, Source, Tree, Where, Words, record,
 };
 use super::pools::{DiskPoolFields, PoolFields};
@@ -31,8 +31,9 @@ pub struct NetworkRecord {
 const ELEMENT: &str = "network";
 
 /// Elements in the order that they have always been written in.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "uplink",
+    "macvtap",
     "static",
     "vswitch",
     "portgroup",
@@ -123,12 +124,14 @@ struct CarrierFields;
 const FORWARD: Words<Forward> = Words("forward", forward_word, &Forward::ALL);
 const UPLINK: One<UplinkFields> = One("uplink", UplinkFields);
 const VSWITCH: Where<VswitchFields> = Where("vswitch", VswitchFields);
+const DIRECT: One<DirectFields> = One("macvtap", DirectFields);
 
 impl Named for CarrierFields {
     fn names(&self, element: &'static str, names: &mut Names) {
         FORWARD.names(element, names);
         UPLINK.names(element, names);
         VSWITCH.names(element, names);
+        DIRECT.names(element, names);
     }
 }
 
@@ -137,14 +140,20 @@ impl Field<Carrier> for CarrierFields {
         FORWARD.write(&carrier.forward(), tree);
         UPLINK.write(&carrier.uplink().cloned(), tree);
         VSWITCH.write(&carrier.vswitch().cloned(), tree);
+        DIRECT.write(&carrier.direct().map(|(_, own)| own.clone()), tree);
     }
 
     fn read(&self, from: Source<'_, '_>) -> Result<Carrier, MetadataError> {
         let forward = FORWARD.read(from)?;
-        let carrier = Carrier::of(forward, UPLINK.read(from)?, VSWITCH.read(from)?);
+        let (uplink, vswitch) = (UPLINK.read(from)?, VSWITCH.read(from)?);
+        let direct: Option<DirectNics> = DIRECT.read(from)?;
+        let direct = direct.filter(|own| !own.nics.is_empty());
+        let carrier = Carrier::of(forward, uplink, vswitch, direct);
         carrier.ok_or_else(|| MetadataError::Attribute("forward".into()))
     }
 }
+
+record!(DirectFields: DirectNics { nics: List("nics"), chosen: Required("chosen") });
 
 record!(SrvFields: Srv {
     name: Required("name"),
@@ -186,5 +195,8 @@ fn forward_word(forward: Forward) -> &'static str {
         Forward::Open => "open",
         Forward::Bridge => "bridge",
         Forward::OpenVswitch => "openvswitch",
+        Forward::Direct(DirectMode::Private) => "private",
+        Forward::Direct(DirectMode::Vepa) => "vepa",
+        Forward::Direct(DirectMode::Passthrough) => "passthrough",
     }
 }

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
-    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, PlainGroup, Pool,
-    Portgroup, Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, DirectNics, Disk, DiskPool, Fixed,
+    Guest, HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, Outside, PlainGroup,
+    Pool, Portgroup, Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::expand::MOST_INDEX;
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, Preallocation,
-    SeedDrive, Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, DirectMode,
+    Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::{ByteSize, MacAddr};
 use maquette_core::values::{ConnectionPlugin, Mtu, VlanId};
@@ -164,7 +164,8 @@ fn interface() -> impl Strategy<Value = Interface> {
     let other = (of(named()), checksums)
         .prop_map(|(portgroup, checksums)| Attachment::OtherBridge { portgroup, checksums });
     let served = of(named()).prop_map(|portgroup| Attachment::Network { portgroup });
-    let attachment = prop_oneof![served, Just(Attachment::HostBridge), other];
+    let attachment =
+        prop_oneof![served, Just(Attachment::HostBridge), Just(Attachment::Direct), other];
     let own = (net4(), whatever(), whatever()).prop_map(|(address, gateway, nameserver)| {
         Ipv4Setup::Static { address, gateway, nameserver }
     });
@@ -294,6 +295,13 @@ fn uplink() -> impl Strategy<Value = Uplink> {
     )
 }
 
+fn direct() -> impl Strategy<Value = Carrier> {
+    let modes = vec![DirectMode::Private, DirectMode::Vepa, DirectMode::Passthrough];
+    let own = (vec(interface_name(), 1..4), any::<bool>())
+        .prop_map(|(nics, chosen)| DirectNics { nics, chosen });
+    (prop::sample::select(modes), own).prop_map(|(mode, own)| Carrier::Direct(mode, own))
+}
+
 fn tuning() -> impl Strategy<Value = BridgeOptions> {
     let route = (net4(), whatever()).prop_map(|(net, via)| Route { net, via });
     (whatever(), whatever(), whatever(), vec(route, 0..3)).prop_map(
@@ -325,6 +333,7 @@ fn network() -> impl Strategy<Value = NetworkRecord> {
         prop::sample::select(Outside::ALL.to_vec()).prop_map(Carrier::Libvirt),
         uplink().prop_map(Carrier::Nic),
         vswitch().prop_map(Carrier::OpenVswitch),
+        direct(),
     ];
     let who = (
         environment(),

@@ -1,13 +1,13 @@
 //! Every attribute of a record is written and read back.
 
 use maquette_core::blueprint::{
-    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, Disk, DiskPool, Fixed, Guest,
-    HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, PlainGroup, Pool, Portgroup,
-    Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
+    Access, Attachment, Bmc, BridgeOptions, Carrier, Checksums, DirectNics, Disk, DiskPool, Fixed,
+    Guest, HostPort, Image, Interface, Ipv4Setup, Network, Node, NodeVolumes, PlainGroup, Pool,
+    Portgroup, Reservation, Route, Tag, Uplink, Vnc, Volume, Vswitch,
 };
 use maquette_core::topology::{
-    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, Preallocation,
-    SeedDrive, Srv, VirtType,
+    Allocation, BmcProtocol, BootDevice, BootDigest, BootMode, Bootp, Bus, Dhcp, DirectMode,
+    Preallocation, SeedDrive, Srv, VirtType,
 };
 use maquette_core::units::ByteSize;
 use maquette_core::values::{
@@ -230,6 +230,22 @@ fn bridged_network() -> NetworkRecord {
     record
 }
 
+/// The same on NICs of the hypervisor, without a bridge.
+fn direct_network() -> NetworkRecord {
+    let mut record = full_network();
+    let nics = vec!["eno1".parse().unwrap(), "eno2".parse().unwrap()];
+    let own = DirectNics { nics, chosen: true };
+    record.network.carrier = Carrier::Direct(DirectMode::Vepa, own);
+    record
+}
+
+/// A node on such a network.
+fn direct_node() -> NodeRecord {
+    let mut record = full_node();
+    record.node.interfaces[1].attachment = Attachment::Direct;
+    record
+}
+
 fn text(write: impl Fn(&mut Writer)) -> String {
     let mut w = Writer::default();
     write(&mut w);
@@ -293,7 +309,11 @@ fn every_attribute_is_written_and_read_back() {
     let unread: Vec<String> = unread.map(|(attribute, _)| attribute).collect();
     // Of a bridge of the hypervisor's own it goes without saying, and versions before 0.2 look for it.
     assert!(matches!(unread.as_slice(), [a] if a.starts_with("foreign-bridge")), "{unread:?}");
-    for network in [full_network(), bridged_network()] {
+    let node = direct_node();
+    let written = text(|w| write_node(w, &node));
+    assert_eq!(read(&written, read_node, "lab-n-0", 5).unwrap(), node);
+    assert!(written.contains(" direct='true'"), "{written}");
+    for network in [full_network(), bridged_network(), direct_network()] {
         let written = text(|w| write_network(w, &network));
         assert_eq!(read(&written, read_network, "lab-data", 6).unwrap(), network);
         let cut = without_each(&written);
@@ -336,7 +356,8 @@ fn no_attribute_takes_what_means_more_than_a_word() {
     // One line, which is compared and shown, and which XML has behind entities.
     let lines = ["disk image"];
     let node = text(|w| write_node(w, &full_node()));
-    let networks = [full_network(), bridged_network()].map(|n| text(|w| write_network(w, &n)));
+    let networks = [full_network(), bridged_network(), direct_network()];
+    let networks = networks.map(|n| text(|w| write_network(w, &n)));
     let mut tried = 0;
     for hostile in ["a b'c", "x\ny", "$(id)", "../../x", "-x y", "{{ x }}", "<a/>", "a,b=c"] {
         let ofs = with_each(&node, hostile);
@@ -385,7 +406,8 @@ fn written_names(text: &str) -> BTreeSet<(String, String)> {
 #[test]
 fn every_attribute_that_a_record_may_have_is_in_an_example() {
     let mut found = written_names(&text(|w| write_node(w, &full_node())));
-    for network in [full_network(), bridged_network()] {
+    found.extend(written_names(&text(|w| write_node(w, &direct_node()))));
+    for network in [full_network(), bridged_network(), direct_network()] {
         found.extend(written_names(&text(|w| write_network(w, &network))));
     }
     let declared: BTreeSet<(String, String)> =

@@ -3,6 +3,7 @@ use uuid::Uuid;
 use super::super::{Class, network};
 use super::*;
 use crate::blueprint::{Network, Outside};
+use crate::topology::DirectMode;
 use crate::values::{DnsName, ServiceLabel};
 
 fn dhcp(start: &str, end: &str) -> Option<Dhcp<Ipv4Addr>> {
@@ -74,6 +75,12 @@ fn bridged() -> Network {
     }
 }
 
+/// One on NICs without a bridge.
+fn on_nics() -> Network {
+    let own = DirectNics { nics: vec!["eno1".parse().unwrap()], chosen: true };
+    Network { carrier: Carrier::Direct(DirectMode::Vepa, own), ..full() }
+}
+
 fn srv(port: u16, target: &str) -> Srv {
     Srv {
         name: ServiceLabel::known("ldap"),
@@ -96,6 +103,11 @@ fn uplink(n: &mut Network) -> &mut Uplink {
 fn ovs(n: &mut Network) -> &mut Vswitch {
     let Carrier::OpenVswitch(vswitch) = &mut n.carrier else { panic!("no Open vSwitch") };
     vswitch
+}
+
+fn nics(n: &mut Network) -> &mut DirectNics {
+    let Carrier::Direct(_, own) = &mut n.carrier else { panic!("no NICs") };
+    own
 }
 
 fn own(n: &mut Network) -> &mut Fixed {
@@ -172,11 +184,22 @@ const OF_THE_NIC: &[Case] = &[
     (|n| uplink(n).mtu = "9000".parse().ok(), Replace, "MTU of its NIC: as it is → 9000"),
 ];
 
+/// The same of one on NICs without a bridge.
+const OF_NICS: &[Case] = &[
+    (|n| nics(n).nics[0] = "eno2".parse().unwrap(), Replace, "NICs of its nodes: eno1 → eno2"),
+    (
+        |n| nics(n).nics.push("eno2".parse().unwrap()),
+        Replace,
+        "NICs of its nodes: eno1 → eno1, eno2",
+    ),
+    (|n| nics(n).chosen = false, Record, "its NIC is named now"),
+];
+
 /// A plan said of a whole group of fields that something in it changes, and a field added to the group
 /// needed no class.
 #[test]
 fn a_changed_field_is_named_with_its_old_and_its_new_value() {
-    for (before, cases) in [(full(), CASES), (bridged(), OF_THE_NIC)] {
+    for (before, cases) in [(full(), CASES), (bridged(), OF_THE_NIC), (on_nics(), OF_NICS)] {
         assert_eq!(network(&before, &before), Differences::default());
         for (change, class, words) in cases {
             let mut wanted = before.clone();
@@ -203,6 +226,10 @@ fn another_carrier_is_named_with_what_goes_and_comes() {
     assert_eq!(words(&full(), &plain), "forward mode: bridge → nat; it leaves Open vSwitch");
     assert_eq!(words(&plain, &full()), "forward mode: nat → bridge; it moves to Open vSwitch");
     assert_eq!(words(&bridged(), &full()), "NIC: eno1 → none; it moves to Open vSwitch");
+    assert_eq!(
+        words(&plain, &on_nics()),
+        "forward mode: nat → vepa; NICs of its nodes: none → eno1"
+    );
 }
 
 #[test]

@@ -88,7 +88,11 @@ fn another_nic_in_libvirts_definition_is_noticed() {
     apply(&mut seen, &plan.steps);
     seen.networks.get_mut("direct").unwrap().defined.nics = vec!["eno1".into()];
     let drifts = plan::drifts(&seen);
-    assert_eq!(drifts[0].what, "its list of NICs was changed outside Maquette");
+    assert_eq!(drifts[0].what, "its definition was changed outside Maquette");
+    let plan = plan_of(&wanted, &seen);
+    let change = plan.changes.iter().find(|c| c.name == "direct").unwrap();
+    let what = "its list of NICs was changed outside Maquette";
+    assert!(change.reason.all.iter().any(|reason| reason == what), "{:?}", change.reason);
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn what_the_hypervisor_cannot_do_there_is_refused_by_name() {
         ("stp: yes", "network `direct` has no bridge"),
         ("dhcp_guard: yes", "network `direct` has no bridge"),
         ("virtualport_type: openvswitch", "is on Open vSwitch and not `forward: bridge`"),
-        ("portgroups: [{name: a, vlan_id: 4}]", "has portgroups and is not on Open vSwitch"),
+        ("portgroups: [{name: a, vlan_id: 4}]", "has portgroups and no bridge"),
         ("ipv4_address: 10.8.0.1/24", "is not a bridge of Open vSwitch"),
     ] {
         let found = wrong("interfaces: [management]", &format!("forward: vepa, nic: eno2, {keys}"));

@@ -10,8 +10,6 @@ mod nodes;
 mod project;
 mod provision;
 mod strangers;
-#[cfg(test)]
-mod tests;
 mod user_data;
 mod whole;
 
@@ -581,3 +579,6 @@ impl<'a> Reader<'a> {
         (all, Plain::of(&vars))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ pub(crate) const ROWS: [Row; 43] = [
         "all nodes are x86_64; `cpumodel` names a model of CPU, `machine_type` one of machine",
     ),
     (
-        &["type", "kind", "flavor", "flavour", "instance_type"],
+        &["type", "kind", "flavour", "instance_type"],
         "cpumodel",
         "a node type is described where it is named: `nodes: {web: {memory: 2048, cpu: 2}}`",
     ),

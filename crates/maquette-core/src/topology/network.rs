@@ -240,8 +240,7 @@ pub fn decode(entry: &Entry, settings: &Settings, diags: &mut Diagnostics) -> Op
     let forward = forward.and_then(|f| forward::on_vswitch(f, virtualport.as_ref(), label, diags));
     let served = forward.is_none_or(Forward::is_served);
     let (uplink, direct) = uplink::decode(&mut fields, forward, label, diags);
-    let used = forward == Some(Forward::OpenVswitch) || forward.is_none();
-    let (vswitch, portgroups) = vswitch::decode(&mut fields, used, label, diags);
+    let (vswitch, portgroups) = vswitch::decode(&mut fields, forward, label, diags);
     let vswitch = vswitch.filter(|_| forward == Some(Forward::OpenVswitch));
     let mut ipv4 = subnet::ipv4(&mut fields, served, diags);
     let ipv6 = fields.take("ipv6").and_then(|node| subnet::ipv6(node, key, diags));

@@ -2,8 +2,8 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::checked_name;
 use super::usable::own_is_host;
+use super::{Forward, checked_name};
 use crate::decode::{self, Fields};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::file_keys::{Form, Key, key};
@@ -92,15 +92,23 @@ impl Vswitch {
     }
 }
 
-/// Reads what a network has of Open vSwitch, and portgroups that it has without; `used` says whether it is on one.
+/// Reads what a network has of Open vSwitch, and portgroups that it has without. Where it is not known how it
+/// reaches the outside, it may be on one.
 pub(super) fn decode(
     fields: &mut Fields<'_>,
-    used: bool,
+    forward: Option<Forward>,
     network: &str,
     diags: &mut Diagnostics,
 ) -> (Option<Vswitch>, Vec<Portgroup>) {
+    let used = forward.is_none_or(|forward| forward == Forward::OpenVswitch);
     let addresses = addresses(fields, diags);
     let groups = fields.take("portgroups");
+    if let Some(groups) = groups.filter(|_| forward.is_some_and(Forward::is_direct)) {
+        let message = format!("network `{network}` has portgroups and no bridge");
+        let error = Diagnostic::error("topology::portgroups", message).at(groups.span, "");
+        diags.push(error.help("nodes are on a NIC there, each as its own machine; leave them out"));
+        return (None, Vec::new());
+    }
     let before = diags.mistakes();
     let items = groups.map_or(&[][..], |n| decode::list(n, "portgroups", diags));
     let is_list = diags.mistakes() == before;

@@ -130,7 +130,10 @@ fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagno
     let mut error = Diagnostic::error("node::unknown", message);
     let names = || known.iter().map(|c| c.name);
     let types = || known.iter().map(|c| c.role).filter(|role| !role.is_empty());
-    let near = closest(&environment.qualify(word), names()).or_else(|| closest(word, types()));
+    let numbered = word.rsplit_once('-').is_some_and(|(_, n)| n.parse::<u32>().is_ok());
+    let of_type = || closest(word, types());
+    let of_node = || closest(&environment.qualify(word), names());
+    let near = if numbered { of_node().or_else(of_type) } else { of_type().or_else(of_node) };
     if let Some(name) = near.filter(|_| !selection::is_pattern(word)) {
         error = error.help(format!("did you mean `{name}`?"));
     }

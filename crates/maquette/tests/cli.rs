@@ -112,31 +112,6 @@ fn help_of_every_command() {
     }
 }
 
-/// Who calls several verbs in turn names the flags once.
-#[test]
-fn flags_of_up_are_taken_by_plan_down_and_status() {
-    let directory = tempfile::tempdir().unwrap();
-    let help = maquette(directory.path(), &["up", "--help"]).stdout;
-    let help = String::from_utf8(help).unwrap();
-    let flag = |line: &str| {
-        let line = line.trim_start();
-        // `-y, --yes`
-        let long = line.find(", --").filter(|at| *at == 2).map_or(line, |at| &line[at + 2..]);
-        let name = long.split([' ', '=', '[']).next().unwrap_or_default();
-        name.strip_prefix("--").is_some_and(|name| !name.is_empty()).then(|| name.to_string())
-    };
-    let flags: Vec<String> = help.lines().filter_map(flag).collect();
-    assert!(flags.len() > 30, "{flags:?}");
-    for verb in ["plan", "down", "status"] {
-        for flag in &flags {
-            // The second one ends it in any case.
-            let output = maquette(directory.path(), &[verb, flag, "--no-such-flag"]);
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert!(!said.contains(&format!("unexpected argument '{flag}'")), "{verb}: {said}");
-        }
-    }
-}
-
 #[test]
 fn mistakes_of_flags_and_files_come_in_one_report() {
     let here = tempfile::tempdir().unwrap();

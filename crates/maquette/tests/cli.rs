@@ -52,10 +52,33 @@ fn an_empty_variable_is_not_set() {
             (output.status.code(), String::from_utf8_lossy(&texts).into_owned())
         };
         let without = said(&[]);
-        for variable in &variables {
-            assert_eq!(said(std::slice::from_ref(variable)), without, "{args:?} {variable}");
+        for some in apart(&variables) {
+            assert_eq!(said(&some), without, "{args:?} {some:?}");
         }
         assert_eq!(said(&variables), without, "{args:?}");
+    }
+}
+
+/// A few groups of these, among which of any two there is one with the first and without the second: what one of them changes,
+/// no other hides everywhere.
+fn apart(variables: &[String]) -> Vec<Vec<String>> {
+    let bits = usize::BITS - variables.len().leading_zeros();
+    let group = |bit: u32, wanted: usize| {
+        let numbered = variables.iter().enumerate();
+        let chosen = numbered.filter(|(number, _)| number >> bit & 1 == wanted);
+        chosen.map(|(_, name)| name.clone()).collect::<Vec<_>>()
+    };
+    (0..bits).flat_map(|bit| [group(bit, 0), group(bit, 1)]).collect()
+}
+
+#[test]
+fn of_any_two_variables_one_is_set_without_the_other() {
+    let names: Vec<String> = (0..77).map(|number| format!("MAQUETTE_{number}")).collect();
+    let groups = apart(&names);
+    assert!(groups.len() < 20, "{}", groups.len());
+    for (one, other) in names.iter().flat_map(|one| names.iter().map(move |other| (one, other))) {
+        let tells = |group: &Vec<String>| group.contains(one) && !group.contains(other);
+        assert!(one == other || groups.iter().any(tells), "{one} {other}");
     }
 }
 

@@ -9,7 +9,8 @@ file=$1/$2
 mkdir -p -m 755 -- "$1" || exit 77
 open() { exec 9>>"$file"; }
 # Its last holder removes the file; a lock on a file that nobody else can open any more locks nothing.
-same() { [ "$(stat -c %i -- "$file" 2>/dev/null)" = "$(stat -L -c %i /proc/self/fd/9)" ]; }
+# shellcheck disable=SC3013 # dash, bash and busybox have `-ef`, and POSIX of 2024 has it, too
+same() { [ "$file" -ef /proc/self/fd/9 ]; }
 # Ends what a run has left here that would go on: its way to libvirt, and the shell that fetches an image.
 end() {
     case $1 in '' | *[!0-9a-f]*) return 0 ;; esac
@@ -40,7 +41,8 @@ until same; do
     flock -w 10 9 || exit 75
 done
 # Who could not give it back has left its mark.
-before=$(sed -n 2p -- "$file")
+before=
+{ read -r _ && read -r before; } <"$file" || :
 since=$(date +%s)
 # What was there has the same inode, and with it the lock. From now on the other's commands are refused.
 printf '%s %s %s\n%s\n' "$since" $$ "$3" "$6" >"$file"
@@ -76,5 +78,4 @@ ended=0
 while beat=$(exec 9>&-; exec timeout 15 head -c 1) || ended=$?; [ -n "$beat" ]; do touch -- "$file"; done
 [ "$ended" != 124 ] || end "$6"
 exec 8>>"$file.busy"
-! flock -n 8 || rm -f -- "$file.busy"
-rm -f -- "$file"
+if flock -n 8; then rm -f -- "$file.busy" "$file"; else rm -f -- "$file"; fi

@@ -9,6 +9,8 @@ use std::process::Command;
 
 use maquette_core::settings::{SETTINGS, Settings};
 
+use reference::played::{help, run};
+
 /// Whoever set an environment variable years ago finds it by its name, not by that of a flag nobody gave.
 #[test]
 fn what_an_environment_variable_gets_wrong_is_told_of_the_variable() {
@@ -41,5 +43,28 @@ fn what_an_environment_variable_gets_wrong_is_told_of_the_variable() {
     }
     for name in ["prefix", "host-address", "bootmode", "net_subnet", "serial-files", "disk-pool"] {
         assert!(tried.contains(&name), "{name} of {tried:?}");
+    }
+}
+
+/// Who calls several verbs in turn names the flags once.
+#[test]
+fn flags_of_up_are_taken_by_plan_down_and_status() {
+    let home = tempfile::tempdir().unwrap();
+    let help = help(&["up", "--help"]);
+    let flag = |line: &str| {
+        let line = line.trim_start();
+        // `-y, --yes`
+        let long = line.find(", --").filter(|at| *at == 2).map_or(line, |at| &line[at + 2..]);
+        let name = long.split([' ', '=', '[']).next().unwrap_or_default();
+        name.strip_prefix("--").is_some_and(|name| !name.is_empty()).then(|| name.to_string())
+    };
+    let flags: Vec<String> = help.lines().filter_map(flag).collect();
+    assert!(flags.len() > 30, "{flags:?}");
+    for verb in ["plan", "down", "status"] {
+        for flag in &flags {
+            // The second one ends it in any case.
+            let said = run(&[verb, flag, "--no-such-flag"], home.path()).err;
+            assert!(!said.contains(&format!("unexpected argument '{flag}'")), "{verb}: {said}");
+        }
     }
 }

@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 /// The argument by which this program plays a transcript, in a process of its own: the environment and the
 /// current directory are a process's.
@@ -178,15 +179,30 @@ fn played(file: &Path, text: &str, top: &Path) -> Result<String, Failed> {
     }
 }
 
+/// Where a transcript is played: in memory, where programs can be started from that, unless `TMPDIR` says where. What a run writes
+/// is synced, and a disk on which others work holds each of these up.
+fn top() -> std::io::Result<tempfile::TempDir> {
+    const MEMORY: &str = "/dev/shm";
+    const ENOUGH: u64 = 256 << 20;
+    let is_fit = statvfs(MEMORY).is_ok_and(|memory| {
+        let is_enough = memory.f_bavail.saturating_mul(memory.f_frsize) >= ENOUGH;
+        is_enough && !memory.f_flag.contains(StatVfsMountFlags::NOEXEC)
+    });
+    if is_fit && std::env::var_os("TMPDIR").is_none() {
+        return tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir());
+    }
+    tempfile::tempdir()
+}
+
 fn test(file: &Path) -> Result<(), Failed> {
     let expected = fs::read_to_string(file)?;
-    let top = tempfile::tempdir()?;
+    let top = top()?;
     same(file, &expected, played(file, &expected, top.path())?)
 }
 
 fn test_page(file: &Path) -> Result<(), Failed> {
     let page = fs::read_to_string(file)?;
-    let top = tempfile::tempdir()?;
+    let top = top()?;
     let script = page::script(&page).ok_or("no commands")?;
     let written = top.path().join("script");
     fs::write(&written, &script)?;

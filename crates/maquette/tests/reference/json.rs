@@ -7,8 +7,9 @@ use std::fs;
 use serde_json::{Map, Value};
 
 use super::fits::fits;
+use super::played::{help, said};
 use super::verbs::below;
-use super::{begin, cell, compare, files, root, said, table};
+use super::{begin, cell, compare, files, root, table};
 
 /// The verb of a command with `--json`; of those with verbs below them, both.
 fn verb(command: &str) -> Option<String> {
@@ -47,7 +48,7 @@ fn printed() -> BTreeMap<String, Vec<Value>> {
 
 /// The verbs that have `--json`, with those below them.
 fn with_json(words: &[&str], found: &mut Vec<String>) {
-    let help = said(&[words, &["-h"]].concat());
+    let help = help(&[words, &["-h"]].concat());
     let below = below(&help);
     for (verb, _) in &below {
         with_json(&[words, &[verb.as_str()]].concat(), found);
@@ -81,7 +82,7 @@ fn closed(schema: &Value) -> Value {
 
 /// Verbs of which one thing is printed as a whole, by the word for its schema.
 fn outputs() -> Vec<String> {
-    let line = said(&["schema", "-h"]).replace('\n', " ");
+    let line = help(&["schema", "-h"]).replace('\n', " ");
     let (_, listed) = line.split_once("[possible values: ").unwrap();
     let listed = listed.split(']').next().unwrap().split(',').map(|word| word.trim().to_string());
     listed

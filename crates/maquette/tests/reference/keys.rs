@@ -6,7 +6,8 @@ use maquette_core::explain::{Topic, topics};
 use maquette_core::schema::{self, File};
 use maquette_core::settings::{SETTINGS, SettingKind};
 
-use super::{begin, cell, compare, said, table, variables};
+use super::played::help;
+use super::{begin, cell, compare, table, variables};
 
 #[test]
 fn the_page_of_settings_has_every_setting_with_all_its_names() {
@@ -19,7 +20,7 @@ fn the_page_of_settings_has_every_setting_with_all_its_names() {
          the options; playbooks and expressions see these below `provision`, with a point for each `-`: \
          `provision.host.address`, `provision.net_subnet`. Variables that are not settings are [at the end](#other-variables).",
     );
-    let virsh = said(&["virsh", "--help"]);
+    let virsh = help(&["virsh", "--help"]);
     let code = |text: Option<String>| text.map_or(String::new(), |text| format!("`{text}`"));
     let topics = topics();
     let groups: Vec<_> = SETTINGS.iter().map(|row| row.group).collect();

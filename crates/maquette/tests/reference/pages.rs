@@ -13,6 +13,8 @@ mod json;
 mod keys;
 #[path = "links.rs"]
 mod links;
+#[path = "played.rs"]
+pub mod played;
 #[path = "project_file.rs"]
 mod project_file;
 #[path = "rows.rs"]
@@ -31,9 +33,7 @@ mod verbs;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The repository.
 fn root() -> PathBuf {
@@ -84,43 +84,6 @@ fn table(out: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<Str
         let _ = writeln!(out, "| {} |", row.join(" | "));
     }
     out.push('\n');
-}
-
-/// Programs that tell of one NIC with a default route, and of no other networks, no ports and no leases, whatever this machine
-/// has.
-const NOTHING: [(&str, &str); 4] = [
-    ("ip", ""),
-    ("ss", ""),
-    ("cat", "case \"$*\" in
-*/proc/net/route) printf 'Iface\\neth0\\t00000000\\t010200C0\\t0003\\t0\\t0\\t100\\t00000000\\t0\\t0\\t0\\n' && exit ;;
-*/proc/net/dev) printf '\\neth0: 1 1\\n' && exit ;;
-esac
-exec /bin/cat \"$@\"
-"),
-    ("head", "case \"$*\" in */dnsmasq/*) exit 0 ;; esac\nexec /usr/bin/head \"$@\"\n"),
-];
-
-/// What the program prints on standard output, in a directory that has nothing. The machine it runs on has no networks for
-/// it: free subnets, addresses, ports and NICs are the same everywhere.
-fn said(words: &[&str]) -> String {
-    let home = tempfile::tempdir().unwrap();
-    let bin = tempfile::tempdir().unwrap();
-    for (name, text) in NOTHING {
-        let file = bin.path().join(name);
-        fs::write(&file, format!("#!/bin/sh\n{text}")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let output = Command::new(env!("CARGO_BIN_EXE_maquette"))
-        .args(words)
-        .current_dir(home.path())
-        .env_clear()
-        .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", bin.path().display()))
-        .env("HOME", home.path())
-        .env("MAQUETTE_LIBVIRT_URI", "test:///default")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// All files with this ending below a directory, in order.

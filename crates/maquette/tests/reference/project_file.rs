@@ -7,6 +7,7 @@ use maquette_core::explain::{Topic, topics};
 use maquette_core::schema::{self, File};
 use serde_json::Value;
 
+use super::played::run;
 use super::{cell, compare, files, pages, root, table};
 
 const PAGE: &str = "reference/project-file.md";
@@ -20,10 +21,10 @@ fn validated(text: &str) -> Value {
     fs::write(here.path().join("maquette.yaml"), text).unwrap();
     // A page has a file of cloud-config beside it.
     fs::write(here.path().join("db.cfg"), "#cloud-config\nntp: {servers: [192.0.2.1]}\n").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_maquette"));
-    command.args(["validate", "--json"]).current_dir(here.path()).env_clear();
-    let said = command.env("HOME", here.path()).output().unwrap();
-    serde_json::from_slice(&said.stdout).unwrap_or_else(|e| panic!("{e}: {said:?}"))
+    let file = here.path().join("maquette.yaml");
+    let words = ["validate", "--json", "--project", file.to_str().unwrap()];
+    let ended = run(&words, here.path());
+    serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {}{}", ended.out, ended.err))
 }
 
 /// The codes of what is wrong with it.

@@ -4,7 +4,8 @@ use std::fs;
 
 use regex_automata::meta::Regex;
 
-use super::{pages, root, said};
+use super::played::help;
+use super::{pages, root};
 
 /// What a pattern's first group finds in a file of the repository.
 fn found(file: &str, pattern: &str) -> Vec<String> {
@@ -34,7 +35,7 @@ fn every_option_of_infrareds_without_effect_is_on_its_page() {
     let options = found("crates/maquette/src/infrared/options.rs", rows);
     let options: Vec<_> = options.iter().map(|name| format!("--{name}")).collect();
     has_all("migrate/infrared.md", &options, 2);
-    let help = said(&["virsh", "--help"]);
+    let help = help(&["virsh", "--help"]);
     assert_eq!(help.matches("(no effect").count(), options.len(), "{help}");
 }
 

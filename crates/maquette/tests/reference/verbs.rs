@@ -6,7 +6,8 @@ use std::fs;
 use maquette_core::settings::{Group, SETTINGS};
 use regex_automata::meta::Regex;
 
-use super::{begin, cell, compare, root, said, table};
+use super::played::help;
+use super::{begin, cell, compare, root, table};
 
 /// Headings of the help whose flags are settings.
 const OF_SETTINGS: [Group; 4] =
@@ -73,7 +74,7 @@ fn besides(part: &str, known: &mut Vec<(String, String)>) {
 }
 
 fn verb(out: &mut String, words: &[&str], does: &str, common: &mut Vec<(String, String)>) {
-    let help = said(&[words, &["-h"]].concat());
+    let help = help(&[words, &["-h"]].concat());
     let name = words.join(" ");
     let _ = writeln!(out, "## maquette {name}\n\n{}\n", cell(does));
     let below = below(&help);
@@ -145,7 +146,7 @@ fn hidden(out: &mut String) {
 
 #[test]
 fn the_page_of_verbs_has_every_verb() {
-    let verbs = below(&said(&["-h"]));
+    let verbs = below(&help(&["-h"]));
     assert!(verbs.len() > 35, "{verbs:?}");
     let mut out = begin(
         "Verbs",

@@ -3,16 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 /// Modules of a crate, each with those that it uses. The root of the crate is the empty name.
 pub struct Modules {
-    texts: BTreeMap<String, String>,
+    /// What each names.
+    paths: BTreeMap<String, Vec<Path>>,
 }
+
+/// A path that a text names, and whether the text hands it on.
+type Path = (bool, String);
 
 impl Modules {
     /// Reads a crate's source, without its tests.
-    pub fn read(source: &Path) -> Self {
+    pub fn read(source: &std::path::Path) -> Self {
         let mut files = Vec::new();
         super::sources(source, &mut files);
         let mut texts = BTreeMap::new();
@@ -26,16 +29,17 @@ impl Modules {
         // What is there for tests alone does not belong to the program.
         let tests: Vec<String> = texts.iter().flat_map(|(name, text)| tested(name, text)).collect();
         texts.retain(|name, _| !tests.iter().any(|test| is_below(name, test)) && name != "main");
-        Self { texts }
+        let paths = texts.into_iter().map(|(name, text)| (name, paths(&text))).collect();
+        Self { paths }
     }
 
     /// Who uses whom, but for a module's own parts, and what a part takes of the module it is a part of.
     pub fn arrows(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (name, text) in &self.texts {
+        for (name, paths) in &self.paths {
             let used = arrows.entry(name).or_default();
-            let paths = paths(text).into_iter().filter(|(public, path)| !public || is_far(path));
-            let found = paths.filter_map(|(_, path)| self.resolve(name, &path, 0));
+            let paths = paths.iter().filter(|(public, path)| !public || is_far(path));
+            let found = paths.filter_map(|(_, path)| self.resolve(name, path, 0));
             used.extend(found.filter(|other| !is_below(name, other)));
         }
         arrows
@@ -88,20 +92,19 @@ impl Modules {
         let before = here.len();
         while let Some(word) = words.peek() {
             let deeper = [here.as_slice(), &[word]].concat().join("::");
-            let Some((known, _)) = self.texts.get_key_value(&deeper) else { break };
+            let Some((known, _)) = self.paths.get_key_value(&deeper) else { break };
             here = known.split("::").collect();
             words.next();
         }
         if local && here.len() == before {
             return None;
         }
-        let (found, text) = self.texts.get_key_value(&here.join("::"))?;
+        let (found, paths) = self.paths.get_key_value(&here.join("::"))?;
         let Some(name) = words.next() else { return Some(found) };
-        let handed = paths(text)
-            .into_iter()
-            .find(|(public, path)| *public && path.rsplit("::").next() == Some(name));
+        let handed =
+            paths.iter().find(|(public, path)| *public && path.rsplit("::").next() == Some(name));
         match handed {
-            Some((_, path)) if depth < 8 => self.resolve(found, &path, depth + 1).or(Some(found)),
+            Some((_, path)) if depth < 8 => self.resolve(found, path, depth + 1).or(Some(found)),
             _ => Some(found),
         }
     }
@@ -140,7 +143,7 @@ fn tested(name: &str, text: &str) -> Vec<String> {
 }
 
 /// Paths that a text names, each with whether it hands them on.
-fn paths(text: &str) -> Vec<(bool, String)> {
+fn paths(text: &str) -> Vec<Path> {
     let mut all = Vec::new();
     let mut rest = String::new();
     for line in statements(text) {

@@ -150,10 +150,12 @@ fn part(part: usize) {
     let programs = Programs::new(&CALLED);
     // What the stand-in calls is no point.
     let own = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nunset KILLED_HOME\n";
-    programs.add("virsh", &format!("{own}exec \"$STAND_IN\" \"$@\"\n"));
     programs.add("date", &format!("echo {NOW}\n"));
-    // The real one has a group of its own, which would die by itself.
-    programs.quiet("timeout", "[ \"$1\" != -s ] || shift 2\nshift\nexec \"$@\"\n");
+    // The real one has a group of its own, which would die by itself. All of `virsh` is called by it, and needs no shell more.
+    let virsh = format!("shift\ncount\n{own}. \"$STAND_IN\"\n");
+    let timeout =
+        format!("[ \"$1\" != -s ] || shift 2\nshift\n[ \"$1\" = virsh ] || exec \"$@\"\n{virsh}");
+    programs.quiet("timeout", &timeout);
     let place = RefCell::new(scene());
     let run = |host: &Dying<'_>| {
         *place.borrow_mut() = scene();

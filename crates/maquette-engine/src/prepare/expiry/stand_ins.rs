@@ -1,22 +1,33 @@
 //! A hypervisor whose objects are files, with a `virsh` that knows them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use super::TEXT;
 
 pub(super) const NOW: u64 = 4_000_000_000;
 
-/// A `virsh` whose objects are files, and which notes what is taken away. As virsh does, it takes digits for an ID
-/// first, and the form of a UUID for one.
+/// Digests of records, by element and text: each takes some processes, and scenes are made of the same ones many times.
+static DIGESTS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// A `virsh` whose objects are files, beside it or beside `STAND_IN`, and which notes what is taken away. As virsh does, it takes
+/// digits for an ID first, and the form of a UUID for one.
 const VIRSH: &str = r#"#!/bin/sh
-cd "${0%/*}"
+here=${STAND_IN:-$0}
+cd "${here%/*}"
 shift
 if [ -e "fails-$1" ]; then echo "error: the connection is lost" >&2; exit 1; fi
-uuids() { stat -c %i -- "$@" 2>/dev/null | awk '{ printf "00000000-0000-4000-8000-%012d\n", $1 }'; }
-running() { for file in "$1"/*; do [ ! -e "$file" ] || [ -e "off/$file" ] || uuids "$file"; done; }
+uuids() { stat -c 00000000-0000-4000-8000-%012i -- "$@" 2>/dev/null || :; }
+running() {
+    of=$1
+    set --
+    for file in "$of"/*; do [ ! -e "$file" ] || [ -e "off/$file" ] || set -- "$@" "$file"; done
+    [ $# = 0 ] || uuids "$@"
+}
 stop() {
     if [ -e "off/$1" ]; then echo 'error: Requested operation is not valid: it is not running' >&2; exit 1; fi
     mkdir -p off/domains off/networks
@@ -25,9 +36,10 @@ stop() {
 found() {
     case $2 in *[!0-9]*) ;; *) [ ! -e "ids/$2" ] || { cat "ids/$2"; return; } ;; esac
     case $2 in 00000000-0000-4000-8000-*)
-        stat -c '%i %n' -- "$1"/* 2>/dev/null | while read -r inode file; do
-            if [ "$(printf %012d "$inode")" = "${2##*-}" ]; then echo "${file##*/}"; fi
-        done | grep . && return ;;
+        called=$(stat -c '%012i %n' -- "$1"/* 2>/dev/null | while read -r inode file; do
+            if [ "$inode" = "${2##*-}" ]; then echo "${file##*/}"; fi
+        done)
+        if [ -n "$called" ]; then echo "$called"; return; fi ;;
     esac
     [ -e "$1/$2" ] && echo "$2"
 }
@@ -175,12 +187,21 @@ impl Place {
 
     /// Text with the digest of the record in it.
     pub(super) fn with_digest(&self, element: &str, text: &str) -> String {
+        let key = format!("{element}\n{text}");
+        let known = DIGESTS.lock().unwrap().get(&key).cloned();
+        let digest = known.unwrap_or_else(|| self.digest(element, text));
+        DIGESTS.lock().unwrap().insert(key, digest.clone());
+        text.replace("digest=\"\"", &format!("digest=\"{digest}\""))
+    }
+
+    /// The digest of a record, as the script tells it.
+    fn digest(&self, element: &str, text: &str) -> String {
         let mut sh = Command::new("sh");
         sh.arg(self.at("expire.sh")).args(["digest", element]);
         let mut sh = sh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut sh.stdin.take().unwrap(), text.as_bytes()).unwrap();
         let digest = String::from_utf8(sh.wait_with_output().unwrap().stdout).unwrap();
-        text.replace("digest=\"\"", &format!("digest=\"{}\"", digest.trim()))
+        digest.trim().to_string()
     }
 
     pub(super) fn network(&self, name: &str, environment: &str, more: &str) {

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod routes;
 
@@ -14,6 +15,41 @@ use routes::Routes;
 
 /// Finds the addresses of a name.
 pub type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// Most names that one service has looked up at once: users of one BMC who name servers that nobody answers for take nobody
+/// else's turn.
+const LOOKED_UP: usize = 4;
+
+/// Has this process look names up, by the system's files and servers.
+pub fn system_resolver() -> Resolver {
+    Arc::new(|host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect()))
+}
+
+/// A name that is looked up, until this is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One service's share of a resolver, which is asked for names only: an address is known without it.
+fn share_of(resolver: Resolver) -> Resolver {
+    let asked = AtomicUsize::new(0);
+    Arc::new(move |host: &str, port: u16| {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let before = asked.fetch_add(1, Ordering::Relaxed);
+        let _place = Place(&asked);
+        if before >= LOOKED_UP {
+            let why = "too many names are looked up for this BMC already";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+        }
+        resolver(host, port)
+    })
+}
 
 /// Why a server is not asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +81,13 @@ impl fmt::Debug for Reach {
 impl Reach {
     /// Asks the system for names and routes; `networks` are interfaces of the environment's. With `own` all addresses are fit.
     pub fn system(own: bool, networks: Vec<String>) -> Self {
-        let resolve = Arc::new(|host: &str, port| Ok((host, port).to_socket_addrs()?.collect()));
-        Self { routes: Some((networks, Arc::new(Routes::read))), ..Self::with(resolve, own) }
+        let routes: Looker = Arc::new(Routes::read);
+        Self { routes: Some((networks, routes)), ..Self::with(system_resolver(), own) }
+    }
+
+    /// The same, with names from somebody else, who is asked for a few at once and for no addresses.
+    pub fn asking(self, resolver: Resolver) -> Self {
+        Self { resolve: share_of(resolver), ..self }
     }
 
     /// Asks somebody else for names, and nobody for routes.
@@ -175,6 +216,38 @@ fd000078000000000000000000000000 40 00000000000000000000000000000000 00 00000000
         assert_eq!(blind.check("192.168.1.9", 80), Err(Unfit::Own));
         // This machine's own are readable.
         assert!(Routes::read().is_some());
+    }
+
+    #[test]
+    fn a_service_asks_for_a_few_names_at_once_and_for_no_addresses() {
+        let (began, begun) = std::sync::mpsc::channel();
+        let goes_on = Arc::new(std::sync::Barrier::new(LOOKED_UP + 1));
+        let (waiting, began) = (goes_on.clone(), std::sync::Mutex::new(began));
+        let slow: Resolver = Arc::new(move |host, port| {
+            assert_eq!(host, "slow");
+            began.lock().unwrap().send(()).unwrap();
+            waiting.wait();
+            Ok(vec![([192, 0, 2, 1], port).into()])
+        });
+        let reach = Reach::with(slow.clone(), false).asking(slow);
+        std::thread::scope(|scope| {
+            let asking = || reach.check("slow", 80).is_ok();
+            let asked: Vec<_> = (0..LOOKED_UP).map(|_| scope.spawn(asking)).collect();
+            (0..LOOKED_UP).for_each(|_| begun.recv().unwrap());
+            assert_eq!(reach.check("slow", 80), Err(Unfit::Unknown));
+            for address in ["192.0.2.9", "2001:db8::1"] {
+                assert!(reach.check(address, 80).is_ok(), "{address}");
+            }
+            goes_on.wait();
+            assert!(asked.into_iter().all(|one| one.join().unwrap()));
+        });
+        // Their places are free again.
+        std::thread::scope(|scope| {
+            let last: Vec<_> =
+                (0..LOOKED_UP).map(|_| scope.spawn(|| reach.check("slow", 80).is_ok())).collect();
+            goes_on.wait();
+            assert!(last.into_iter().all(|one| one.join().unwrap()));
+        });
     }
 
     #[test]

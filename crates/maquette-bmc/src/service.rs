@@ -222,12 +222,13 @@ impl Service {
         held(&self.reach).clone()
     }
 
-    /// Lets users send the hypervisor to interfaces that are those of the environment's networks.
-    pub fn reach_into(&self, networks: Vec<String>) {
-        *held(&self.reach) = Reach::system(self.options.own_addresses, networks);
+    /// Lets users send the hypervisor to interfaces that are those of the environment's networks, and has somebody look names up.
+    pub fn reach_into(&self, networks: Vec<String>, resolver: Resolver) {
+        let reach = Reach::system(self.options.own_addresses, networks);
+        *held(&self.reach) = reach.asking(resolver);
     }
 
-    /// Has somebody else look names up.
+    /// Has somebody else look names up, whose addresses are fit wherever the hypervisor's routes lead.
     pub fn resolve_with(&self, resolver: Resolver) {
         *held(&self.reach) = Reach::with(resolver, self.options.own_addresses);
     }

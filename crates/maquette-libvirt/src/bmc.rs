@@ -22,6 +22,7 @@ use crate::xml::{boot, serial_logs};
 
 pub use connection::Connection;
 pub use control::ask;
+pub use maquette_bmc::reach::{Resolver, system_resolver};
 pub use serve::{Journal, ServeError, check, serve};
 pub use start::start_without_image;
 

@@ -25,8 +25,8 @@ mod volume;
 pub mod xml;
 
 pub use bmc::{
-    DomainMachine, Journal as BmcJournal, ServeError, ask as ask_bmc, check as check_bmcs,
-    follow as follow_domains, serve as serve_bmcs,
+    DomainMachine, Journal as BmcJournal, Resolver as BmcResolver, ServeError, ask as ask_bmc,
+    check as check_bmcs, follow as follow_domains, serve as serve_bmcs, system_resolver,
 };
 pub use cached::{Cached, cached};
 pub use client::{Client, DomainEvent, Events, Gate, Instead, LibvirtError, Others, Port, gated};

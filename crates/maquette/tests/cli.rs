@@ -441,3 +441,28 @@ fn a_time_that_no_clock_can_count_is_refused() {
         assert!(said.contains("expected a number from 0 to"), "{said}");
     }
 }
+
+/// What the process that serves BMCs starts, asked as that asks it. It has nothing of root's left, and ends with its input.
+#[test]
+fn names_are_looked_up_for_bmcs_until_nobody_asks() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+    let mut program = Command::new(env!("CARGO_BIN_EXE_maquette"));
+    let program = program.args(["bmc", "names"]).env_clear().current_dir("/");
+    let program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    let mut asked = child.stdin.take().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || said.next().unwrap().unwrap();
+    assert_eq!(next(), "ready");
+    asked.write_all(b"7 localhost 80\n").unwrap();
+    let answer = next();
+    assert!(answer.starts_with("7 found ") && answer.contains("127.0.0.1:80"), "{answer}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    for line in ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    assert!(!status.contains("Uid:\t0\t"), "{status}");
+    drop(asked);
+    assert!(child.wait().unwrap().success());
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use maquette_bmc::accounts::{Accounts, Refused, Role};
 use maquette_bmc::bmc::Bmc;
 use maquette_bmc::clock::Clock;
+use maquette_bmc::reach::Resolver;
 use maquette_bmc::secret::Secret;
 use maquette_bmc::serve::{self, Doors, Tls, TlsError};
 use maquette_bmc::service::{Options, Service};
@@ -128,11 +129,17 @@ fn own_places(directory: &Path) -> Vec<(Protocol, SocketAddr)> {
     nodes.iter().flat_map(sockets::places).filter(|place| !closed.contains(place)).collect()
 }
 
-/// Serves the BMCs of a directory for ever. The directory's lock is taken once all of them are reached that can be.
-pub fn serve(directory: &Path, uri: &str, journal: &Journal) -> Result<(), ServeError> {
+/// Serves the BMCs of a directory for ever, which have a resolver look names up. The directory's lock is taken once all of
+/// them are reached that can be.
+pub fn serve(
+    directory: &Path,
+    uri: &str,
+    journal: &Journal,
+    resolver: Resolver,
+) -> Result<(), ServeError> {
     let connection = Arc::new(Connection::open(uri).map_err(ServeError::Libvirt)?);
     let nodes = read(&directory.join(NODES))?;
-    let place = ServedDirectory::of(directory, &nodes, journal)?;
+    let place = ServedDirectory::of(directory, &nodes, journal, resolver)?;
     let (mut services, mut bmcs) = (Vec::new(), Vec::new());
     for node in &nodes {
         let (service, bmc) = place.service(node, &connection)?;
@@ -200,12 +207,18 @@ struct ServedDirectory {
     store: Arc<store::Directory>,
     unreached: Unreached,
     journal: Journal,
+    resolver: Resolver,
     clock: Clock,
 }
 
 impl ServedDirectory {
     /// A directory, in which is kept what some nodes' BMCs know; what others knew is forgotten.
-    fn of(directory: &Path, nodes: &[Served], journal: &Journal) -> Result<Self, ServeError> {
+    fn of(
+        directory: &Path,
+        nodes: &[Served],
+        journal: &Journal,
+        resolver: Resolver,
+    ) -> Result<Self, ServeError> {
         let state = directory.join(STATE);
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -220,7 +233,7 @@ impl ServedDirectory {
         forget_others(&state, nodes).map_err(failed(&state))?;
         let unreached = Unreached::of(directory).map_err(failed(&directory.join(UNREACHED)))?;
         let store = Arc::new(store::Directory::new(&state));
-        Ok(Self { store, unreached, journal: journal.clone(), clock: clock() })
+        Ok(Self { store, unreached, journal: journal.clone(), resolver, clock: clock() })
     }
 
     /// A node's BMC as it was left, and what it is behind.
@@ -240,7 +253,7 @@ impl ServedDirectory {
         };
         let uuid = service_uuid(node);
         let service = Service::new(uuid, clock, vec![bmc.clone()], accounts(node)?, options);
-        service.reach_into(node.networks.clone());
+        service.reach_into(node.networks.clone(), self.resolver.clone());
         let (journal, name) = (self.journal.clone(), node.node.clone());
         service.report_to(Box::new(move |line| journal(&format!("{name}: {line}"))));
         service.keep_in(self.store.clone());

@@ -1,5 +1,6 @@
 //! `maquette bmc`: nodes' BMCs.
 
+mod names;
 mod orders;
 mod rights;
 mod serve;
@@ -28,6 +29,9 @@ pub enum Args {
     /// Tell a BMC of a directory what to do, on its hypervisor
     #[command(hide = true)]
     Tell(serve::TellArgs),
+    /// Look up names of servers for BMCs: what their process starts
+    #[command(hide = true)]
+    Names,
 }
 
 /// Runs it; the exit code if it did not fail.
@@ -39,5 +43,6 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
         Args::Console(args) => console::run(world, args),
         Args::Serve(args) => serve::run(world, args),
         Args::Tell(args) => serve::tell(world, args),
+        Args::Names => names::run(world),
     }
 }

@@ -113,13 +113,14 @@ fn verb(out: &mut String, words: &[&str], does: &str, common: &mut Vec<(String, 
 }
 
 /// Verbs that the help does not name, and what they do.
-const HIDDEN: [(&str, &str); 5] = [
+const HIDDEN: [(&str, &str); 6] = [
     (
         "plugin",
         "accepted for scripts of [InfraRed](../migrate/infrared.md), whose provisioner is built in",
     ),
     ("bmc serve", "what `maquette up` starts on a hypervisor to serve BMCs of a directory"),
     ("bmc tell", "tells a BMC of such a directory what to do, on its hypervisor"),
+    ("bmc names", "looks up names of servers for the process that serves BMCs, which starts it"),
     ("man-pages", "writes a manual page for each verb into a directory; packages have these"),
     ("complete-names", "prints the names that fit where somebody is typing; completions ask it"),
 ];

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use maquette_bmc::accounts::Change;
 use maquette_bmc::bmc::Override;
 use maquette_bmc::machine::Device;
+use maquette_bmc::reach::system_resolver;
 use maquette_bmc::serve::Door;
 use maquette_core::blueprint::{Bmc as Place_, BmcNode};
 use maquette_core::names::EnvName;
@@ -80,7 +81,7 @@ fn place(directory: &Path, nodes: &[Served]) -> (ServedDirectory, Arc<Mutex<Vec<
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = said.clone();
     let journal: Journal = Arc::new(move |line: &str| heard.lock().unwrap().push(line.into()));
-    (ServedDirectory::of(directory, nodes, &journal).unwrap(), said)
+    (ServedDirectory::of(directory, nodes, &journal, system_resolver()).unwrap(), said)
 }
 
 /// Nothing is done when a process is killed: what was kept before that is what there is.

@@ -7,8 +7,9 @@ use std::sync::{Arc, mpsc};
 
 use maquette_engine::StepError;
 use maquette_engine::bmc::{ADDRESS_TAKEN, LOG};
-use maquette_libvirt::BmcJournal;
+use maquette_libvirt::{BmcJournal, ServeError};
 
+use super::names::{self, Names};
 use super::rights;
 use crate::failure::Failure;
 use crate::session::connection;
@@ -39,9 +40,11 @@ fn bound(log: &Path, largest: u64) -> std::io::Result<()> {
     kept.map(|_| ())
 }
 
-/// Serves for ever.
+/// Serves for ever, or tries what it takes.
 pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let uri = connection::local_uri(world);
+    // Before this process is confined, and can start none any more. Nobody looks a name up where this is tried.
+    let names = (!args.check).then(Names::start);
     // Before there are threads, which would keep what they have.
     rights::give_away().map_err(|e| Failure::because("cannot give up rights", e))?;
     // With `--check` that of the file.
@@ -53,30 +56,55 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
             "this kernel cannot keep the process from files of others (Landlock, Linux 5.13)",
         ),
     }
-    let failed = |error| Failure::because("cannot serve BMCs", error);
-    if args.check {
-        return match maquette_libvirt::check_bmcs(&args.directory, &uri) {
-            Ok(count) => {
-                world.terminal.result(&format!("{count} BMCs can be served"));
-                Ok(0)
-            }
-            Err(error) if error.is_about_address() => {
-                let why = error.source().map_or_else(String::new, |why| format!(": {why}"));
-                world.terminal.talk(&format!("{error}{why}"));
-                Ok(ADDRESS_TAKEN)
-            }
-            Err(error) => Err(failed(error)),
-        };
+    match names {
+        None => check(world, &args.directory, &uri),
+        Some(names) => serve(world, &args.directory, uri, names),
     }
+}
+
+fn failed(error: ServeError) -> Failure {
+    Failure::because("cannot serve BMCs", error)
+}
+
+/// Tries what serving the BMCs of a file takes.
+fn check(world: &World, file: &Path, uri: &str) -> Result<u8, Failure> {
+    match maquette_libvirt::check_bmcs(file, uri) {
+        Ok(count) => {
+            world.terminal.result(&format!("{count} BMCs can be served"));
+            Ok(0)
+        }
+        Err(error) if error.is_about_address() => {
+            let why = error.source().map_or_else(String::new, |why| format!(": {why}"));
+            world.terminal.talk(&format!("{error}{why}"));
+            Ok(ADDRESS_TAKEN)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Serves the BMCs of a directory.
+fn serve(
+    world: &World,
+    directory: &Path,
+    uri: String,
+    names: std::io::Result<Names>,
+) -> Result<u8, Failure> {
     let (sender, lines) = mpsc::channel();
     let journal: BmcJournal = Arc::new(move |line: &str| {
         // Nobody reads any more: this process ends.
         let _ = sender.send(line.to_string());
     });
-    let directory = args.directory.clone();
+    let resolver = match names {
+        Ok(names) => names.resolver(&journal),
+        Err(error) => {
+            world.terminal.talk(&format!("names of servers cannot be looked up: {error}"));
+            names::nobody()
+        }
+    };
+    let served = directory.to_path_buf();
     let serving =
-        std::thread::spawn(move || maquette_libvirt::serve_bmcs(&directory, &uri, &journal));
-    let log = args.directory.join(LOG);
+        std::thread::spawn(move || maquette_libvirt::serve_bmcs(&served, &uri, &journal, resolver));
+    let log = directory.join(LOG);
     for line in lines {
         let bounded = bound(&log, LARGEST);
         world.terminal.talk(&line);

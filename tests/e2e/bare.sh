@@ -6,12 +6,7 @@ on_host() {
     tests/e2e/second-host run "$machine" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root LC_ALL=C.UTF-8 TERM=dumb \
         DEBIAN_FRONTEND=noninteractive "$@"
 }
-# Device files are this machine's, and that one has other numbers of groups.
-kvm=$(stat -c '%g %a' /dev/kvm 2> /dev/null || true)
-remove_machine() {
-    tests/e2e/second-host down "$machine"
-    [ -z "$kvm" ] || { chgrp "${kvm% *}" /dev/kvm && chmod "${kvm#* }" /dev/kvm; }
-}
+remove_machine() { tests/e2e/second-host down "$machine"; }
 # bare_machine RELEASE [PACKAGE…]: starts it.
 bare_machine() {
     local more=("${@:2}")

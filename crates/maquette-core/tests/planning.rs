@@ -433,6 +433,7 @@ fn prepared(networks: usize) -> (HostFacts, HypervisorNeeds) {
         Pool { name: "images".parse().unwrap(), path: "/var/lib/libvirt/images".parse().unwrap() };
     let facts = HostFacts {
         kvm_closed: false,
+        zone_unknown: false,
         libvirt: LibvirtState::Running,
         pool: PoolState::Active(pool.path.to_string()),
         ssh_limits_low: false,
@@ -469,6 +470,7 @@ fn prepared(networks: usize) -> (HostFacts, HypervisorNeeds) {
 fn a_hypervisor_is_prepared_where_it_lacks_something_and_only_there() {
     let bare = HostFacts {
         kvm_closed: true,
+        zone_unknown: true,
         libvirt: LibvirtState::Missing,
         pool: PoolState::Unknown,
         ssh_limits_low: true,

@@ -4,6 +4,7 @@
 
 pub mod daemons;
 mod expiry;
+mod firewalld;
 mod kvm;
 mod limits;
 mod nested;
@@ -37,6 +38,7 @@ pub fn host_facts(facts: &Facts, libvirt: Option<(PoolState, usize)>) -> HostFac
     let record = Record::of(facts).unwrap_or_default();
     HostFacts {
         kvm_closed: facts.kvm_closed(),
+        zone_unknown: facts.zone_unknown,
         libvirt: state,
         pool,
         ssh_limits_low: ssh_limits::are_low(facts),
@@ -78,6 +80,7 @@ pub fn apply(
     let done = match setting {
         Setting::Packages { names } => return packages::apply(host, family, names, context),
         Setting::Kvm { mode, group } => kvm::apply(host, mode, group),
+        Setting::Firewalld => firewalld::apply(host),
         Setting::Daemons => daemons::apply(host),
         Setting::Pool { name, .. } => pool::note(host, name),
         Setting::Vswitch => vswitch::apply(host),
@@ -148,6 +151,7 @@ fn put_back(
         Setting::Nested { .. } => nested::restore(host),
         Setting::Pool { .. }
         | Setting::Kvm { .. }
+        | Setting::Firewalld
         | Setting::RouterAdverts { .. }
         | Setting::Timezone { .. }
         | Setting::Limit { .. } => Ok(()),
@@ -159,6 +163,7 @@ fn forget(host: &dyn Host, before: &Setting) -> Result<(), StepError> {
     record::update(host, |r| match before {
         Setting::Packages { .. } => packages::forget(r),
         Setting::Kvm { .. } => kvm::forget(r),
+        Setting::Firewalld => {}
         Setting::Daemons => daemons::forget(r),
         Setting::Pool { name, .. } => pool::forget(r, name),
         Setting::Vswitch => vswitch::forget(r),

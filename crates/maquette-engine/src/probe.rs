@@ -9,6 +9,7 @@ mod leases;
 mod sections;
 mod systems;
 mod workers;
+mod zones;
 
 pub use daemons::Daemons;
 pub use directories::{DIRECTORIES, directories, read_directories};

@@ -345,7 +345,10 @@ impl Hands<'_> {
             Setting::Expiry => r.expiry = true,
             Setting::Timezone { .. } => r.timezone = Some(zone),
             Setting::Limit { limit, .. } => r.limits.extend([(limit.key.to_string(), 128)]),
-            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
+            Setting::Firewalld
+            | Setting::SshLimits
+            | Setting::Nested { .. }
+            | Setting::RouterAdverts { .. } => {}
         })?;
         self.set(setting, true);
         Ok(())
@@ -364,7 +367,10 @@ impl Hands<'_> {
             Setting::Expiry => r.expiry = false,
             Setting::Timezone { .. } => r.timezone = None,
             Setting::Limit { limit, .. } => r.limits.retain(|key, _| key != limit.key),
-            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
+            Setting::Firewalld
+            | Setting::SshLimits
+            | Setting::Nested { .. }
+            | Setting::RouterAdverts { .. } => {}
         })
     }
 
@@ -383,7 +389,10 @@ impl Hands<'_> {
             Setting::Expiry => machine.expiry = there,
             Setting::Timezone { zone } => machine.timezone.clone_from(zone),
             Setting::Limit { limit, value } => machine.sysctls.extend([(limit.key.into(), *value)]),
-            Setting::SshLimits | Setting::Nested { .. } | Setting::RouterAdverts { .. } => {}
+            Setting::Firewalld
+            | Setting::SshLimits
+            | Setting::Nested { .. }
+            | Setting::RouterAdverts { .. } => {}
         }
     }
 }

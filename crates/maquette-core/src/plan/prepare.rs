@@ -3,6 +3,7 @@
 
 mod daemons;
 mod expiry;
+mod firewalld;
 mod kernel;
 mod kvm;
 mod limits;
@@ -35,6 +36,7 @@ impl Setting {
         match self {
             Self::Packages { names } => packages::title(names),
             Self::Kvm { group, .. } => kvm::title(group),
+            Self::Firewalld => firewalld::title(),
             Self::Daemons => daemons::title(),
             Self::Pool { name, .. } => pool::title(name),
             Self::Vswitch => vswitch::title(),
@@ -53,6 +55,7 @@ impl Setting {
         match self {
             Self::Packages { names } => packages::way_back(names),
             Self::Kvm { mode, group } => kvm::way_back(mode, group),
+            Self::Firewalld => firewalld::way_back(),
             Self::Daemons => daemons::way_back(),
             Self::Pool { name, .. } => pool::way_back(name),
             Self::Vswitch => vswitch::way_back(),
@@ -72,6 +75,9 @@ impl Setting {
 pub struct HostFacts {
     /// Whether `/dev/kvm` is there and QEMU's user may not open it.
     pub kvm_closed: bool,
+    /// Whether firewalld runs, and has not read the zone that libvirt puts its bridges into, or has none yet since libvirt is
+    /// not there.
+    pub zone_unknown: bool,
     /// Whether libvirt's daemons are there, and answer.
     pub libvirt: LibvirtState,
     /// The storage pool; unknown as long as libvirt cannot be asked.
@@ -170,7 +176,8 @@ impl Lack {
 /// Plans the preparation; empty where there is nothing to prepare.
 pub fn prepare(facts: &HostFacts, needs: &HypervisorNeeds) -> Plan {
     // Each waits for the one before: libvirt has to be there before it can be asked.
-    let chain = [packages::lacks(needs), kvm::lacks(facts), daemons::lacks(facts)];
+    let chain =
+        [packages::lacks(needs), kvm::lacks(facts), firewalld::lacks(facts), daemons::lacks(facts)];
     // These wait for all of those.
     let after = [
         pool::lacks(facts, needs),

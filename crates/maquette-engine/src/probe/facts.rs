@@ -23,6 +23,7 @@ use super::images;
 use super::leases;
 use super::sections::Sections;
 use super::workers::Workers;
+use super::zones;
 use crate::forwarding;
 use crate::host::{Command, Host, HostError, check};
 
@@ -71,6 +72,9 @@ pub struct Facts {
     pub missing_vswitch: Vec<String>,
     /// Whether Open vSwitch's database answers.
     pub vswitch_runs: bool,
+    /// Whether firewalld runs, and has not read the zone that libvirt puts its bridges into, or has none yet since libvirt is
+    /// not there.
+    pub zone_unknown: bool,
     /// SHA-256 of libvirt's network hook in hexadecimal, if it is there.
     pub hook: Option<String>,
     /// SHA-256 of what removes expired environments in hexadecimal, if it is there and called.
@@ -209,6 +213,7 @@ pub fn read(text: &str) -> Facts {
         missing_guard: lacks(|f| f.guard),
         missing_vswitch: lacks(|f| f.vswitch),
         vswitch_runs: seen.lines("vswitch").any(|l| l == "runs"),
+        zone_unknown: zones::is_unknown(&seen, &daemons),
         hook: seen.text("hook").split_whitespace().next().map(String::from),
         expiry: seen.text("expiry").split_whitespace().next().map(String::from),
         now_s,

@@ -269,6 +269,10 @@ fn network(facts: &Facts, report: &mut Report) {
             "nodes on NAT networks may not reach the outside: `iptables -P FORWARD ACCEPT`",
         );
     }
+    if facts.zone_unknown {
+        let text = "reload it, for libvirt's zone; rules that are not permanent go";
+        report.add("firewalld", Verdict::Prepared, text);
+    }
     let at_risk: Vec<&str> = facts
         .router_interfaces
         .iter()

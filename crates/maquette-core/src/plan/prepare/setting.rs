@@ -19,6 +19,8 @@ pub enum Setting {
         /// Name of the group that owns it.
         group: String,
     },
+    /// firewalld has read its zones again; nothing of it is put back.
+    Firewalld,
     /// libvirt's daemons run; before, they did not.
     Daemons,
     /// A storage pool is defined, built and started; before, it was not there.

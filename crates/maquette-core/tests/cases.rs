@@ -545,3 +545,24 @@ fn ipv6_is_refused_where_the_hypervisor_has_none() {
     // Networks without it are none of that.
     assert!(conflicts(&input(&[("controller", 1)], "3_nets_ipv4", &[]), &seen).is_empty());
 }
+
+#[test]
+fn what_is_secret_in_an_address_is_in_no_word_of_a_plan() {
+    for address in [
+        "https://ann:hunter2@h.example/x.qcow2",
+        "https://hunter2@h.example/x.qcow2",
+        "https://h.example/x.qcow2?token=hunter2",
+        "https://h.example/x.qcow2;key=hunter2",
+    ] {
+        let node = node(&format!(", import_url: '{address}'"));
+        let plan = plan_of(&input(&[(&node, 1)], &network(SERVED), &[]), &Observed::default());
+        assert_eq!(maquette_testkit::fetched(&plan), [address]);
+        let changes = plan.changes.iter().map(|c| format!("{} {}", c.detail, c.reason));
+        // Names of volumes are testkit's own.
+        let titles = maquette_testkit::titles(&plan).into_iter();
+        let fetches = titles.filter(|title| title.starts_with("fetch image"));
+        let said: Vec<String> = changes.chain(fetches).collect();
+        assert_eq!(said.iter().filter(|text| text.contains("h.example/x.qcow2")).count(), 2);
+        assert!(said.iter().all(|text| !text.contains("hunter2")), "{said:#?}");
+    }
+}

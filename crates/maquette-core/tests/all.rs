@@ -18,6 +18,7 @@ mod disk_pools;
 mod doctor;
 mod file_variables;
 mod firewall;
+mod first_boots;
 mod follow_ups;
 mod forwarding;
 mod hardware;

@@ -147,6 +147,8 @@ fn expressions_see_every_extra_variable() {
         ("172.16.{{ net }}.1", &["net=220"], "172.16.220.1/24"),
         ("172.{{ x | default(16) }}.0.1", &["x=21"], "172.21.0.1/24"),
         ("172.{{ x | default(16) }}.0.1", &["y=21"], "172.16.0.1/24"),
+        ("172.16.{{ data_net }}.1", &["data_net=9"], "172.16.9.1/24"),
+        ("172.16.{{ provision.site }}.1", &["provision.site=5"], "172.16.5.1/24"),
         ("{{ site.net }}.1", &["site.net=10.7.7"], "10.7.7.1/24"),
     ] {
         let file = network(&format!("forward: nat, ip_address: \"{address}\""));
@@ -154,6 +156,18 @@ fn expressions_see_every_extra_variable() {
             blueprint_of(&input(&[("controller", 0)], &file, extra), &Observed::default());
         let subnet = blueprint.networks[0].ipv4.unwrap().to_string();
         assert_eq!(subnet, expected, "{address} {extra:?}");
+    }
+    for (extra, expected) in [
+        (&[][..], ["192.168.24.254/24", "172.16.0.1/24", "10.0.0.1/24"]),
+        (&["net=220"], ["192.168.24.254/24", "172.16.220.1/24", "10.0.220.1/24"]),
+        (&["data_net=7"], ["192.168.7.254/24", "172.16.0.1/24", "10.0.0.1/24"]),
+        (&["data_net=7", "net=8"], ["192.168.7.254/24", "172.16.8.1/24", "10.0.8.1/24"]),
+    ] {
+        let wanted = input(&[("controller", 1)], "3_nets", extra);
+        let networks = blueprint_of(&wanted, &Observed::default()).networks;
+        let subnets: Vec<String> =
+            networks.iter().map(|network| network.ipv4.unwrap().to_string()).collect();
+        assert_eq!(subnets, expected, "{extra:?}");
     }
 }
 
@@ -238,9 +252,14 @@ fn ipv6_addresses_that_run_out_are_an_error() {
             "{SERVED}, ipv6: {{ip_address: 'fd00:9::1', dhcp: {{range: {{start: 'fd00:9::2', end: '{end}'}}}}}}"
         )
     };
-    for (end, count, missing) in
-        [("fd00:9::2", 2, 1), ("fd00:9::4", 5, 2), ("fd00:9::4", 3, 0), ("fd00:9::10:0", 9, 0)]
-    {
+    for (end, count, missing) in [
+        ("fd00:9::2", 2, 1),
+        ("fd00:9::4", 5, 2),
+        ("fd00:9::3", 9, 7),
+        ("fd00:9::10", 20, 5),
+        ("fd00:9::4", 3, 0),
+        ("fd00:9::10:0", 9, 0),
+    ] {
         let wanted = input(&[(&node(""), count)], &network(&range(end)), &[]);
         let (_, diags) = expand(&topology(&wanted, &Observed::default()), &Observed::default());
         let said = "the IPv6 range of network `lan` has no address left for `web-";
@@ -525,4 +544,25 @@ fn ipv6_is_refused_where_the_hypervisor_has_none() {
     );
     // Networks without it are none of that.
     assert!(conflicts(&input(&[("controller", 1)], "3_nets_ipv4", &[]), &seen).is_empty());
+}
+
+#[test]
+fn what_is_secret_in_an_address_is_in_no_word_of_a_plan() {
+    for address in [
+        "https://ann:hunter2@h.example/x.qcow2",
+        "https://hunter2@h.example/x.qcow2",
+        "https://h.example/x.qcow2?token=hunter2",
+        "https://h.example/x.qcow2;key=hunter2",
+    ] {
+        let node = node(&format!(", import_url: '{address}'"));
+        let plan = plan_of(&input(&[(&node, 1)], &network(SERVED), &[]), &Observed::default());
+        assert_eq!(maquette_testkit::fetched(&plan), [address]);
+        let changes = plan.changes.iter().map(|c| format!("{} {}", c.detail, c.reason));
+        // Names of volumes are testkit's own.
+        let titles = maquette_testkit::titles(&plan).into_iter();
+        let fetches = titles.filter(|title| title.starts_with("fetch image"));
+        let said: Vec<String> = changes.chain(fetches).collect();
+        assert_eq!(said.iter().filter(|text| text.contains("h.example/x.qcow2")).count(), 2);
+        assert!(said.iter().all(|text| !text.contains("hunter2")), "{said:#?}");
+    }
 }

@@ -9,6 +9,7 @@ use maquette_core::capacity::{self, Capacity, Templates};
 use maquette_core::diagnostic::Diagnostics;
 use maquette_core::expand;
 use maquette_core::names::EnvName;
+use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Access, DirectoryFacts, HostPool, Observed};
 use maquette_core::plan::{self, Action, Plan};
 use maquette_testkit::{
@@ -466,6 +467,15 @@ fn the_pool_of_an_environment_is_not_in_the_systems_directories_unless_it_is_the
         domain.pool.path = "/usr/share/vms".parse().unwrap();
     }
     assert_eq!(said("/usr/share/vms", &seen), "");
+    // Nor does it matter that somebody has edited the record since.
+    for disk in seen.domains.values_mut().flat_map(|domain| &mut domain.defined.disks) {
+        disk.file = disk.file.replace("/var/lib/libvirt/images", "/usr/share/vms");
+    }
+    maquette_testkit::edit(&mut seen, ObjectKind::Domain, "web-0");
+    let mut pool = blueprint_of(&wanted, &Observed::default()).pool;
+    pool.path = "/usr/share/vms".parse().unwrap();
+    assert_eq!(expand::pool_of_system(&pool, &seen), None);
+    assert!(expand::pool_of_system(&pool, &Observed::default()).is_some());
 }
 
 #[test]

@@ -379,11 +379,10 @@ fn refuse_pool(pool: &Pool, seen: Option<&Seen>) -> Result<(), Failure> {
             .help(format!("choose another with `--pool-name`, or see `virsh pool-refresh {name}`"))
             .help(format!("a file that libvirt cannot read has to go elsewhere, and `virsh pool-start {name}` follows"))
         }
-        // What nodes are in stays theirs.
         PoolState::Missing | PoolState::Unknown => {
-            let mut domains = seen.into_iter().flat_map(|seen| seen.observed.domains.values());
-            let is_there = domains.any(|domain| domain.pool.path == pool.path);
-            match expand::pool_of_system(pool).filter(|_| !is_there) {
+            let nothing = Observed::default();
+            let observed = seen.map_or(&nothing, |seen| &seen.observed);
+            match expand::pool_of_system(pool, observed) {
                 Some(error) => error,
                 None => return Ok(()),
             }

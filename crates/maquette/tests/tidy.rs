@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "tidy/borders.rs"]
 mod borders;
+#[path = "tidy/cases.rs"]
+mod cases;
 #[path = "tidy/commits.rs"]
 mod commits;
 #[path = "tidy/faults.rs"]

@@ -53,7 +53,7 @@ impl Expander<'_> {
 
 /// Reports directories that disks cannot be put into: what is in the way there, and what has the name of the pool.
 pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut Diagnostics) {
-    refuse_of_system(&blueprint.pool, observed, diags);
+    pool_of_system(&blueprint.pool, observed).into_iter().for_each(|error| diags.push(error));
     open_to_others(blueprint, observed, diags);
     let mut seen: Vec<&Pool> = Vec::new();
     for node in &blueprint.nodes {
@@ -80,24 +80,27 @@ pub(super) fn conflicts(blueprint: &Blueprint, observed: &Observed, diags: &mut 
     }
 }
 
-/// Refuses the system's own directories for the environment's pool; nothing of other ones.
-pub fn pool_of_system(pool: &Pool) -> Option<Diagnostic> {
+/// Refuses the system's own directories for the environment's pool, unless nodes are in it already: what was built can be grown,
+/// shown and removed. Nothing of other directories.
+pub fn pool_of_system(pool: &Pool, observed: &Observed) -> Option<Diagnostic> {
     let plain = system::plain_path(&pool.path);
-    system::is_of_system(&plain).then(|| {
-        let message = format!("`--disk-pool`: `{plain}` is the system's own directory");
+    if !system::is_of_system(&plain) || has_nodes(pool, observed) {
+        return None;
+    }
+    let message = format!("`--disk-pool`: `{plain}` is the system's own directory");
+    Some(
         Diagnostic::error("topology::disk-path", message)
-            .help("name a directory of the hypervisor for disks, such as `/srv/disks`")
-    })
+            .help("name a directory of the hypervisor for disks, such as `/srv/disks`"),
+    )
 }
 
-/// The same, unless nodes are there already: what was built can be grown, shown and removed.
-fn refuse_of_system(pool: &Pool, observed: &Observed, diags: &mut Diagnostics) {
+/// Whether nodes have disks in a pool of the environment, by their records or by what libvirt has of those that are not believed.
+fn has_nodes(pool: &Pool, observed: &Observed) -> bool {
     let is_edited_there = |file: &String| {
         file.strip_prefix(pool.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
     };
-    let is_there = observed.domains.values().any(|domain| domain.pool.path == pool.path)
-        || observed.edited.iter().any(|edited| edited.files.iter().any(is_edited_there));
-    pool_of_system(pool).filter(|_| !is_there).into_iter().for_each(|error| diags.push(error));
+    observed.domains.values().any(|domain| domain.pool.path == pool.path)
+        || observed.edited.iter().any(|edited| edited.files.iter().any(is_edited_there))
 }
 
 /// Warns of directories in which others can put something else in the place of disks, of each once.

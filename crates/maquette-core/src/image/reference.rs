@@ -276,7 +276,10 @@ mod tests {
 
     #[test]
     fn what_curl_would_do_besides_the_web_is_refused() {
-        for word in ["ftp://x/y", "scp://x/y", "dict://x/y", "gopher://x/_", "FTP://x/y"] {
+        for word in ["ftp://x/y", "scp://x/y", "dict://x/y", "gopher://x/_", "FTP://x/y"]
+            .into_iter()
+            .chain(["s3://bucket/y.qcow2", "S3://bucket/y.qcow2", "gs://bucket/y", "oci://x/y:1"])
+        {
             assert!(matches!(ImageRef::parse(word), Err(ImageRefError::Scheme { .. })), "{word}");
         }
         assert!(matches!(ImageRef::parse("file://host/x"), Err(ImageRefError::FileHost { .. })));

@@ -328,9 +328,25 @@ mod tests {
         let resolve = |word: &str| resolve(word, directory.path());
         let word = path.to_str().unwrap();
         assert!(matches!(resolve("/dev/zero"), Err(SourceError::File { .. })));
-        std::fs::write(&path, "image: debian-12\n").unwrap();
-        let error = resolve(word).unwrap_err();
-        assert!(matches!(error, SourceError::NotAnImage { .. }), "{error}");
+        let mut tar = vec![b'a'; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        let others: [(&[u8], &str); 6] = [
+            (b"", "empty"),
+            (b"image: debian-12\n", "text file"),
+            (b"<!DOCTYPE html><html>", "web page"),
+            (&tar, "tar archive"),
+            (b"KDMV\x01", "VMDK"),
+            (b"LUKS\xba\xbe", "encrypted"),
+        ];
+        for (content, says) in others {
+            std::fs::write(&path, content).unwrap();
+            match resolve(word).unwrap_err() {
+                SourceError::NotAnImage { source, .. } => {
+                    assert!(source.to_string().contains(says), "{says}: {source}");
+                }
+                other => panic!("{says}: {other}"),
+            }
+        }
         std::fs::write(&path, disk("x")).unwrap();
         assert_eq!(resolve(word).unwrap().size, Some(1 << 20));
         let right = checksum::of(&path, maquette_core::image::Kind::Sha512).unwrap();

@@ -251,6 +251,18 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_before_a_file_means_nothing() {
+        for text in [
+            "\u{feff}[virsh]\nprefix = ab\n",
+            "\u{feff}[virsh]\r\nprefix = ab\r\n",
+            "\u{feff}  [virsh]  # ours\n  prefix: ab\n",
+            "\u{feff}[DEFAULT]\nprefix = ab\n[virsh]\n",
+        ] {
+            assert_eq!(of(text), Ok(vec![one("prefix", "ab")]), "{text:?}");
+        }
+    }
+
+    #[test]
     fn mistakes_name_the_line() {
         assert!(
             of("[virsh]\na = $NOPE\n").unwrap_err().contains("line 2: environment variable NOPE")

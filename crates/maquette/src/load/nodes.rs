@@ -207,3 +207,32 @@ fn parts_of_text<'a>(text: &str, span: Span) -> Vec<Part<'a>> {
     }
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use maquette_core::syntax::Sources;
+
+    use super::*;
+
+    #[test]
+    fn types_and_counts_are_told_apart_as_older_answers_files_wrote_them() {
+        for text in [
+            "undercloud:1,controller:3",
+            "undercloud=1;controller=3",
+            "undercloud=1;controller=3;",
+            "undercloud=1,controller:3,",
+            " undercloud = 1 ; controller : 3",
+        ] {
+            let mut sources = Sources::default();
+            let id = sources.add("--topology-nodes", text);
+            let parts = parts_of_text(text, sources.whole(id));
+            let found: Vec<_> = parts.iter().map(|p| (p.name.as_str(), p.count)).collect();
+            assert_eq!(found, [("undercloud", Some(1)), ("controller", Some(3))], "{text}");
+            for part in &parts {
+                assert_eq!(sources.text(part.name_span), part.name, "{text}");
+                let number = part.count.unwrap().to_string();
+                assert_eq!(sources.text(part.count_span), number, "{text}");
+            }
+        }
+    }
+}

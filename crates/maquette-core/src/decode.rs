@@ -21,6 +21,8 @@ pub struct Fields<'a> {
     known: Vec<&'static str>,
     /// Keys that nobody knows, and that were told already, such as where one is missing that is meant by them.
     told: Vec<&'a str>,
+    /// Code of a key that nobody knows.
+    code: &'static str,
 }
 
 impl<'a> Fields<'a> {
@@ -41,7 +43,8 @@ impl<'a> Fields<'a> {
             diags.push(wrong_type(node, &what, "a mapping"));
             return None;
         }
-        Some(Self { node, what, keys: &[], known: Vec::new(), told: Vec::new() })
+        let (known, told) = (Vec::new(), Vec::new());
+        Some(Self { node, what, keys: &[], known, told, code: UNKNOWN_KEY })
     }
 
     /// The same as [`Fields::new`] where people write something shorter: `write` is how that is written.
@@ -119,9 +122,10 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Has [`Self::finish`] say nothing of a key that nobody knows, since somebody else has told it.
-    pub fn pass_over(&mut self, word: &'a str) {
-        self.told.push(word);
+    /// Has [`Self::finish`] report a key that nobody knows by another code: [`UNKNOWN_KEY`] is a warning where nothing is strict.
+    #[must_use]
+    pub fn unknown_as(self, code: &'static str) -> Self {
+        Self { code, ..self }
     }
 
     /// Text of a key.
@@ -197,7 +201,7 @@ impl<'a> Fields<'a> {
             let key = entry.key.as_str();
             if !known.contains(&key) && !key.starts_with("x-") && !self.told.contains(&key) {
                 let diagnostic = Diagnostic::error(
-                    UNKNOWN_KEY,
+                    self.code,
                     format!("{} has no key `{}`", self.what, entry.key),
                 )
                 .at(entry.key_span, "");

@@ -193,6 +193,14 @@ impl Diagnostics {
         matches!(&*self.idle, Idle::Errors(but) if source.is_some_and(|s| but.contains(&s)))
     }
 
+    /// Whether keys that nobody knows were warned of in files of Maquette's own: something that was asked for is not in what was
+    /// read.
+    pub fn has_slips(&self) -> bool {
+        let Idle::Usual(foreign) = &*self.idle else { return false };
+        let of_others = |d: &Diagnostic| d.labels.iter().any(|l| foreign.contains(&l.span.source));
+        self.list.iter().any(|d| d.code == UNKNOWN_KEY && !of_others(d))
+    }
+
     /// An empty list that is as strict.
     #[must_use]
     pub fn fresh(&self) -> Self {

@@ -4,7 +4,7 @@
 
 pub(crate) mod peers;
 
-pub use peers::{ENVIRONMENT, own_word};
+pub use peers::own_word;
 
 /// How the value of a key is written.
 #[derive(Debug, Clone, Copy, PartialEq)]

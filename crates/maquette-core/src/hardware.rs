@@ -319,7 +319,7 @@ impl FromStr for BmcChoice {
 pub struct OsVariant(String);
 
 /// Words of virt-install's in the place of such a name.
-const OF_VIRTINST: [&str; 2] = ["detect", "generic"];
+const OF_VIRTINST: [&str; 6] = ["detect", "generic", "generic24", "generic26", "vista", "virtio26"];
 
 /// Names in files of InfraRed's, which databases of libosinfo have had for ten years.
 const OLD: [&str; 2] = ["freebsd10.0", "rhel7.0"];
@@ -401,12 +401,16 @@ impl OsVariant {
         &self.0
     }
 
-    /// Whether it is one of libosinfo's: by a database of libosinfo's, or without one by its family, whatever its version.
+    /// Whether it is one of libosinfo's: by a database of libosinfo's, or by its family, whatever its version: a hypervisor's
+    /// database is as old as its system, and knows nothing of later releases.
     pub fn is_known(&self, database: Option<&BTreeSet<String>>) -> bool {
-        match database {
-            Some(names) => names.contains(&self.0) || OF_VIRTINST.contains(&self.0.as_str()),
-            None => self.is_of_family(),
-        }
+        self.is_listed(database) || self.is_of_family()
+    }
+
+    /// Whether a database of libosinfo's, if there is one, or virt-install itself has just this name.
+    pub fn is_listed(&self, database: Option<&BTreeSet<String>>) -> bool {
+        database.is_some_and(|names| names.contains(&self.0))
+            || OF_VIRTINST.contains(&self.0.as_str())
     }
 
     /// Whether every database of libosinfo has it.

@@ -36,6 +36,8 @@ impl Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Consent {
     accepted: Vec<Kind>,
+    /// What `--yes` agrees to besides.
+    by_yes: &'static [Kind],
     /// Standard output is for programs, so nobody reads a question.
     json: bool,
     /// Ways out besides `--accept`.
@@ -52,7 +54,15 @@ impl Consent {
     /// networks: `up` asks for these.
     pub fn yes(mut self, yes: bool) -> Self {
         if yes {
-            self.accepted.extend([Kind::LoseDisks, Kind::UndoEdits, Kind::ExpireSooner]);
+            self.by_yes = &[Kind::UndoEdits, Kind::ExpireSooner, Kind::LoseDisks];
+        }
+        self
+    }
+
+    /// `--yes` agrees to no lost disks where a key of a file was not understood: that may have asked for those that would go.
+    pub fn doubted(mut self, doubted: bool) -> Self {
+        if doubted {
+            self.by_yes = self.by_yes.strip_suffix(&[Kind::LoseDisks]).unwrap_or(self.by_yes);
         }
         self
     }
@@ -71,7 +81,7 @@ impl Consent {
 
     /// Whether a kind has been agreed to beforehand.
     pub fn has(&self, kind: Kind) -> bool {
-        self.accepted.contains(&kind)
+        self.accepted.contains(&kind) || self.by_yes.contains(&kind)
     }
 
     /// Asks whether to do `what`, unless its kind has been agreed to.

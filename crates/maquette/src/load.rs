@@ -35,7 +35,7 @@ use crate::world::Environment;
 pub use extra::Extra;
 pub use located::{Located, located, located_leniently, located_of, located_with};
 pub use lookup::own as own_files;
-use project::{IMAGE, Project, Said};
+use project::{IMAGE, Project};
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -62,6 +62,8 @@ pub struct Loaded {
     pub timezone_place: Option<Span>,
     /// Mistakes and warnings so far; `pipeline::check` adds to them and stops at errors.
     pub diags: Diagnostics,
+    /// Whether a key of a file of Maquette's own was not understood: what was asked for may be more than what was read.
+    pub doubted: bool,
     /// Settings that somebody gave, by their names, as they were written.
     pub given: BTreeMap<&'static str, Plain>,
     /// What whoever gave a setting knows it as, for messages.
@@ -114,7 +116,8 @@ pub fn described(environment: &Environment, args: &TopologyArgs) -> Loaded {
     read(args, Reader { diags: strictness(args.strict), ..Reader::new(environment) }, None)
 }
 
-/// Keys that nobody reads, and those without effect, are warnings, unless it is strict.
+/// Keys that nobody reads, and those without effect, are warnings, unless it is strict. Those of the project file itself, one of
+/// which may say which hypervisor or environment is meant, are errors to all verbs.
 fn strictness(strict: bool) -> Diagnostics {
     if strict { Diagnostics::strict() } else { Diagnostics::usual() }
 }
@@ -176,8 +179,7 @@ pub fn paths_of_nodes(environment: &Environment, text: &str) -> Result<Vec<(Stri
 fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> Loaded {
     let mut settings = Settings::default();
     let mut given = args.given();
-    let unset = given.take_empty();
-    let project = reader.project(&args.place, (&unset, Some(&given)), &mut settings);
+    let project = reader.project(&args.place, &given.take_empty(), &mut settings);
     let list = match extra {
         Some(extra) => extra.list.clone(),
         None => {
@@ -210,6 +212,7 @@ fn read(args: &TopologyArgs, mut reader: Reader<'_>, extra: Option<&Extra>) -> L
     }
     provision::idle(&mut reader, &list, extra.map(|extra| extra.known.as_slice()), &request);
     Loaded {
+        doubted: false,
         sources: reader.sources,
         request,
         vars,
@@ -289,7 +292,7 @@ impl<'a> Reader<'a> {
     fn project(
         &mut self,
         place: &EnvironmentArgs,
-        said: Said<'_>,
+        unset: &[&'static str],
         settings: &mut Settings,
     ) -> Project {
         if self.lenient {
@@ -313,7 +316,7 @@ impl<'a> Reader<'a> {
             Ok(text) => {
                 let id = self.sources.add(path.display().to_string(), text);
                 let mut project = match parse(&self.sources, id, &mut self.diags) {
-                    Some(node) => project::decode(&node, said, settings, &mut self.diags),
+                    Some(node) => project::decode(&node, unset, settings, &mut self.diags),
                     None => Project::unread(),
                 };
                 // By whichever way somebody comes to it, it is the same file.

@@ -203,6 +203,7 @@ pub fn check(world: &World, loaded: &mut Loaded) -> Result<Requirements, Failure
     // `Session::look_for` refuses those that the hypervisor does not know.
     loaded.request.systems_asked = true;
     let (diags, topology) = examine(&world.environment, loaded);
+    loaded.doubted = diags.has_slips();
     let mut requirements = topology.as_ref().map(Requirements::of).unwrap_or_default();
     // The machine somebody sits at keeps its time zone.
     requirements.timezone = loaded.request.settings.timezone.clone().filter(|_| remote);

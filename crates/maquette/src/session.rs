@@ -266,10 +266,17 @@ impl<'a> Session<'a> {
         let unknown =
             |(of, system): (&String, &OsVariant)| unknown_system(of, system, database.as_ref());
         named.iter().filter_map(unknown).for_each(|error| diags.push(error));
-        match diags.has_errors() {
-            true => Err(Failure::Input(diags, Sources::default())),
-            false => Ok(()),
+        if diags.has_errors() {
+            return Err(Failure::Input(diags, Sources::default()));
         }
+        let Some(names) = database else { return Ok(()) };
+        for (of, system) in named.iter().filter(|(_, s)| !s.is_listed(Some(names))) {
+            self.world.terminal.talk(&format!(
+                "warning: the hypervisor's libosinfo does not know `{}` of node type `{of}`: its family alone counts",
+                system.as_str()
+            ));
+        }
+        Ok(())
     }
 
     /// Says what a libvirt that was killed has left, for whoever makes no plan that is refused for it.

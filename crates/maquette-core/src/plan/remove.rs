@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::drift::tell_undone_edits;
 use super::pools::Leaving;
 use super::{
     Action, Builder, Change, NetworkChange, Op, Plan, Shutdown, StepId, describe, in_use, switching,
@@ -57,7 +58,9 @@ pub fn destroy(observed: &Observed, environment: &EnvName) -> Plan {
     }
     let open = observed.forwarding.iter();
     changes.extend(open.map(|o| close_forwarding(o, environment, reason, &mut builder)));
-    Plan { changes, steps: builder.finish() }
+    let mut plan = Plan { changes, steps: builder.finish() };
+    tell_undone_edits(&mut plan, observed);
+    plan
 }
 
 /// Removes some nodes and nothing else. Their networks forget them last: until then it is known whose
@@ -91,7 +94,9 @@ pub fn remove_nodes(observed: &Observed, environment: &EnvName, names: &BTreeSet
             reason: reason.into(),
         });
     }
-    Plan { changes, steps: builder.finish() }
+    let mut plan = Plan { changes, steps: builder.finish() };
+    tell_undone_edits(&mut plan, observed);
+    plan
 }
 
 /// Why a network changes that keeps no addresses for the nodes that go.

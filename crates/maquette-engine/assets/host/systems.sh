@@ -7,5 +7,5 @@ done
 [ -n "$found" ] || exit 0
 echo database
 for directory; do
-    grep -rhoE '<short-id>[A-Za-z0-9._-]{1,64}</short-id>' -- "$directory" 2>/dev/null || :
+    LC_ALL=C grep -arhoE '<short-id>[A-Za-z0-9._-]{1,64}</short-id>' -- "$directory" 2>/dev/null || :
 done | sed 's/<[^>]*>//g' | sort -u | head -n 20000

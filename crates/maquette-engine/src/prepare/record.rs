@@ -116,14 +116,13 @@ pub fn update(host: &dyn Host, change: impl FnOnce(&mut Record)) -> Result<(), H
     if record.is_empty() {
         // One that was killed may have left what it was about to say.
         host.remove(&format!("{PATH}.new"))?;
-        host.remove(PATH)?;
-        return remove_directory(host);
+        return host.remove(PATH);
     }
     host.write(PATH, record.text().as_bytes(), 0o600)
 }
 
 /// Removes the directory of what is kept on a hypervisor, unless something is in it still: then it stays, and that is no error.
-fn remove_directory(host: &dyn Host) -> Result<(), HostError> {
+pub fn remove_directory(host: &dyn Host) -> Result<(), HostError> {
     let directory = PATH.rsplit_once('/').map_or(PATH, |(directory, _)| directory);
     host.run(&Command::new("rmdir").args(["--", directory]), &mut |_| {}).map(drop)
 }

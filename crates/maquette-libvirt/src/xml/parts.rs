@@ -22,6 +22,8 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("mac", &["address"]),
     ("forward", &["mode"]),
     ("forward/nat", &[]),
+    // The first is compared with the record elsewhere; the second is there while it runs.
+    ("forward/interface", &["dev", "connections"]),
     ("bridge", &["name"]),
     ("mtu", &["size"]),
     ("dns", &[]),

@@ -270,7 +270,7 @@ fn network(facts: &Facts, report: &mut Report) {
         );
     }
     if facts.zone_unknown {
-        let text = "reload it, for libvirt's zone; rules that are not permanent go";
+        let text = "reload it, for libvirt's zone, if all of its rules are permanent";
         report.add("firewalld", Verdict::Prepared, text);
     }
     let at_risk: Vec<&str> = facts
@@ -390,6 +390,9 @@ fn restore(world: &World, args: &RestoreArgs) -> Result<u8, Failure> {
     let hypervisor = with_libvirt(world, &mut session)?;
     in_use(&hypervisor, Leftovers::AreGone, &plan, &record).map_err(|e| e.after(FORGOTTEN))?;
     session.run(&plan)?;
+    let fence = session.behind_lock();
+    record::remove_directory(fence.host())
+        .map_err(|e| Failure::because("cannot undo preparation", e))?;
     Ok(0)
 }
 

@@ -44,10 +44,16 @@ pub fn run(world: &World, args: &Args) -> Result<u8, Failure> {
     let hooks = playbooks::Hooks::read(world, &loaded.request, &loaded.vars, &[])?;
     let stages = Stages::all().without(hooks.replaced());
     let limit = Duration::from_secs(args.timeout);
+    let consent = Consent::new(&args.accept).yes(args.yes).doubted(loaded.doubted);
     let how = How {
         nodes: args.nodes.clone(),
         json: args.json,
-        consent: Consent::new(&args.accept).yes(args.yes).json(args.json).hint("or `--yes`"),
+        consent: match loaded.doubted {
+            true => consent.json(args.json).hint(
+                "mend the keys that are warned of: `--yes` does not agree to this beside them",
+            ),
+            false => consent.json(args.json).hint("or `--yes`"),
+        },
         limit,
         stages,
         locking: args.locking,

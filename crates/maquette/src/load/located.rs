@@ -66,7 +66,7 @@ pub fn located_of(environment: &Environment, wanted: &TopologyArgs) -> Result<Lo
 
 fn located_by(mut reader: Reader<'_>, place: &EnvironmentArgs) -> Result<Located, Failure> {
     let mut settings = Settings::default();
-    let project = reader.project(place, (&[], None), &mut settings);
+    let project = reader.project(place, &[], &mut settings);
     let (host, workspace) = reader.place(place, &place.flags.0, &project, &mut settings);
     if reader.diags.has_errors() {
         return Err(Failure::Input(reader.diags, reader.sources));

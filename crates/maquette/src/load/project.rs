@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use maquette_core::convert::HIDDEN;
 use maquette_core::decode::{self, Fields};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
-use maquette_core::file_keys::{ENVIRONMENT, own_word};
+use maquette_core::file_keys::own_word;
 use maquette_core::image::{Checksum, ImageRef};
 use maquette_core::scrub::scrub;
 use maquette_core::settings::{self, SETTINGS, Setting, SettingKind, Settings};
@@ -53,22 +53,15 @@ pub fn empty(file: &str) -> Diagnostic {
         .help("`maquette init` in an empty directory writes a project file to begin with")
 }
 
-/// What is said besides the file: settings that are taken back, and those that were given, to verbs that build something.
-pub type Said<'a> = (&'a [&'static str], Option<&'a FlagTexts>);
-
-/// Reads the file's content, and has `settings` hold what takes no more than that. It says nothing of settings that are taken
-/// back.
+/// Reads the file's content, and has `settings` hold what takes no more than that. It says nothing of settings that are `unset`.
 pub fn decode(
     node: &Tree,
-    (unset, given): Said<'_>,
+    unset: &[&'static str],
     settings: &mut Settings,
     diags: &mut Diagnostics,
 ) -> Project {
     let mut values = BTreeMap::new();
-    let node = match given {
-        Some(given) => meant(node, given, diags),
-        None => Cow::Borrowed(node),
-    };
+    let node = meant(node, diags);
     keys(&node, ("", "the project file"), unset, (&mut values, &mut *settings), diags);
     with_checksum(&mut values, diags);
     if let (Some(row), Some(image)) = (settings::find(IMAGE), values.get(IMAGE)) {
@@ -78,10 +71,9 @@ pub fn decode(
     Project { given: true, values, file: None }
 }
 
-/// The file with nodes, networks and image under their own keys, where these are misspelt or words of other tools, and where
-/// nobody else says what is asked for there: nothing would be built then, or what is missing would be told at other places.
-/// Elsewhere, such a key is one that nobody knows.
-fn meant<'a>(node: &'a Tree, given: &FlagTexts, diags: &mut Diagnostics) -> Cow<'a, Tree> {
+/// The file with nodes, networks and image under their own keys, where these are misspelt or words of other tools: otherwise
+/// nothing would be left of what is described, and those who name one of the networks would be told that there is none.
+fn meant<'a>(node: &'a Tree, diags: &mut Diagnostics) -> Cow<'a, Tree> {
     let keys = SETTINGS.iter().filter_map(|row| row.key);
     let known: Vec<&'static str> = keys.map(|key| key.split('.').next().unwrap_or(key)).collect();
     let mut whole = Cow::Borrowed(node);
@@ -91,13 +83,17 @@ fn meant<'a>(node: &'a Tree, given: &FlagTexts, diags: &mut Diagnostics) -> Cow<
         }
         let own = own_word(&entry.key, &known);
         let key = own.or_else(|| closest(&entry.key, known.iter().copied()));
-        let Some(key) = key.filter(|key| is_missing(node, (key, &entry.value), given)) else {
-            continue;
+        let is_meant = |key: &&str| match (*key, &entry.value.value) {
+            ("nodes" | "networks", Value::Map(_)) | ("image", Value::Scalar(..)) => {
+                node.get(key).is_none()
+            }
+            _ => false,
         };
+        let Some(key) = key.filter(is_meant) else { continue };
         let message = format!("the project file has no key `{}`", entry.key);
         diags.push(
             Diagnostic::error("project::unknown-key", message)
-                .at(entry.key_span, "nothing else says what is asked for here")
+                .at(entry.key_span, "")
                 .help(format!("did you mean `{key}`?")),
         );
         if let Value::Map(entries) = &mut whole.to_mut().value {
@@ -105,77 +101,6 @@ fn meant<'a>(node: &'a Tree, given: &FlagTexts, diags: &mut Diagnostics) -> Cow<
         }
     }
     whole
-}
-
-/// Whether a project file needs what is in another key than `key`, and has it nowhere else.
-fn is_missing(file: &Tree, (key, value): (&str, &Tree), given: &FlagTexts) -> bool {
-    let is_said = |key: &str| file.get(key).is_some();
-    match (key, &value.value) {
-        _ if is_said(key) => false,
-        ("nodes", Value::Map(_)) => {
-            !is_said("layout") && !given.has("topology-nodes") && !given.has("layout")
-        }
-        ("networks", Value::Map(networks)) => {
-            let others = file.entries().iter().filter(|entry| entry.value.span != value.span);
-            let others: Vec<&Tree> = others.map(|entry| &entry.value).collect();
-            networks.iter().any(|network| others.iter().any(|tree| names(tree, &network.key)))
-        }
-        ("image", Value::Scalar(..)) => {
-            let own =
-                |node: &Tree| ["import_url", "deploy_os"].iter().any(|key| node.get(key).is_some());
-            !given.has(IMAGE)
-                && file.get("nodes").is_none_or(|n| n.entries().iter().any(|e| !own(&e.value)))
-        }
-        _ => false,
-    }
-}
-
-/// Whether a value names something.
-fn names(tree: &Tree, name: &str) -> bool {
-    match &tree.value {
-        Value::Scalar(text, _) => text.trim() == name,
-        Value::List(items) => items.iter().any(|item| names(item, name)),
-        Value::Map(entries) => entries.iter().any(|entry| names(&entry.value, name)),
-        Value::Null => false,
-    }
-}
-
-/// A key that is misspelt and would say which hypervisor or environment is meant: without it, another one would be changed, or
-/// removed, so that this is refused by all verbs.
-fn misleading<'a>(
-    node: &'a Tree,
-    (prefix, what): (&str, &str),
-    fields: &mut Fields<'a>,
-    diags: &mut Diagnostics,
-) {
-    let rows = || SETTINGS.iter().filter_map(|row| Some((row, row.key?.strip_prefix(prefix)?)));
-    let first = |key: &'static str| key.split('.').next().unwrap_or(key);
-    let known: Vec<&'static str> = rows().map(|(_, key)| first(key)).collect();
-    let addresses: &[&str] = match prefix.is_empty() {
-        true => &["address", "host"],
-        false => &["host", "hostname", "ip", "name", "server", "uri"],
-    };
-    for entry in node.entries() {
-        let word = entry.key.as_str();
-        if known.contains(&word) || word.starts_with("x-") {
-            continue;
-        }
-        let is_address = |row: &Setting| {
-            row.name == word.replace('_', "-")
-                || (row.kind == SettingKind::Address && addresses.contains(&word))
-        };
-        let of_flag = rows().find(|&(row, _)| row.locates && is_address(row)).map(|(_, key)| key);
-        let of_name = (prefix.is_empty() && ENVIRONMENT.contains(&word)).then_some("prefix");
-        let near = || closest(word, known.iter().copied());
-        let Some(key) = of_flag.or(of_name).or_else(near) else { continue };
-        if rows().any(|(row, own)| row.locates && (own == key || first(own) == key)) {
-            let message = format!("{what} has no key `{word}`");
-            let error = Diagnostic::error("project::unknown-key", message)
-                .at(entry.key_span, "which hypervisor and environment are meant depends on this");
-            diags.push(error.help(format!("did you mean `{key}`?")));
-            fields.pass_over(word);
-        }
-    }
 }
 
 /// Settings that somebody gave; flags and variables win over the project file. [`HIDDEN`] stands for a secret itself; the words and
@@ -208,7 +133,9 @@ fn keys(
     if let Some(help) = as_address(node, prefix) {
         return diags.push(decode::wrong_type(node, what, "a mapping").help(help));
     }
-    let Some(mut fields) = Fields::open(node, what, diags) else { return };
+    let Some(fields) = Fields::open(node, what, diags) else { return };
+    // A wrong one may be the one that says which hypervisor or environment is meant, to be changed or removed.
+    let mut fields = fields.unknown_as("project::unknown-key");
     let mut inner: Vec<&'static str> = Vec::new();
     for row in SETTINGS {
         let Some(key) = row.key.and_then(|key| key.strip_prefix(prefix)) else { continue };
@@ -240,7 +167,6 @@ fn keys(
             keys(node, (&prefix, &what), unset, (&mut *values, &mut *settings), diags);
         }
     }
-    misleading(node, (prefix, what), &mut fields, diags);
     fields.finish(diags);
 }
 

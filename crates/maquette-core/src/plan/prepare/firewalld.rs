@@ -5,7 +5,7 @@ use super::{HostFacts, Lack, Setting};
 use crate::plan::Op;
 
 pub(super) fn lacks(facts: &HostFacts) -> Option<Lack> {
-    let detail = "reload it; rules that are not permanent go".into();
+    let detail = "reload it, if all of its rules are permanent".into();
     let reason = "it has not read libvirt's zone, without which no network starts";
     let lack = || Lack::new(Op::Update, "firewalld", detail, reason, Setting::Firewalld);
     facts.zone_unknown.then(lack)

@@ -32,6 +32,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         missing_guard: _,
         missing_vswitch: _,
         vswitch_runs: _,
+        zone_unknown: _,
         hook: _,
         expiry: _,
         now_s: _,

@@ -18,7 +18,7 @@ mod left_over;
 mod pools;
 
 pub use bmcs::{Bmcs, Listening};
-pub use claims::{Claims, ReservedMemory, is_overlay};
+pub use claims::{Claims, NicClaim, ReservedMemory, is_overlay};
 pub use left_over::LeftOver;
 pub use pools::{Access, DirectoryFacts, HostPool, OpenTo, open};
 

@@ -18,7 +18,7 @@ mod left_over;
 mod pools;
 
 pub use bmcs::{Bmcs, Listening};
-pub use claims::{Claims, ReservedMemory, is_overlay};
+pub use claims::{Claims, NicClaim, ReservedMemory, is_overlay};
 pub use left_over::LeftOver;
 pub use pools::{Access, DirectoryFacts, HostPool, OpenTo, open};
 
@@ -263,7 +263,8 @@ pub enum LinkKind {
     Bridge,
     /// A wireless NIC, which no bridge takes.
     Wireless,
-    /// Something without Ethernet, as loopback, tunnels and WireGuard are, which no bridge takes.
+    /// Something without Ethernet, as loopback, tunnels and WireGuard are, which no bridge takes; or a node's macvtap, which is
+    /// no NIC of the hypervisor's.
     Foreign,
     /// Anything else.
     #[default]
@@ -308,7 +309,7 @@ impl HostNetwork {
         uplink.nic.as_ref().map(|n| n.value.as_str()).or(self.default_nic.as_deref())
     }
 
-    /// NICs that are in no bridge.
+    /// NICs that are in no bridge. Macvtaps of nodes are none.
     pub fn free_nics(&self) -> Vec<&str> {
         let free = self.links.iter().filter(|(name, link)| {
             link.master.is_none() && link.kind == LinkKind::Other && name.as_str() != "lo"

@@ -239,3 +239,52 @@ fn a_nic_in_a_bridge_or_taken_whole_is_of_one_network() {
     let found = two("forward: vepa, nic: eno2", "forward: private, nic: eno2");
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// The kernel refused the bridge, or libvirt the node, after half of the environment was made.
+#[test]
+fn a_nic_of_others_is_not_taken_and_one_that_they_took_is_not_shared() {
+    let found = |keys: &str, whole: bool| {
+        let mut seen = machine(&["eno1", "eno2", "eno3"]);
+        seen.claims.note_nics("theirs", ["eno2".to_string()], whole);
+        let text = format!("networks: {{net1: {{name: a, {keys}}}}}");
+        conflicts(&input(&[], &text, &[]), &seen)
+    };
+    let said = "network `a` would share the NIC `eno2` with network `theirs`";
+    for (keys, whole) in [
+        ("forward: bridge, nic: eno2", false),
+        ("forward: bridge, nic: eno2", true),
+        ("forward: passthrough, nic: [eno3, eno2]", false),
+        ("forward: passthrough, nic: eno2", true),
+        ("forward: private, nic: eno2", true),
+        ("forward: vepa, nic: eno2", true),
+    ] {
+        let found = found(keys, whole);
+        assert!(matches!(&found[..], [one] if one.contains(said)), "{keys}: {found:#?}");
+    }
+    for (keys, whole) in [
+        ("forward: private, nic: eno2", false),
+        ("forward: vepa, nic: eno2", false),
+        ("forward: bridge, nic: eno3", true),
+        ("forward: passthrough, nic: eno3", true),
+    ] {
+        let found = found(keys, whole);
+        assert!(found.is_empty(), "{keys}: {found:#?}");
+    }
+}
+
+/// A network that somebody has only defined keeps nobody from changing what is there.
+#[test]
+fn what_has_its_nic_already_keeps_it() {
+    for mode in ["bridge", "vepa", "passthrough"] {
+        let wanted = both(1, &format!("forward: {mode}, nic: eno2"));
+        let mut seen = machine(&["eno1", "eno2"]);
+        let plan = plan_of(&wanted, &seen);
+        apply(&mut seen, &plan.steps);
+        seen.claims.note_nics("theirs", ["eno2".to_string()], true);
+        let shared = |seen: &Observed| conflicts(&wanted, seen).join("\n").contains("`theirs`");
+        assert!(!shared(&seen), "{mode}");
+        seen.networks.get_mut("direct").unwrap().active = false;
+        seen.host.links.get_mut("eno2").unwrap().master = None;
+        assert!(shared(&seen), "{mode}");
+    }
+}

@@ -30,7 +30,8 @@ for device in /sys/class/net/*; do
     if [ -d "$device/wireless" ] || [ -e "$device/phy80211" ]; then echo "wireless ${device##*/}"; fi
     # ARPHRD_ETHER of linux/if_arp.h is 1.
     { read -r kind <"$device/type"; } 2>/dev/null || kind=1
-    [ "$kind" = 1 ] || echo "foreign ${device##*/}"
+    # A macvtap is a node's, on a NIC that is here as well.
+    if [ "$kind" != 1 ] || [ -d "$device/macvtap" ]; then echo "foreign ${device##*/}"; fi
 done
 say guards; nft list tables bridge 2>/dev/null | sed -n 's/^table bridge maquette-//p' || :
 say storage

@@ -353,6 +353,8 @@ fn networks(
                 let owner = format!("network `{name}`");
                 let subnets = parsed.wiring.addresses.into_iter();
                 seen.claims.subnets.extend(subnets.map(|n| (n, owner.clone())));
+                let (nics, whole) = read::direct_nics(&xml);
+                seen.claims.note_nics(&name, nics, whole);
                 seen.claims.networks.insert(name);
             }
         }
@@ -454,6 +456,8 @@ fn note_volumes(pool: &str, content: &PoolContent, seen: &mut Observed, asides: 
 
 #[cfg(test)]
 mod tests {
+    use maquette_core::observed::NicClaim;
+
     use super::*;
     use crate::survey;
     use crate::xml::metadata::NAMESPACE;
@@ -472,6 +476,20 @@ mod tests {
         networks(listed.into(), judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
         assert_eq!(asides.unreadable, ["libvirt's description of network `x`"; 2]);
         assert!(seen.claims.networks.contains("x") && seen.edited.is_empty());
+    }
+
+    /// `up` failed on the way: the NIC was in use.
+    #[test]
+    fn nics_that_networks_of_others_are_on_are_claimed() {
+        let environment = EnvName::default();
+        let judge = Judge { environment: &environment, key: None };
+        let (mut seen, mut asides) = (Observed::default(), Asides::default());
+        let xml = "<network><name>x</name><uuid>5f0c8b9e-63f6-4a1c-8a54-8a2f2f5b0c11</uuid>\
+                   <forward dev='eno2' mode='passthrough'><interface dev='eno2'/></forward></network>";
+        let listed = vec![("x".to_string(), true, Ok(Some(xml.to_string())))];
+        networks(listed, judge, &mut seen, &mut BTreeSet::new(), &mut asides).unwrap();
+        let claim = NicClaim { nic: "eno2".into(), network: "x".into(), whole: true };
+        assert_eq!(seen.claims.nics, [claim]);
     }
 
     /// Its guest wrote a header into its disk: others' disks were taken for what that was over.

@@ -10,6 +10,7 @@ use maquette_core::names::EnvName;
 use maquette_core::object::ObjectKind;
 use maquette_core::observed::{Edited, Observed, Origin, ReservedMemory};
 use maquette_core::plan::{Action, PoolState};
+use maquette_core::topology::DirectMode;
 use maquette_core::units::MacAddr;
 use maquette_engine::StepError;
 use maquette_libvirt::{Bandwidth, DomainEvent, Surveyed};
@@ -197,6 +198,10 @@ impl Machine {
             let addresses = network.defined.addresses.iter();
             let whose = format!("network `{name}`");
             found.claims.subnets.extend(addresses.map(|net| (*net, whose.clone())));
+            if let Some((mode, own)) = network.recorded.carrier.direct() {
+                let nics = own.nics.iter().map(ToString::to_string);
+                found.claims.note_nics(name, nics, mode == DirectMode::Passthrough);
+            }
         }
         let edited = |e: &&Edited| ours(e.kind, &e.name);
         found.edited = self.seen.edited.iter().filter(edited).cloned().collect();

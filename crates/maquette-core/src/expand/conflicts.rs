@@ -29,6 +29,7 @@ pub fn conflicts(
         if let Some(uplink) = network.carrier.uplink() {
             nic(topology, network, uplink, observed, diags);
         }
+        direct::others(topology, network, observed, diags);
         direct::check(topology, (network, &blueprint.nodes), observed, diags);
     }
     // libvirt would say that the file exists.

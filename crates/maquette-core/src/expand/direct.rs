@@ -4,6 +4,7 @@ use crate::blueprint::{Network, Node};
 use crate::decode::quoted_list;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::observed::{LinkKind, Observed};
+use crate::syntax::Span;
 use crate::topology::{self, DirectMode, Topology};
 use crate::values::{InterfaceName, NetworkName};
 
@@ -14,6 +15,46 @@ pub(super) fn shared<'a>(one: &Network, other: &'a Network) -> Option<&'a Interf
     nics.find(|nic| one.carrier.nics().contains(nic))
 }
 
+/// Where a network names a NIC, or else itself.
+fn place(topology: &Topology, network: &Network, nic: &InterfaceName) -> Option<Span> {
+    let environment = &topology.settings.environment;
+    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == network.name;
+    let declared = topology.networks.iter().find(is)?;
+    let bridged = declared.uplink.iter().filter_map(|uplink| uplink.nic.as_ref());
+    let named = declared.direct.iter().chain(bridged).find(|named| named.value == *nic);
+    Some(named.map_or(declared.name.span, |named| named.span))
+}
+
+/// Reports NICs that somebody else's network puts domains on, where it or ours takes them: the kernel lets only one do that.
+/// What a network of ours has already it keeps.
+pub(super) fn others(
+    topology: &Topology,
+    network: &Network,
+    observed: &Observed,
+    diags: &mut Diagnostics,
+) {
+    let own = observed.networks.get(&network.name);
+    let runs = own.is_some_and(|own| own.active && own.recorded.carrier == network.carrier);
+    for nic in network.carrier.nics() {
+        let has = match network.carrier.direct() {
+            Some(_) => runs,
+            None => observed.host.is_port(nic, &network.bridge),
+        };
+        let takes = |whole: bool| whole || network.carrier.takes_nics();
+        let mut claims = observed.claims.nics.iter().filter(|claim| claim.nic == nic.as_str());
+        let Some(claim) = claims.find(|claim| takes(claim.whole) && !has) else { continue };
+        let error = Diagnostic::error(
+            "hypervisor::nic",
+            format!(
+                "network `{}` would share the NIC `{nic}` with network `{}`, which does not belong to this environment",
+                network.name, claim.network
+            ),
+        );
+        let help = "a NIC in a bridge, or with `forward: passthrough`, is of one network; use another NIC, or remove that network";
+        diags.push(error.help(help).at_known(place(topology, network, nic)));
+    }
+}
+
 /// Reports NICs that nodes cannot be on without a bridge, and too few for nodes that have one each.
 pub(super) fn check(
     topology: &Topology,
@@ -22,14 +63,7 @@ pub(super) fn check(
     diags: &mut Diagnostics,
 ) {
     let Some((mode, own)) = network.carrier.direct() else { return };
-    let environment = &topology.settings.environment;
-    let is = |n: &&topology::Network| NetworkName::of(environment, &n.name.value) == network.name;
-    let declared = topology.networks.iter().find(is);
-    let place = |nic: &InterfaceName| {
-        let declared = declared?;
-        let named = declared.direct.iter().find(|named| named.value == *nic);
-        Some(named.map_or(declared.name.span, |named| named.span))
-    };
+    let place = |nic: &InterfaceName| place(topology, network, nic);
     for nic in own.nics.iter().filter(|nic| !nic.is_empty()) {
         // The bridge that has it now goes before.
         if observed.host.is_port(nic, &network.bridge) {

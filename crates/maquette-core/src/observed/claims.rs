@@ -22,6 +22,17 @@ pub struct ReservedMemory {
     pub active: bool,
 }
 
+/// A NIC of the hypervisor that a network of somebody else's puts domains on by macvtaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicClaim {
+    /// The NIC's name on the hypervisor.
+    pub nic: String,
+    /// The network's name in libvirt.
+    pub network: String,
+    /// Whether each domain takes a whole NIC (`passthrough`).
+    pub whole: bool,
+}
+
 /// What is on the hypervisor and not ours; nothing of it is ever changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -37,6 +48,8 @@ pub struct Claims {
     pub subnets: Vec<(IpNet, String)>,
     /// Where the host's routes lead, with their interfaces.
     pub routes: Vec<(IpNet, String)>,
+    /// NICs that other networks put domains on.
+    pub nics: Vec<NicClaim>,
     /// MAC addresses of other domains.
     pub macs: BTreeSet<MacAddr>,
     /// Other domains by the network that they are plugged into, or by `bridge/NAME`.
@@ -89,6 +102,17 @@ impl Claims {
             vcpus: defined.vcpus,
             active,
         });
+    }
+
+    /// Notes NICs that a network of somebody else's puts domains on, and whether each of these takes a whole one.
+    pub fn note_nics(
+        &mut self,
+        network: &str,
+        nics: impl IntoIterator<Item = String>,
+        whole: bool,
+    ) {
+        let claim = |nic| NicClaim { nic, network: network.into(), whole };
+        self.nics.extend(nics.into_iter().map(claim));
     }
 
     /// Notes what an interface of somebody else's domain is plugged into.

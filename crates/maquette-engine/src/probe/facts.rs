@@ -572,6 +572,22 @@ mod tests {
         assert_eq!(found[0].1, "interface eth0");
     }
 
+    /// It was named as a NIC that is free.
+    #[test]
+    fn a_macvtap_of_a_node_is_no_nic() {
+        let looked = PROBE.split_once("for device in /sys/class").unwrap().1;
+        let looked = looked.split_once("say guards").unwrap().0;
+        let there = tempfile::tempdir().unwrap();
+        for device in ["eth0", "macvtap0/macvtap/tap7"] {
+            std::fs::create_dir_all(there.path().join("net").join(device)).unwrap();
+        }
+        let looked = format!("for device in {}{looked}", there.path().display());
+        let said = std::process::Command::new("sh").args(["-c", &looked]).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        let facts = read(&format!("@@ devices\neth0: 0\nmacvtap0: 0\n@@ links\n{said}"));
+        assert_eq!(facts.network.free_nics(), ["eth0"], "{said}");
+    }
+
     /// What the probe prints on the systems that Maquette knows: os-release is the distribution's own
     /// text; the rest is put together so that each differs in what counts.
     #[test]

@@ -310,6 +310,18 @@ pub fn network_in(xml: &Parsed<'_>) -> Result<NetworkXml, ReadError> {
     Ok(NetworkXml { record, wiring, added })
 }
 
+/// NICs of the hypervisor that a network puts domains on by macvtaps, whoever made it, and whether each domain takes a whole
+/// one.
+pub fn direct_nics(xml: &Parsed<'_>) -> (BTreeSet<String>, bool) {
+    let forward = child(xml.0.root_element(), "forward");
+    let mode = forward.and_then(|f| f.attribute("mode")).unwrap_or("nat");
+    let is_direct = ["private", "vepa", "bridge", "passthrough"].contains(&mode);
+    let direct = || forward.filter(|_| is_direct).into_iter();
+    let listed = direct().flat_map(|f| f.children()).filter(|c| c.has_tag_name("interface"));
+    let nics = direct().chain(listed).filter_map(|e| e.attribute("dev")).map(String::from);
+    (nics.collect(), mode == "passthrough")
+}
+
 /// What a network says of booting from it, as [`maquette_core::blueprint::Network::boot_words`] has it.
 fn boot(root: Element<'_, '_>) -> Vec<String> {
     let ips = || root.children().filter(|c| c.has_tag_name("ip"));
@@ -456,6 +468,34 @@ mod tests {
         }
         let out_of_bounds = "<portgroup name='h'><vlan><tag id='4095'/></vlan></portgroup>";
         assert_eq!(read("", out_of_bounds).1, None);
+    }
+
+    #[test]
+    fn nics_of_anybodys_network_are_those_with_macvtaps() {
+        let read = |forward: &str| {
+            let xml = format!("<network><name>a</name>{forward}</network>");
+            let (nics, whole) = direct_nics(&Parsed::of(&xml).unwrap());
+            (nics.into_iter().collect::<Vec<_>>().join(" "), whole)
+        };
+        let eno = |names: &str, whole: bool| (names.to_string(), whole);
+        for mode in ["private", "vepa", "bridge", "passthrough"] {
+            let whole = mode == "passthrough";
+            let short = format!("<forward dev='eno2' mode='{mode}'/>");
+            assert_eq!(read(&short), eno("eno2", whole), "{mode}");
+            let long = format!(
+                "<forward dev='eno2' mode='{mode}'><interface dev='eno2'/><interface dev='eno3'/></forward>"
+            );
+            assert_eq!(read(&long), eno("eno2 eno3", whole), "{mode}");
+        }
+        for forward in [
+            "",
+            "<forward dev='eno2'/>",
+            "<forward mode='nat' dev='eno2'><interface dev='eno2'/></forward>",
+            "<forward mode='bridge'/><bridge name='br0'/>",
+            "<forward mode='hostdev'><pf dev='eno2'/></forward>",
+        ] {
+            assert_eq!(read(forward), eno("", false), "{forward}");
+        }
     }
 
     #[test]

@@ -535,15 +535,18 @@ mod tests {
         for (name, by_database, by_family) in [
             ("rhel7.0", true, true),
             ("RHEL7.0", true, true),
-            ("rhel99", false, true),
+            ("rhel99", true, true),
             ("neon5", true, false),
             ("neon6", false, false),
             ("generic", true, true),
             ("detect", true, true),
+            ("vista", true, true),
         ] {
             let known = (of(name).is_known(Some(&database)), of(name).is_known(None));
             assert_eq!(known, (by_database, by_family), "{name}");
         }
+        let listed = |name: &str| of(name).is_listed(Some(&database));
+        assert_eq!((listed("rhel7.0"), listed("rhel99")), (true, false));
         assert!(
             of("rhel7.0").is_in_all() && of("generic").is_in_all() && !of("rhel9.4").is_in_all()
         );

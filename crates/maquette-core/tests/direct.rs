@@ -154,7 +154,7 @@ fn what_the_hypervisor_cannot_do_there_is_refused_by_name() {
         let found = wrong("interfaces: [management]", &format!("forward: vepa, nic: eno2, {keys}"));
         assert!(found.iter().any(|f| f.contains(said)), "{keys}: {found:#?}");
     }
-    let blank = node("interfaces: [management, direct], deploy_os: no");
+    let blank = node("interfaces: [management, direct], deploy_os: no, bmc: redfish");
     let mut asked = input(&[(&blank, 1)], &networks("forward: vepa, nic: eno2"), &[]);
     asked.request.settings.bmc_network = "direct".parse().ok();
     let found = conflicts(&asked, &machine(&["eno1", "eno2"]));

@@ -3,7 +3,7 @@
 /// Words, a key of the mapping that they are about, and what to write instead; if that is empty, the key.
 pub(crate) type Row = (&'static [&'static str], &'static str, &'static str);
 
-pub(crate) const ROWS: [Row; 43] = [
+pub(crate) const ROWS: [Row; 44] = [
     (&["ram", "mem", "memory_mb", "memory_mib", "memorymb"], "memory", ""),
     (&["vcpu", "vcpus", "cpus", "numcpus", "num_cpus", "cores", "smp"], "cpu", ""),
     (&["replicas", "instances", "number", "num"], "count", ""),
@@ -164,6 +164,11 @@ pub(crate) const ROWS: [Row; 43] = [
     ),
     (ENVIRONMENT, "net_subnet", "did you mean `prefix`?"),
     (
+        &["address", "host", "server", "uri", "connection"],
+        "net_subnet",
+        "the hypervisor is named so: `hypervisor: {address: hv.example.com}`",
+    ),
+    (
         &["cidr", "cidrs", "address", "addresses", "ip", "range", "network", "ipv4", "gateway"],
         "floating_ip",
         "`subnet: 10.9.0.0/24` says which addresses a network has; the hypervisor has the first",
@@ -187,7 +192,8 @@ pub(crate) const ROWS: [Row; 43] = [
 ];
 
 /// What other tools call the name of an environment.
-pub const ENVIRONMENT: &[&str] = &["name", "project", "env", "environment", "cluster_name"];
+pub const ENVIRONMENT: &[&str] =
+    &["name", "project", "env", "environment", "cluster_name", "namespace"];
 
 /// Mappings with too many keys for a message, by a key that only they have, and the command that lists their keys.
 const LISTED: [(&str, &str); 3] = [

@@ -200,8 +200,6 @@ pub fn read(text: &str) -> Facts {
     let now_s = seen.text("time").parse().unwrap_or(0);
     let daemons = daemons::detect(&has_path, seen.yes("systemd"), seen.yes("monolithic"));
     let guests = || seen.lines("guests").map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let resident = guests().filter_map(|words| resident(&words));
-    let uptime = guests().filter_map(|words| uptime(&words));
     Facts {
         name: seen.text("name").to_string(),
         missing: lacks(|f| f.parts),
@@ -229,8 +227,8 @@ pub fn read(text: &str) -> Facts {
         nested: seen.lines("nested").find_map(nested),
         memory_mib: memory_mib(&seen, "MemTotal:"),
         available_mib: memory_mib(&seen, "MemAvailable:"),
-        resident_mib: resident.collect(),
-        uptime_s: uptime.collect(),
+        resident_mib: guests().filter_map(|words| resident(&words)).collect(),
+        uptime_s: guests().filter_map(|words| uptime(&words)).collect(),
         addresses: seen.lines("addresses").filter_map(address).collect(),
         network: network(&seen),
         workers: Workers::read(&seen, daemons.of_domains()),

@@ -129,7 +129,9 @@ fn unknown(word: &str, environment: &EnvName, known: &[Candidate<'_>]) -> Diagno
     };
     let mut error = Diagnostic::error("node::unknown", message);
     let names = || known.iter().map(|c| c.name);
-    let types = || known.iter().map(|c| c.role).filter(|role| !role.is_empty());
+    // To whoever looks for a node, its type of the same name is none.
+    let is_other = |role: &&str| !role.is_empty() && *role != word;
+    let types = || known.iter().map(|c| c.role).filter(is_other);
     let numbered = word.rsplit_once('-').is_some_and(|(_, n)| n.parse::<u32>().is_ok());
     let of_type = || closest(word, types());
     let of_node = || closest(&environment.qualify(word), names());

@@ -1,11 +1,17 @@
 //! What a report leaves out of what a hypervisor says of itself, since it is other people's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Access, HostLink, HostNetwork, LinkKind, Observed};
 use maquette_core::units::MacAddr;
 use maquette_engine::probe::Facts;
+
+fn of_own_domains(maps: [&mut BTreeMap<String, u64>; 2], observed: &Observed) {
+    for map in maps {
+        map.retain(|name, _| observed.domains.contains_key(name.as_str()));
+    }
+}
 
 /// Leaves out what the hypervisor has of other environments. Each fact is named, so that a new one has to be decided on.
 pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Observed) {
@@ -57,8 +63,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         begun: _,
     } = facts;
     pool_access.iter_mut().for_each(leave_out_owner);
-    resident_mib.retain(|name, _| observed.domains.contains_key(name.as_str()));
-    uptime_s.retain(|name, _| observed.domains.contains_key(name.as_str()));
+    of_own_domains([resident_mib, uptime_s], observed);
     lifetimes.retain(|name, _| name == environment);
     bmcs.retain(|name, _| name == environment);
     forwarding.retain(|name, _| name == environment);

@@ -47,15 +47,24 @@ if [ -S /var/run/openvswitch/db.sock ] && ovs-vsctl --timeout=2 --no-wait show >
 fi
 say firewalld
 bus=org.fedoraproject.FirewallD1 object=/org/fedoraproject/FirewallD1
-# Whether it runs is asked without starting it, in an instant.
-if timeout 5 busctl --system status $bus >/dev/null 2>&1 || nft list tables inet 2>/dev/null | grep -q '^table inet firewalld$'; then
+# Whether it runs, without starting it. The first two answer in an instant, firewalld's own program in a third of a second.
+has_firewalld() {
+    if command -v busctl; then
+        timeout 5 busctl --system call org.freedesktop.DBus / org.freedesktop.DBus NameHasOwner s $bus | grep -q true
+    elif command -v dbus-send; then
+        timeout 5 dbus-send --system --print-reply=literal --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:$bus | grep -q true
+    else
+        timeout 5 firewall-cmd --state
+    fi
+}
+if command -v firewall-cmd >/dev/null && has_firewalld >/dev/null 2>&1; then
     echo runs
     for zone in /etc/firewalld/zones/libvirt.xml /usr/lib/firewalld/zones/libvirt.xml; do
         [ ! -e "$zone" ] || echo file
     done
-    # The first two answer in an instant, its own program in a third of a second. What cannot be asked has nothing to be told.
+    # What cannot be asked has nothing to be told.
     zones=$({
-        timeout 5 busctl call $bus $object $bus.zone getZones ||
+        timeout 5 busctl --system call $bus $object $bus.zone getZones ||
             timeout 5 dbus-send --system --print-reply=literal --dest=$bus $object $bus.zone.getZones ||
             timeout 5 firewall-cmd --get-zones
     } 2>/dev/null) || zones=libvirt

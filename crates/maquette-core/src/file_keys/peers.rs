@@ -192,7 +192,7 @@ pub(crate) const ROWS: [Row; 44] = [
 ];
 
 /// What other tools call the name of an environment.
-pub const ENVIRONMENT: &[&str] =
+const ENVIRONMENT: &[&str] =
     &["name", "project", "env", "environment", "cluster_name", "namespace"];
 
 /// Mappings with too many keys for a message, by a key that only they have, and the command that lists their keys.

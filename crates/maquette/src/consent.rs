@@ -141,3 +141,19 @@ pub fn accepted(words: &[String]) -> Result<Vec<Kind>, Failure> {
     }
     Ok(kinds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_agrees_to_no_lost_disks_beside_a_key_that_was_not_understood() {
+        let yes = Consent::new(&[]).yes(true);
+        assert!(yes.has(Kind::LoseDisks) && yes.has(Kind::UndoEdits));
+        let doubted = yes.doubted(true);
+        assert!(!doubted.has(Kind::LoseDisks));
+        assert!(doubted.has(Kind::UndoEdits) && doubted.has(Kind::ExpireSooner));
+        // Whoever names it means it.
+        assert!(Consent::new(&[Kind::LoseDisks]).yes(true).doubted(true).has(Kind::LoseDisks));
+    }
+}

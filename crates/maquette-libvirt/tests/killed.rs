@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::killer::{Killer, Point, beside, carry_out};
 use crate::stand_in::Machine;
@@ -417,6 +417,17 @@ fn stories() -> Vec<Story> {
 }
 
 /// Tries every point of one story; how many there were.
+/// A whole `scripts/test`, which says when it began, tries every point; a run by hand one of so many, each day others.
+fn sparser() -> usize {
+    let whole = ["MAQUETTE_TEST_BEGUN", "MAQUETTE_TEST_ALL"];
+    if whole.iter().any(|name| std::env::var_os(name).is_some()) { 1 } else { 8 }
+}
+
+fn is_tried(number: usize) -> bool {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    (number + (since.as_secs() / 86400) as usize).is_multiple_of(sparser())
+}
+
 fn every_point((name, from, edit, goal): &Story) -> usize {
     let down = Goal::new(What::Down);
     let start = |said: &str| {
@@ -439,12 +450,20 @@ fn every_point((name, from, edit, goal): &Story) -> usize {
     let mut points = 0;
     for call in 1..=calls {
         for made in [false, true] {
+            if !is_tried(2 * call + usize::from(made)) {
+                continue;
+            }
             let point = Point { call, made };
             let said = format!("{name}, {point:?} of {calls}");
             let mut lab = start(&said);
             let (summary, ..) = lab.run(goal, Some(point));
             // The last call of all leaves nothing undone.
             assert!(!summary.is_success() || made, "{said}: it was not killed");
+            // Nobody else was there, and so nobody is asked about edits.
+            if matches!(edit, Edit::Nothing) {
+                let plan = lab.plan(goal);
+                assert!(plan::undone_edits(&plan, &lab.look()).is_empty(), "{said}: {plan:#?}");
+            }
             // Some are taken down at once; the others go on first.
             if !(call + usize::from(made)).is_multiple_of(3) {
                 lab.reach(goal, &said);
@@ -571,5 +590,5 @@ fn killed_at_every_call_inside_every_step() {
         threads.into_iter().map(|t| t.join().unwrap()).sum()
     });
     println!("killed at {total} points, all converged, nothing was left");
-    assert!(total >= 400, "only {total} points");
+    assert!(total >= 400 / sparser(), "only {total} points");
 }

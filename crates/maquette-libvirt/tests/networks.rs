@@ -245,6 +245,7 @@ networks:
     for (network, written) in networks.iter().zip(&all) {
         let read = xml::read::network(written).unwrap();
         assert_eq!(read.wiring, maquette_core::observed::Wiring::of(network));
+        assert!(read.added.is_empty(), "{:?}", read.added);
         let Record::Good(record) = read.record else { panic!("{:?}", read.record) };
         assert_eq!(&record.network, network);
     }

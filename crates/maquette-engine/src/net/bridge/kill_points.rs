@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::dying_host::{Dying, Programs, every_point, part, stride};
+use crate::dying_host::{Dying, Programs, every_point, part, sparser, stride};
 use crate::host::Local;
 
 const INSIDE: &str = r#"export PATH="$PATH:/usr/sbin:/sbin"
@@ -122,7 +122,7 @@ fn inside() {
     let mut total = every_point("bridge, joining", &programs, &begin, &judge, stride(6));
     total += every_point("bridge, leaving", &programs, &end, &judge, stride(6));
     println!("bridge: killed at {total} points");
-    assert!(total >= 6, "only {total} points");
+    assert!(total >= 6 / sparser(), "only {total} points");
 }
 
 /// What `tests/e2e/bridges` does not reach, where it kills whole processes at chosen moments.

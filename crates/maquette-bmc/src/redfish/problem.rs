@@ -77,9 +77,11 @@ impl Message {
         Self::new("PropertyValueError", text, &[name], "Choose another value.").about(name)
     }
 
-    /// Nobody knows the server that a property names.
+    /// Nobody knows the server that a property names, or who was asked did not answer in time.
     pub fn unknown_host(name: &str, host: &str) -> Self {
-        let text = format!("The server {host} of the property {name} is not known by that name.");
+        let text = format!(
+            "The hypervisor did not find an address of the server {host} of the property {name}."
+        );
         let hint = "Name a server that the hypervisor knows, or its address.";
         Self::new("PropertyValueError", text, &[name], hint).about(name)
     }

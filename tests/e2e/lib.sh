@@ -44,6 +44,12 @@ says() { [[ $said == *"$1"* ]] || fail "expected \`$1\` in: $said"; }
 # Whether what is piped in has it. Reads all of it, unlike `grep -q`, which has whoever still writes end with an error.
 has() { grep "$@" > /dev/null; }
 
+# is_silent COMMAND…: it works, and says nothing. What cannot be asked is not taken for nothing.
+is_silent() {
+    local said
+    said=$("$@") && [ -z "$said" ]
+}
+
 # soon COMMAND…: tries until it works, for what takes a guest a moment; $patience seconds.
 patience=30
 soon() {

@@ -164,5 +164,5 @@ fn part(part: usize) {
     };
     let judge = |said: &str| judge(&place.borrow(), &programs, said);
     let points = points_of((part, PARTS), "expiry", &programs, &run, &judge, stride(4));
-    assert!(points * PARTS >= 20 / sparser(), "only {points} points in part {part}");
+    assert!(sparser() > 1 || points * PARTS >= 20, "only {points} points in part {part}");
 }

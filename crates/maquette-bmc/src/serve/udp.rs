@@ -136,12 +136,13 @@ pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
                 Some(bytes) => node.says(&bytes),
                 // It has ended, and stays whose it is.
                 None => {
-                    desk.line = Line::default();
+                    desk.hang_up().await;
                     Vec::new()
                 }
             },
             line = opened(&mut desk.opening) => {
                 if let Some(line) = line.filter(|_| node.has_console()) {
+                    desk.hang_up().await;
                     desk.line = line;
                 }
                 continue;
@@ -149,7 +150,7 @@ pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
             _ = again.tick(), if node.waits() => {
                 effects = node.tick();
                 if node.has_console() {
-                    desk.look_for_console();
+                    desk.look_for_console().await;
                 }
             }
         }
@@ -194,15 +195,24 @@ impl Desk {
 
     /// Opens the console once more when its node runs again. One that was opened while the node ended may say nothing any more,
     /// and not end either.
-    fn look_for_console(&mut self) {
+    async fn look_for_console(&mut self) {
         if self.line.said.is_some() && self.line.run != self.bmc.ends() {
-            self.line = Line::default();
+            self.hang_up().await;
         }
         if self.line.said.is_none() && self.opening.is_none() {
             let bmc = self.bmc.clone();
             let run = bmc.ends();
             let console = tokio::task::spawn_blocking(move || bmc.machine().console());
             self.opening = Some((run, console));
+        }
+    }
+
+    /// Ends the console. libvirt is told, and may be silent: meanwhile others are served, and this node's queue waits, since
+    /// whoever opens the console next would find it taken.
+    async fn hang_up(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if line.ends.is_some() {
+            let _ = tokio::task::spawn_blocking(move || drop(line)).await;
         }
     }
 
@@ -231,11 +241,14 @@ impl Desk {
                     let service = self.service.clone();
                     let _ = tokio::task::spawn_blocking(move || service.keep()).await;
                 }
-                Effect::Open(console) => self.line = Line::open(console, self.run),
+                Effect::Open(console) => {
+                    self.hang_up().await;
+                    self.line = Line::open(console, self.run);
+                }
                 Effect::Type(bytes) => {
                     self.line.typed.as_ref().map(|typed| typed.try_send(bytes));
                 }
-                Effect::Close => self.line = Line::default(),
+                Effect::Close => self.hang_up().await,
             }
         }
     }
@@ -314,8 +327,8 @@ mod tests {
         }
     }
 
-    /// The BMC of a machine, served; somebody who has no session yet; and what the journal is told.
-    fn served(model: &Arc<Model>) -> (Arc<Bmc>, Caller, Arc<Mutex<Vec<String>>>) {
+    /// The BMC of a machine, the service that it is of, and what the journal is told.
+    fn serving(model: &Arc<Model>) -> (Arc<Bmc>, Arc<Service>, Arc<Mutex<Vec<String>>>) {
         let clock = Clock::system();
         let bmc = Arc::new(Bmc::new("node-0", Uuid::nil(), model.clone(), clock.clone()));
         let mut accounts = Accounts::default();
@@ -325,6 +338,12 @@ mod tests {
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
         let journal = said.clone();
         service.report_to(Box::new(move |line| journal.lock().unwrap().push(line.into())));
+        (bmc, service, said)
+    }
+
+    /// The BMC of a machine, served; somebody who has no session yet; and what the journal is told.
+    fn served(model: &Arc<Model>) -> (Arc<Bmc>, Caller, Arc<Mutex<Vec<String>>>) {
+        let (bmc, service, said) = serving(model);
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let serving = bmc.clone();
@@ -363,6 +382,32 @@ mod tests {
         // The machine may be busy for a moment, and not each time.
         assert!((0..3).any(|_| answered_in_time()));
         assert!(!said.lock().unwrap().is_empty());
+    }
+
+    /// libvirtd is asked to end it, and may have stopped to answer.
+    #[test]
+    fn a_console_that_ends_slowly_holds_nobody_else_up() {
+        let (bmc, service, _said) = serving(&Arc::new(Model::new()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+            let slow: Box<dyn Fn() + Send + Sync> =
+                Box::new(|| std::thread::sleep(Duration::from_secs(2)));
+            let line = Line { typed: None, said: None, ends: Some(slow), run: 0 };
+            let late = Arc::new(Semaphore::new(LATE));
+            let mut desk = Desk { service, bmc, socket, late, line, opening: None, run: 0 };
+            let begun = std::time::Instant::now();
+            let other = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                begun.elapsed()
+            };
+            let ((), waited) = tokio::join!(
+                desk.act(vec![Effect::Close], SocketAddr::from(([0, 0, 0, 0], 0)), 0),
+                other
+            );
+            assert!(waited < Duration::from_secs(1), "{waited:?}");
+            assert!(begun.elapsed() >= Duration::from_secs(2), "it has not ended");
+        });
     }
 
     /// Somebody opens the console of a node that is off, and has it as the node goes on, off, and on again.

@@ -8,7 +8,7 @@ mod events;
 mod gate;
 mod hub;
 mod network;
-mod opening;
+pub(crate) mod opening;
 mod pipe;
 mod raw;
 mod start;
@@ -27,7 +27,7 @@ pub use gate::{Gate, Instead, Port, with as gated};
 use hub::{Hub, tell_all};
 use maquette_engine::{Calls, StepError};
 pub use network::*;
-use opening::{connect, is_local};
+use opening::{connect, connect_within, is_local};
 pub use pipe::Pipe;
 pub use storage::*;
 use thiserror::Error;
@@ -297,15 +297,19 @@ const MOST_PIXELS: usize = 3 << 26;
 impl Client {
     /// Opens both connections; an error of either is returned.
     pub fn open(uri: &str) -> Result<Self> {
+        Self::open_within(opening::OPENING, uri)
+    }
+
+    /// The same for whoever waits no longer than this for a daemon that is silent.
+    pub(crate) fn open_within(limit: std::time::Duration, uri: &str) -> Result<Self> {
         // Errors are returned; libvirt's own handler would print them too.
         virt::error::clear_error_callback();
         if is_local(uri) {
             events::start_loop();
         }
         // Opening takes several round trips.
-        let (control, bulk) = join(|| connect(uri), || connect(uri));
-        let (control, bulk) = (control?, bulk?);
-        Ok(Self::of(control, bulk, uri, true))
+        let (control, bulk) = join(|| connect_within(limit, uri), || connect_within(limit, uri));
+        Ok(Self::of(control?, bulk?, uri, true))
     }
 
     /// One connection for everything, and no check of definitions against libvirt's schemas. For tests that define the
@@ -326,8 +330,7 @@ impl Client {
 
     /// Whether both connections are still there.
     pub fn is_alive(&self) -> bool {
-        let alive = |connection: &Connect| connection.is_alive().unwrap_or(false);
-        alive(&self.control) && alive(&self.bulk)
+        [&self.control, &self.bulk].iter().all(|one| one.is_alive().unwrap_or(false))
     }
 
     /// What happens to domains from now on. All listeners share one connection of its own, which is opened again for whoever

@@ -394,6 +394,7 @@ const OF_PROCESS: [(&[&str], Allowed); 3] = [
                 "maquette-libvirt/src/clock.rs",
                 "the time there goes on from what it was when it was asked",
             ),
+            ("maquette-libvirt/src/bmc/connection.rs", "a daemon may be away for so long"),
             ("maquette-libvirt/src/domain.rs", "a guest may take so long to stop or to let go"),
             ("maquette-libvirt/src/perform/warm.rs", "a template may take so long to boot"),
             ("maquette/src/commands/view/slow_facts.rs", "what was found out is believed so long"),

@@ -1,5 +1,8 @@
 //! Opening connections to libvirt, whose daemon may be silent.
 
+#[cfg(test)]
+pub(crate) mod daemon;
+
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -21,11 +24,16 @@ pub(super) fn is_local(uri: &str) -> bool {
 
 /// Opens one connection.
 pub(super) fn connect(uri: &str) -> Result<Connect> {
-    asking(uri, QUESTIONS)
+    connect_within(OPENING, uri)
 }
 
-fn asking(uri: &str, (interval, count): (i32, u32)) -> Result<Connect> {
-    let connection = within(OPENING, uri)?;
+/// The same for whoever waits no longer than this.
+pub(super) fn connect_within(limit: Duration, uri: &str) -> Result<Connect> {
+    asking(limit, uri, QUESTIONS)
+}
+
+fn asking(limit: Duration, uri: &str, (interval, count): (i32, u32)) -> Result<Connect> {
+    let connection = within(limit, uri)?;
     if is_local(uri) {
         // Drivers without a daemon cannot be asked.
         let _ = connection.set_keep_alive(interval, count);
@@ -53,33 +61,11 @@ pub(super) fn within(limit: Duration, uri: &str) -> Result<Connect> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::Read;
     use std::os::unix::net::{UnixListener, UnixStream};
 
+    use super::daemon::answer;
     use super::*;
-
-    /// What a client asks before a connection is open, by libvirt's numbers: how it proves who it is, whether something
-    /// is supported, and to be let in.
-    const ASKED: [(u32, &[u32]); 3] = [(66, &[1, 0]), (60, &[1]), (1, &[])];
-
-    /// Answers what comes before a connection is open, and nothing after that.
-    /// <https://libvirt.org/kbase/internals/rpc.html>
-    fn answer(mut stream: UnixStream) -> std::io::Result<()> {
-        loop {
-            let mut length = [0; 4];
-            stream.read_exact(&mut length)?;
-            let mut call = vec![0; u32::from_be_bytes(length) as usize - 4];
-            stream.read_exact(&mut call)?;
-            let word = |at: usize| u32::from_be_bytes(call[at * 4..][..4].try_into().unwrap());
-            let (program, version, procedure, serial) = (word(0), word(1), word(2), word(4));
-            let known =
-                ASKED.iter().find(|(asked, _)| program == 0x2000_8086 && *asked == procedure);
-            let Some((_, said)) = known else { continue };
-            let header = [28 + 4 * said.len() as u32, program, version, procedure, 1, serial, 0];
-            let bytes = header.iter().chain(*said).flat_map(|word| word.to_be_bytes());
-            stream.write_all(&bytes.collect::<Vec<_>>())?;
-        }
-    }
 
     /// A daemon that takes connections, and the address of libvirt's test driver in it.
     fn daemon(serve: fn(UnixStream) -> std::io::Result<()>) -> (tempfile::TempDir, String) {
@@ -109,7 +95,7 @@ mod tests {
     fn a_daemon_that_hangs_ends_calls() {
         super::super::events::start_loop();
         let (_directory, uri) = daemon(answer);
-        let connection = asking(&uri, (1, 1)).unwrap();
+        let connection = asking(OPENING, &uri, (1, 1)).unwrap();
         assert!(connection.hostname().is_err());
     }
 }

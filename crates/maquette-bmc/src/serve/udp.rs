@@ -141,9 +141,13 @@ pub async fn ipmi(service: Arc<Service>, bmc: Arc<Bmc>, socket: UdpSocket) {
                 }
             },
             line = opened(&mut desk.opening) => {
-                if let Some(line) = line.filter(|_| node.has_console()) {
+                if let Some(line) = line {
                     desk.hang_up().await;
                     desk.line = line;
+                }
+                // Whoever it was opened for may have gone meanwhile.
+                if !node.has_console() {
+                    desk.hang_up().await;
                 }
                 continue;
             }

@@ -55,7 +55,7 @@ pub(super) fn within(limit: Duration, uri: &str) -> Result<Connect> {
     }
     match receiver.recv_timeout(limit) {
         Ok(opened) => Ok(opened?),
-        Err(_) => Err(LibvirtError::silent(limit.as_secs())),
+        Err(_) => Err(LibvirtError::silent(limit.as_secs().max(1))),
     }
 }
 

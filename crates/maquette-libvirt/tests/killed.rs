@@ -416,7 +416,6 @@ fn stories() -> Vec<Story> {
     as_it_is.chain(edited).collect()
 }
 
-/// Tries every point of one story; how many there were.
 /// A whole `scripts/test`, which says when it began, tries every point; a run by hand one of so many, each day others.
 fn sparser() -> usize {
     let whole = ["MAQUETTE_TEST_BEGUN", "MAQUETTE_TEST_ALL"];
@@ -428,6 +427,7 @@ fn is_tried(number: usize) -> bool {
     (number + (since.as_secs() / 86400) as usize).is_multiple_of(sparser())
 }
 
+/// Tries every point of one story; how many there were.
 fn every_point((name, from, edit, goal): &Story) -> usize {
     let down = Goal::new(What::Down);
     let start = |said: &str| {

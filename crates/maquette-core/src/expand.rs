@@ -362,7 +362,7 @@ impl<'a> Expander<'a> {
             memory_max_mib: role.memory_max_mib,
             machine: machine.cloned().unwrap_or_else(|| MachineName::known("pc")),
             vnc: self.context.vnc.clone(),
-            serial_file: settings.serial_files,
+            serial_file: self.logs_to_file(existing),
             virtopts: settings.virtopts.clone(),
             firmware: if role.deploy_os { Default::default() } else { settings.boot_mode },
             boot: role.boot.clone(),
@@ -374,6 +374,12 @@ impl<'a> Expander<'a> {
             guest,
             name,
         }
+    }
+
+    /// Whether its console is logged where `--serial-files` has it: one that is logged there already stays.
+    fn logs_to_file(&self, existing: Option<&Node>) -> bool {
+        let refused = self.context.observed.refuses_serial_files;
+        self.topology.settings.serial_files && (!refused || existing.is_some_and(|n| n.serial_file))
     }
 
     /// How a node is reached: on its external network, at the address that it has there.

@@ -358,6 +358,8 @@ pub struct Observed {
     pub dhcp_leases: BTreeMap<IpAddr, MacAddr>,
     /// CPUs that are online; 0 where nobody has counted them.
     pub cpus: usize,
+    /// Whether SELinux keeps libvirt from logging consoles where `--serial-files` has them.
+    pub refuses_serial_files: bool,
     /// The environment's BMCs, if there are any.
     pub bmcs: Option<Bmcs>,
     /// What opens the hypervisor for connections to its nodes, if anything is recorded to.

@@ -546,6 +546,24 @@ fn ipv6_is_refused_where_the_hypervisor_has_none() {
     assert!(conflicts(&input(&[("controller", 1)], "3_nets_ipv4", &[]), &seen).is_empty());
 }
 
+/// A node whose console cannot be logged does not start.
+#[test]
+fn consoles_are_logged_where_selinux_lets_them_be() {
+    let mut wanted = input(&[("controller", 2)], "3_nets", &[]);
+    wanted.request.settings.serial_files = true;
+    let mut seen = Observed::default();
+    let logged = |seen: &Observed| {
+        let nodes = blueprint_of(&wanted, seen).nodes;
+        nodes.iter().map(|node| node.serial_file).collect::<Vec<_>>()
+    };
+    assert_eq!(logged(&seen), [true, true]);
+    assert!(conflicts(&wanted, &seen).is_empty());
+    seen.refuses_serial_files = true;
+    assert_eq!(logged(&seen), [false, false]);
+    let found = conflicts(&wanted, &seen);
+    assert!(found.len() == 1 && found[0].contains("logged in /var/log/libvirt/qemu"), "{found:#?}");
+}
+
 #[test]
 fn what_is_secret_in_an_address_is_in_no_word_of_a_plan() {
     for address in [

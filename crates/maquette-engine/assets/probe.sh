@@ -70,6 +70,12 @@ if command -v firewall-cmd >/dev/null && has_firewalld >/dev/null 2>&1; then
     } 2>/dev/null) || zones=libvirt
     case " $(echo "$zones" | tr '"\n' '  ') " in *" libvirt "*) echo zone ;; esac
 fi
+# Where SELinux enforces, and the module of InfraRed's that lets virtlogd write beside libvirt's sockets is not installed.
+say selinux
+if [ "$(cat /sys/fs/selinux/enforce 2>/dev/null)" = 1 ]; then
+    echo enforces
+    for module in /var/lib/selinux/*/active/modules/*/var_lib_libvirt_qemu; do [ ! -d "$module" ] || echo module; done
+fi
 say hook; sha256sum /etc/libvirt/hooks/network.d/maquette 2>/dev/null || :
 say expiry
 if systemctl is-active --quiet maquette-expire.timer 2>/dev/null || [ -e /etc/cron.d/maquette-expire ] ||

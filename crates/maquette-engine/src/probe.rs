@@ -1,5 +1,6 @@
 //! What a hypervisor is and has: everything is asked in one round trip.
 
+mod bmcs;
 mod daemons;
 mod directories;
 mod facts;

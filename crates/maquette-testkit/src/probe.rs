@@ -121,6 +121,7 @@ pub fn text(
         ("flags", flags.into()),
         ("kvm", kvm.into()),
         ("ipv6", u8::from(host.lacks_ipv6).to_string()),
+        ("selinux", if machine.seen.refuses_serial_files { "enforces" } else { "" }.into()),
         ("routes", format!("Iface\tDestination{routes}")),
         ("devices", format!("Inter-|\n face |{devices}")),
         ("memory", format!("MemTotal: {0} kB\nMemAvailable: {0} kB", machine.memory_mib * 1024)),

@@ -337,10 +337,16 @@ pub(super) struct Denied {
 pub(super) fn denied(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Option<Denied> {
     let profile = format!("libvirt-{}", domain.recorded.uuid);
     let apparmor = |line: &str| line.contains("apparmor=\"DENIED\"");
-    let selinux =
-        |line: &str| line.contains("avc:") && line.contains("denied") && line.contains("svirt");
+    let selinux = |line: &str| {
+        let is_confined = line.contains("svirt") || line.contains("virtlogd");
+        line.contains("avc:") && line.contains("denied") && is_confined
+    };
     let name = |file: &str| file.rsplit('/').next().unwrap_or(file).to_string();
-    let files = || domain.defined.disks.iter().map(|disk| disk.file.as_str());
+    let console = format!("{}-serial.log", domain.name);
+    let files = || {
+        let disks = domain.defined.disks.iter().map(|disk| disk.file.as_str());
+        disks.chain([console.as_str()])
+    };
     let about = |line: &str, file: &str| {
         line.contains(&format!("\"{file}\"")) || line.contains(&format!("name=\"{}\"", name(file)))
     };
@@ -350,8 +356,13 @@ pub(super) fn denied(host: &HostSigns, domain: &Domain, signs: &NodeSigns) -> Op
     let beside: Vec<String> = images.chain([format!("{}_VARS.fd", domain.name)]).collect();
     let is_beside = |line: &str| beside.iter().any(|file| line.contains(&format!("/{file}\"")));
     let is_own = |line: &str| line.contains(&profile);
+    // Whoever may make no file in a directory is denied that directory.
+    let is_log = |line: &str| {
+        domain.recorded.serial_file && line.contains("virtlogd") && line.contains("name=\"qemu\"")
+    };
     let is_own_file = |line: &str| {
-        ((apparmor(line) || selinux(line)) && files().any(|file| about(line, file)))
+        (selinux(line) && is_log(line))
+            || ((apparmor(line) || selinux(line)) && files().any(|file| about(line, file)))
             || (apparmor(line) && is_own(line) && is_beside(line))
     };
     let lines = || host.kernel_log.iter().rev().filter(|line| !is_old(line, signs));

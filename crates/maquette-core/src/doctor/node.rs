@@ -185,6 +185,12 @@ impl Look<'_> {
                 "`aa-status` shows the profile; files of a pool have to be where libvirt's profile lets QEMU read \
                  them, or be named in /etc/apparmor.d/local/abstractions/libvirt-qemu",
             ),
+            false if line.contains("virtlogd") => (
+                "selinux-denied",
+                "SELinux does not let libvirt log its console",
+                "without `--serial-files` consoles are logged in /var/log/libvirt/qemu, where it lets virtlogd write; \
+                 `ausearch -m avc -ts recent` shows more",
+            ),
             false => (
                 "selinux-denied",
                 "SELinux does not let its QEMU use a file",

@@ -32,6 +32,7 @@ pub fn conflicts(
         direct::others(topology, network, observed, diags);
         direct::check(topology, (network, &blueprint.nodes), observed, diags);
     }
+    serial_files(topology, blueprint, diags);
     // libvirt would say that the file exists.
     for left in observed.left_overs(&observed.host, |_| false) {
         diags.push(
@@ -39,6 +40,19 @@ pub fn conflicts(
         );
     }
     conflicts_of_nodes(blueprint, observed, diags);
+}
+
+/// Consoles that are not logged where they were asked to be: their node would not start.
+fn serial_files(topology: &Topology, blueprint: &Blueprint, diags: &mut Diagnostics) {
+    if !topology.settings.serial_files || blueprint.nodes.iter().all(|node| node.serial_file) {
+        return;
+    }
+    let message = "SELinux on the hypervisor does not let libvirt log consoles in /var/lib/libvirt/qemu, \
+                   which `--serial-files` asks for: they are logged in /var/log/libvirt/qemu";
+    diags.push(
+        Diagnostic::warning("hypervisor::serial-files", message)
+            .help("`maquette logs NODE` shows them wherever they are; without `--serial-files` this is not said"),
+    );
 }
 
 /// What has a name that an object of ours is to have.

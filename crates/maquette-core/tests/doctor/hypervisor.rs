@@ -64,6 +64,27 @@ fn what_the_kernel_said_before_the_last_start_is_not_the_cause() {
     }
 }
 
+/// virtlogd writes consoles, in QEMU's place.
+#[test]
+fn a_console_that_may_not_be_logged_is_told_from_a_disk_that_may_not_be_read() {
+    let mut scene = Scene::well();
+    scene.signs.power = Some(Power::StartFailed);
+    let line = |name: &str| {
+        format!(
+            "avc:  denied  {{ write }} for comm=\"virtlogd\" name=\"{name}\" scontext=system_u:system_r:virtlogd_t:s0"
+        )
+    };
+    let denied = |scene: &mut Scene, name: &str| {
+        scene.host.kernel_log = vec![line(name)];
+        scene.codes() == ["selinux-denied"]
+    };
+    assert!(denied(&mut scene, "controller-0-serial.log"));
+    // The directory is denied to those whose console is to be in it.
+    assert!(!denied(&mut scene, "qemu"));
+    scene.domain().recorded.serial_file = true;
+    assert!(denied(&mut scene, "qemu") && !denied(&mut scene, "controller-1-serial.log"));
+}
+
 /// A disk may be in a directory of its own, on another file system than the pool.
 #[test]
 fn the_directory_of_a_disk_that_is_full_is_named() {

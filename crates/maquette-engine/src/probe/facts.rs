@@ -16,6 +16,7 @@ use maquette_core::start_times::Starts;
 use maquette_core::units::MacAddr;
 use maquette_core::values::Login;
 
+use super::bmcs;
 use super::daemons::{self, Daemons};
 use super::directories;
 use super::family::{self, FAMILIES, Family, OsRelease, Part};
@@ -117,6 +118,8 @@ pub struct Facts {
     pub pool_room: Option<(String, u64)>,
     /// Who may write to that directory, and to those above it, from itself upwards.
     pub pool_access: Vec<Access>,
+    /// Whether SELinux keeps libvirt from logging consoles where `--serial-files` has them.
+    pub refuses_serial_files: bool,
     /// Files that are there of those that tell how far a preparation came.
     pub begun: BTreeSet<&'static str>,
 }
@@ -218,7 +221,8 @@ pub fn read(text: &str) -> Facts {
         lifetimes: Lifetime::parse_all(seen.text("leases")),
         agents: images::agents(&seen),
         identities: images::identities(&seen),
-        bmcs: bmcs(&seen),
+        bmcs: bmcs::by_environment(&seen),
+        refuses_serial_files: refuses_serial_files(&seen),
         login: seen.text("login").parse().ok(),
         forwarding: forwarding::parse(seen.lines("forwarding")),
         cpus: seen.text("cpus").parse().unwrap_or(1).max(1),
@@ -246,6 +250,12 @@ pub fn read(text: &str) -> Facts {
         begun: BEGUN.into_iter().filter(|path| has_path(path)).collect(),
         os,
     }
+}
+
+/// Whether SELinux keeps virtlogd from writing to /var/lib/libvirt/qemu.
+fn refuses_serial_files(seen: &Sections) -> bool {
+    let says = |word: &str| seen.lines("selinux").any(|line| line == word);
+    says("enforces") && !says("module")
 }
 
 /// What a running domain has touched, in MiB.
@@ -283,36 +293,6 @@ fn all_routes(seen: &Sections) -> Vec<(IpNet, String)> {
 /// A module of KVM's, and whether it lets guests have guests.
 fn nested(line: &str) -> Option<(String, bool)> {
     words(line).map(|(module, value)| (module, value.starts_with(['Y', 'y', '1'])))
-}
-
-/// BMCs by their environments: a line for each of these, and below it one for each of its BMCs.
-fn bmcs(seen: &Sections) -> BTreeMap<EnvName, Bmcs> {
-    let mut by_environment: BTreeMap<EnvName, Bmcs> = BTreeMap::new();
-    let mut of: Option<EnvName> = None;
-    for line in seen.lines("bmcs") {
-        match line.split(' ').collect::<Vec<_>>().as_slice() {
-            ["environment", name, run] => {
-                of = name.parse().ok();
-                let holds = ["yes", "part"].contains(run);
-                let bmcs = Bmcs { run: *run == "yes", holds, ..Bmcs::default() };
-                by_environment.extend(of.clone().map(|name| (name, bmcs)));
-            }
-            ["unreached", node] => {
-                let bmcs = of.as_ref().and_then(|name| by_environment.get_mut(name));
-                if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
-                    bmcs.unreached.insert(node);
-                }
-            }
-            ["bmc", node, digest] => {
-                let bmcs = of.as_ref().and_then(|name| by_environment.get_mut(name));
-                if let (Some(bmcs), Ok(node)) = (bmcs, node.parse()) {
-                    bmcs.digests.insert(node, (*digest).to_string());
-                }
-            }
-            _ => {}
-        }
-    }
-    by_environment
 }
 
 /// A port that some program has, as `ss` has it: `tcp 10.0.0.1%eth0:22`, where `*` is all addresses of both families. Older
@@ -472,6 +452,17 @@ mod tests {
         assert!(facts.network.links.contains_key("lo"));
         assert!(!facts.name.is_empty());
         assert!(facts.sshd.is_none());
+    }
+
+    #[test]
+    fn selinux_lets_consoles_be_logged_where_infrared_has_prepared_it() {
+        for (said, refuses) in [("", false), ("enforces", true), ("enforces\nmodule", false)] {
+            assert_eq!(
+                read(&format!("@@ selinux\n{said}\n")).refuses_serial_files,
+                refuses,
+                "{said}"
+            );
+        }
     }
 
     #[test]

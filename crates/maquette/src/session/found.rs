@@ -81,7 +81,9 @@ pub(super) fn on_host(seen: Seen, facts: &Facts, environment: &EnvName) -> Obser
     let forwarding = facts.forwarding.get(environment).cloned();
     let (starts, dhcp_leases) = (facts.starts.clone(), facts.dhcp_leases.clone());
     let (cpus, pool_access) = (facts.cpus, facts.pool_access.clone());
-    Observed { starts, cpus, bmcs, forwarding, dhcp_leases, pool_access, ..observed }
+    let refuses_serial_files = facts.refuses_serial_files;
+    let observed = Observed { cpus, pool_access, refuses_serial_files, ..observed };
+    Observed { starts, bmcs, forwarding, dhcp_leases, ..observed }
 }
 
 /// What libvirt knows, without the room in the pool that is kept for root: QEMU has none of it.

@@ -279,6 +279,7 @@ impl Stage {
                 machine.lacks_firmware = true
             }
             ["it", "has", "no", "IPv6"] => seen.host.lacks_ipv6 = true,
+            ["its", "SELinux", "enforces"] => seen.refuses_serial_files = true,
             ["Ctrl-C", "once", "it", "says:", ..] => {
                 self.ctrl_c_at = Some(what.trim_start_matches("Ctrl-C once it says: ").into());
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use maquette_core::image::AgentRecord;
 use maquette_core::names::EnvName;
 use maquette_core::observed::{Access, HostLink, HostNetwork, LinkKind, Observed};
 use maquette_core::units::MacAddr;
@@ -61,14 +62,14 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         pool_room: _,
         pool_access,
         begun: _,
+        refuses_serial_files: _,
     } = facts;
     pool_access.iter_mut().for_each(leave_out_owner);
     of_own_domains([resident_mib, uptime_s], observed);
     lifetimes.retain(|name, _| name == environment);
     bmcs.retain(|name, _| name == environment);
     forwarding.retain(|name, _| name == environment);
-    agents.retain(|file, _| own.has_image(file));
-    identities.retain(|file, _| own.has_image(file));
+    own.leave_out_images(agents, identities);
     dhcp_leases.retain(|_, mac| own.macs.contains(mac));
     router_interfaces.retain(|(name, _)| own.is_kept(name));
     addresses.retain(|(_, name)| own.is_kept(name));
@@ -115,6 +116,15 @@ impl Own {
             macs: nics.map(|nic| nic.mac).collect(),
             images: disks.filter_map(|d| Some(d.backing.as_ref()?.volume.to_string())).collect(),
         }
+    }
+
+    fn leave_out_images(
+        &self,
+        agents: &mut BTreeMap<String, AgentRecord>,
+        identities: &mut BTreeMap<String, String>,
+    ) {
+        agents.retain(|file, _| self.has_image(file));
+        identities.retain(|file, _| self.has_image(file));
     }
 
     /// Whether a file is an image of the nodes'.

@@ -103,6 +103,22 @@ pub(super) fn keys_again(text: &str) -> BTreeMap<usize, String> {
     places
 }
 
+/// Characters of a key before its colon: YAML's own limit for keys that are not marked with `?`, as we write none.
+/// <https://yaml.org/spec/1.2.2/#742-flow-mappings>
+const LONGEST_KEY: usize = 1024;
+
+/// Why a key is not read: it could not be written again, with its quotes and what stands for characters that are none to print.
+pub(super) fn long_key(key: &str) -> Option<Diagnostic> {
+    let written = |c: char| match c {
+        '"' | '\\' => 2,
+        _ if c.is_control() => 6,
+        _ => 1,
+    };
+    let length = key.chars().map(written).sum::<usize>() + 2;
+    let message = format!("a key takes {length} characters, and YAML takes {LONGEST_KEY} at most");
+    (length > LONGEST_KEY).then(|| Diagnostic::error("yaml::key", message))
+}
+
 /// Why a document is not read, and where.
 pub(super) fn refusal(text: &str) -> Option<(Diagnostic, Span)> {
     let mut anchored: BTreeMap<usize, Size> = BTreeMap::new();

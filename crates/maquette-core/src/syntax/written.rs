@@ -52,6 +52,29 @@ mod tests {
     use crate::diagnostic::Diagnostics;
     use crate::syntax::{Plain, Sources, parse};
 
+    /// A fuzz target found one that grew as it was written, and was not read again.
+    #[test]
+    fn keys_that_could_not_be_read_again_are_not_read_at_all() {
+        let read = |key: &str| {
+            let mut sources = Sources::default();
+            let id = sources.add("t", format!("? \"{key}\"\n: 1\n"));
+            let mut diags = Diagnostics::default();
+            let tree = parse(&sources, id, &mut diags);
+            tree.filter(|_| !diags.has_errors())
+        };
+        for unit in ["a", "\\\"", "\\\\", "\\x06", "\\u0085", "\u{e9}"] {
+            let longest = (1..1100).rev().find(|n| read(&unit.repeat(*n)).is_some()).unwrap();
+            let tree = read(&unit.repeat(longest)).unwrap();
+            let text = written(&tree);
+            let mut sources = Sources::default();
+            let id = sources.add("t", &text);
+            let mut diags = Diagnostics::default();
+            let again = parse(&sources, id, &mut diags).filter(|_| !diags.has_errors());
+            let again = again.unwrap_or_else(|| panic!("{longest} times {unit}"));
+            assert_eq!(again.entries()[0].key, tree.entries()[0].key);
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_as_it_was() {
         for text in [

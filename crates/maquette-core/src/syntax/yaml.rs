@@ -232,6 +232,10 @@ impl Reader<'_> {
             YamlData::Representation(text, form, tag) => {
                 let again = self.again.get(&key.span.start.index());
                 let name = again.cloned().unwrap_or_else(|| text.to_string());
+                if let Some(diagnostic) = bounds::long_key(&name) {
+                    diags.push(diagnostic.at(self.span(key), ""));
+                    return None;
+                }
                 Some((name, style(*form, tag.as_deref())))
             }
             YamlData::Mapping(_) => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::machine::{Device, Fault, Firmware, Hardware, Image, Machine, Power};
+use crate::stir::Stirs;
 
 mod kept;
 mod log;
@@ -262,6 +263,7 @@ pub struct Bmc {
     keeper: Mutex<Option<Keeper>>,
     /// The document that was kept last.
     kept: Mutex<Vec<u8>>,
+    pub(crate) stirs: Stirs,
 }
 
 impl Bmc {
@@ -283,6 +285,7 @@ impl Bmc {
             beginnings: AtomicU64::default(),
             keeper: Mutex::default(),
             kept: Mutex::default(),
+            stirs: Stirs::default(),
         }
     }
 
@@ -293,6 +296,14 @@ impl Bmc {
 
     /// What it remembers. Held for moments only, never over a call of the machine.
     pub fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.unchanged();
+        // Under the lock: whoever is told sees what is changed now.
+        self.stirs.stir();
+        state
+    }
+
+    /// The same for who changes nothing.
+    fn unchanged(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -431,7 +442,7 @@ impl Bmc {
     /// or what could not be kept.
     pub fn waits(&self) -> bool {
         let acts = {
-            let state = self.state();
+            let state = self.unchanged();
             state.restart.is_some() || state.owed.is_some() || state.watchdog.runs()
         };
         acts || self.lacks_keeping()

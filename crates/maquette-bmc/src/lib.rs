@@ -17,4 +17,5 @@ pub mod redfish;
 pub mod secret;
 pub mod serve;
 pub mod service;
+mod stir;
 pub mod store;

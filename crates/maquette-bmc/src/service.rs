@@ -14,6 +14,7 @@ use crate::bmc::{Bmc, Entry, Outcome};
 use crate::clock::Clock;
 use crate::guesses::{Guesses, Source};
 use crate::reach::{Reach, Resolver};
+use crate::stir::{Stir, Stirs};
 use crate::store::Store;
 
 mod kept;
@@ -116,6 +117,7 @@ pub struct Service {
     kept_subscriptions: Mutex<Option<Vec<u8>>>,
     kept_tasks: Mutex<Option<Vec<u8>>>,
     journal: Mutex<Option<Arc<Journal>>>,
+    stirs: Stirs,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -152,6 +154,7 @@ impl Service {
             kept_subscriptions: Mutex::new(Some(Vec::new())),
             kept_tasks: Mutex::new(Some(Vec::new())),
             journal: Mutex::default(),
+            stirs: Stirs::default(),
         });
         for bmc in service.bmcs.values() {
             let service = Arc::downgrade(&service);
@@ -286,6 +289,11 @@ impl Service {
         let mut count = held(&self.count);
         *count += 1;
         *count
+    }
+
+    /// Has whoever looks after it told when it or one of its BMCs may have come to wait; whether all of them do tell.
+    pub(crate) fn tells(&self, stir: &Stir) -> bool {
+        self.stirs.tell(stir) && self.bmcs().all(|bmc| bmc.stirs.tell(stir))
     }
 
     /// Tells whoever listens.

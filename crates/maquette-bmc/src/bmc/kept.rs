@@ -63,6 +63,8 @@ impl Bmc {
             // What is not kept is tried again.
             *kept = if keeper(self, &document) { document } else { Vec::new() };
         }
+        drop(kept);
+        self.stirs.stir();
     }
 
     /// Whether what is remembered was to be kept, and could not be.

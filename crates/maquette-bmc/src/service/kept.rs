@@ -176,6 +176,7 @@ impl Service {
         let name = self.tasks_name();
         let document = || serde_json::to_vec(&*held(&self.tasks));
         self.put(store.as_ref(), ("tasks", name.as_str()), &self.kept_tasks, document);
+        self.stirs.stir();
     }
 
     /// Keeps a document that has changed, of what is called so under a name. That it cannot be kept is said once, until it is

@@ -241,12 +241,15 @@ pub fn set_domain_metadata(
     namespace: &str,
 ) -> Result<()> {
     let kind = sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
-    let mut flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
-    if domain.is_active()? {
-        flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
+    let set = |flags| {
+        gate::call("set metadata", || {
+            domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)
+        })
+    };
+    let config = sys::VIR_DOMAIN_AFFECT_CONFIG;
+    // Most run, and those that do not say so.
+    match set(config | sys::VIR_DOMAIN_AFFECT_LIVE) {
+        Err(error) if error.is_out_of_state() => set(config).map(|_| ()),
+        other => other.map(|_| ()),
     }
-    gate::call("set metadata", || {
-        domain.set_metadata(kind, Some(xml), Some(prefix), Some(namespace), flags)
-    })?;
-    Ok(())
 }

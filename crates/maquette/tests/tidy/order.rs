@@ -113,7 +113,7 @@ const ROOMS: [(&str, &[&str]); 6] = [
         "maquette-bmc",
         &[
             "clock", "enemy", "secret", "store", "machine", "model", "accounts", "guesses",
-            "reach", "bmc", "service", "redfish", "ipmi", "serve",
+            "reach", "stir", "bmc", "service", "redfish", "ipmi", "serve",
         ],
     ),
     (

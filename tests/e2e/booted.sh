@@ -6,7 +6,15 @@ export MAQUETTE_TIMEOUT=1200
 volume=
 # on SCRIPT: by root on that machine.
 on() { "$maquette" ssh --prefix bmchv machine-0 -- sudo sh -eus <<< "$1"; }
+# Called as the script ends. Where that machine does not answer, everything that was tried on it has failed for that alone: what it
+# wrote last says why.
 remove_booted() {
+    if ! timeout 60 "$maquette" ssh --prefix bmchv machine-0 -- true > "$work/answer" 2>&1 && [ -n "$volume" ]; then
+        echo "   the machine does not answer: $(cat "$work/answer")"
+        virsh domstate --reason bmchv-machine-0 || true
+        "$maquette" logs --prefix bmchv machine-0 | tail -n 40 || true
+        virsh qemu-monitor-command --hmp bmchv-machine-0 'info registers -a' 2>&1 | grep -E '^(CPU|RIP)' || true
+    fi
     "$maquette" down --yes --prefix bmchv > "$work/down" 2>&1 || true
     [ -z "$volume" ] || remove_image "$volume" || true
 }

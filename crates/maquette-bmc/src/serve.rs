@@ -85,15 +85,15 @@ async fn tick(services: Vec<Arc<Service>>) {
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let rounds: Vec<Arc<Round>> = services.iter().flat_map(Round::of_all).collect();
     let stir = Stir::new();
-    // As soon as one does not, all are looked at each time.
     let tell = services.iter().all(|service| service.tells(&stir));
-    let mut waits = true;
+    let mut waits = false;
     loop {
         seconds.tick().await;
-        if !stir.take() && !waits && tell {
+        if !stir.take() && !waits {
             continue;
         }
-        waits = false;
+        // As soon as one does not tell, all are looked at each time.
+        waits = !tell;
         for service in services.iter().filter(|service| service.lacks_keeping()) {
             waits = true;
             let service = service.clone();

@@ -511,4 +511,22 @@ mod tests {
         }
         assert_eq!(bmc.state().boot.target, None);
     }
+
+    /// Whoever looks after it looks at nothing else as long as it tells nothing, and would look for ever if looking told.
+    #[test]
+    fn what_may_have_come_to_wait_is_told_and_looking_tells_nothing() {
+        let bmc = begun(&Arc::new(Model::new()), &Paper::default());
+        let stir = crate::stir::Stir::new();
+        assert!(bmc.stirs.tell(&stir) && stir.take());
+        assert!(!bmc.waits() && !stir.take());
+        bmc.press(Press::On).unwrap();
+        assert!(stir.take() && !bmc.waits() && !stir.take());
+        // What cannot be kept waits until it can be.
+        bmc.keep_by(Arc::new(|_, _| false));
+        bmc.state().time_servers.push("ntp.example".into());
+        stir.take();
+        bmc.keep();
+        assert!(stir.take() && bmc.waits() && !stir.take());
+        assert!(!bmc.stirs.tell(&crate::stir::Stir::new()), "who is told first stays the one");
+    }
 }

@@ -129,6 +129,9 @@ pub fn create(
         StepError::new(format!("cannot create volume `{}`", disk.volume)).because(e)
     };
     let storage = find_pool(client, disk.pool_or(pool))?;
+    if client::volume(&storage, &disk.volume).map_err(failed)?.is_some() {
+        return Ok(());
+    }
     // Images are in the environment's.
     let images = match &disk.pool {
         Some(_) => &find_pool(client, pool)?,
@@ -137,9 +140,6 @@ pub fn create(
     let bytes = match (disk.size, &disk.backing) {
         (Some(size), _) => size.0,
         (None, Some(image)) => {
-            if client::volume(&storage, &disk.volume).map_err(failed)?.is_some() {
-                return Ok(());
-            }
             match client::volume(images, &image.volume).map_err(failed)? {
                 Some(image) => client::capacity(&image).map_err(failed)?,
                 // A pool does not notice what came without libvirt, and cannot be refreshed while
@@ -151,8 +151,9 @@ pub fn create(
     };
     // Without the flag libvirt allocates nothing; with it, as much as the definition says.
     let allocate = disk.preallocation != Preallocation::Off && disk.backing.is_none();
-    let xml = xml::volume(disk, pool, bytes);
-    client::create_missing_volume(&storage, &disk.volume, &xml, allocate).map_err(failed)
+    client::create_volume(&storage, &xml::volume(disk, pool, bytes), allocate)
+        .map(|_| ())
+        .map_err(failed)
 }
 
 /// Creates and fills a seed volume. One that is there may be half filled, so it is made again.

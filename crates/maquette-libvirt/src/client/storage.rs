@@ -113,22 +113,6 @@ pub fn create_volume(pool: &StoragePool, xml: &str, allocate: bool) -> Result<St
     gate::call("create a volume", || StorageVol::create_xml(pool, xml, flags))
 }
 
-/// Creates a volume unless there is one of its name. To look first would cost a round trip for each.
-pub fn create_missing_volume(
-    pool: &StoragePool,
-    name: &str,
-    xml: &str,
-    allocate: bool,
-) -> Result<()> {
-    match create_volume(pool, xml, allocate) {
-        Ok(_) => Ok(()),
-        Err(error) => match volume(pool, name)? {
-            Some(_) => Ok(()),
-            None => Err(error),
-        },
-    }
-}
-
 /// Fills a volume.
 pub fn upload(client: &Client, volume: &StorageVol, content: &[u8]) -> Result<()> {
     const CHUNK: usize = 64 * 1024;

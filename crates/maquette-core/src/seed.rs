@@ -8,7 +8,6 @@ mod cloud_init;
 mod first_boot;
 mod identity;
 pub mod report;
-mod scalar;
 mod user_data;
 
 pub use cloud_init::READY_PORT;

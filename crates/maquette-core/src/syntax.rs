@@ -4,6 +4,7 @@
 mod bool;
 mod bounds;
 mod plain;
+mod scalar;
 mod tree;
 mod written;
 mod yaml;
@@ -11,6 +12,7 @@ mod yaml;
 pub use crate::span::{Source, SourceId, Sources, Span, Spanned};
 pub use bool::parse_bool;
 pub use plain::Plain;
+pub use scalar::quoted;
 pub use tree::{Entry, Style, Tree, Value};
 pub use written::written;
 pub use yaml::parse;

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use super::first_boot;
 use super::report::{BEGUN, SCRIPT as REPORT};
-use super::scalar::quoted;
 use super::user_data::UserData;
 use crate::blueprint::{Guest, Interface, Ipv4Setup, Node};
+use crate::syntax::quoted;
 use crate::topology::FirstBoot;
 use crate::units::MIB;
 use crate::values::Secret;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::scalar::quoted;
 use super::user_data::UserData;
+use crate::syntax::quoted;
 use crate::topology::FirstBoot;
 use crate::values::is_unprintable;
 

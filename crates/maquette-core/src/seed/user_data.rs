@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::scalar::quoted;
+use crate::syntax::quoted;
 use crate::topology::FirstBoot;
 
 /// Lists in which both have something.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+use super::scalar::quoted;
 use crate::diagnostic::Diagnostic;
 
 /// Deepest nesting that is read; topology files use five.
@@ -109,12 +110,7 @@ const LONGEST_KEY: usize = 1024;
 
 /// Why a key is not read: it could not be written again, with its quotes and what stands for characters that are none to print.
 pub(super) fn long_key(key: &str) -> Option<Diagnostic> {
-    let written = |c: char| match c {
-        '"' | '\\' => 2,
-        _ if c.is_control() => 6,
-        _ => 1,
-    };
-    let length = key.chars().map(written).sum::<usize>() + 2;
+    let length = quoted(key).chars().count();
     let message = format!("a key takes {length} characters, and YAML takes {LONGEST_KEY} at most");
     (length > LONGEST_KEY).then(|| Diagnostic::error("yaml::key", message))
 }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde::{Serialize, Serializer};
 
-use super::{Entry, Sources, Span, Style, Tree, Value, parse, parse_bool};
+use super::{Entry, Sources, Span, Style, Tree, Value, parse, parse_bool, scalar};
 use crate::diagnostic::Diagnostics;
 
 /// A value with YAML's types; keys are sorted.
@@ -170,13 +170,12 @@ impl Plain {
             Self::Bool(truth) => Yaml::Value(Scalar::Boolean(*truth)),
             Self::Int(number) => Yaml::Value(Scalar::Integer(*number)),
             Self::Float(number) => Yaml::Value(Scalar::FloatingPoint((*number).into())),
-            Self::Text(text) => Yaml::Value(Scalar::String(text.as_str().into())),
+            Self::Text(text) => scalar::document(text),
             Self::List(items) => Yaml::Sequence(items.iter().map(Self::document).collect()),
             Self::Map(map) => {
                 let mut out = Mapping::new();
                 for (key, value) in map {
-                    let key = Yaml::Value(Scalar::String(key.as_str().into()));
-                    out.insert(key, value.document());
+                    out.insert(scalar::document(key), value.document());
                 }
                 Yaml::Mapping(out)
             }

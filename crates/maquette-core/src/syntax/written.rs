@@ -1,8 +1,8 @@
 //! A located tree as YAML, in the order in which it was written.
 
-use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
+use saphyr::{Mapping, Scalar, ScalarStyle, Yaml, YamlEmitter};
 
-use super::{Style, Tree, Value};
+use super::{Style, Tree, Value, scalar};
 
 /// As YAML in block style. What was written as text stays text.
 pub fn written(node: &Tree) -> String {
@@ -16,34 +16,27 @@ pub fn written(node: &Tree) -> String {
 fn document(node: &Tree) -> Yaml<'_> {
     match &node.value {
         Value::Null => Yaml::Value(Scalar::Null),
-        Value::Scalar(text, style) => Yaml::Value(scalar(text, *style)),
+        Value::Scalar(text, style) => word(text, *style),
         Value::List(items) => Yaml::Sequence(items.iter().map(document).collect()),
         Value::Map(entries) => {
             let mut out = Mapping::new();
             for entry in entries {
-                let key = Yaml::Value(Scalar::String(entry.key.as_str().into()));
-                out.insert(key, document(&entry.value));
+                out.insert(scalar::document(&entry.key), document(&entry.value));
             }
             Yaml::Mapping(out)
         }
     }
 }
 
-/// A number or a truth value that was written bare is one if it is written the same again.
-fn scalar(text: &str, style: Style) -> Scalar<'_> {
-    if style == Style::Bare {
-        if let Ok(number) = text.parse::<i64>()
-            && number.to_string() == text
-        {
-            return Scalar::Integer(number);
-        }
-        match text {
-            "true" | "yes" => return Scalar::Boolean(true),
-            "false" | "no" => return Scalar::Boolean(false),
-            _ => {}
-        }
+/// A word that was written bare is written so again: it may be a truth value to one reader and a name to another.
+fn word(text: &str, style: Style) -> Yaml<'_> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    let begins =
+        text.starts_with(|c: char| c.is_ascii_alphanumeric()) || text.parse::<i64>().is_ok();
+    match style == Style::Bare && begins && text.chars().all(is_word) {
+        true => Yaml::Representation(text.into(), ScalarStyle::Plain, None),
+        false => scalar::document(text),
     }
-    Scalar::String(text.into())
 }
 
 #[cfg(test)]
@@ -62,7 +55,7 @@ mod tests {
             let tree = parse(&sources, id, &mut diags);
             tree.filter(|_| !diags.has_errors())
         };
-        for unit in ["a", "\\\"", "\\\\", "\\x06", "\\u0085", "\u{e9}"] {
+        for unit in ["a", "\\\"", "\\\\", "\\x06", "\\n", "\\u0085", "\\u2028", "\u{e9}"] {
             let longest = (1..1100).rev().find(|n| read(&unit.repeat(*n)).is_some()).unwrap();
             let tree = read(&unit.repeat(longest)).unwrap();
             let text = written(&tree);
@@ -73,6 +66,27 @@ mod tests {
             let again = again.unwrap_or_else(|| panic!("{longest} times {unit}"));
             assert_eq!(again.entries()[0].key, tree.entries()[0].key);
         }
+    }
+
+    /// A fuzz target found one: a node type may be called `no`, which was written `false`.
+    #[test]
+    fn words_stay_the_words_that_they_were() {
+        let text = "a: no\nb: Yes\nc: 012\nd: 1.50\ne: 2026-11-30\nf: \"no\"\ng: \"012\"\nh: -5\n";
+        let mut sources = Sources::default();
+        let id = sources.add("t", text);
+        let tree = parse(&sources, id, &mut Diagnostics::default()).unwrap();
+        let words = |tree: &Tree| {
+            let entries = tree.entries().iter();
+            entries.map(|e| e.value.value.clone()).collect::<Vec<_>>()
+        };
+        let written = written(&tree);
+        assert!(
+            written.starts_with("a: no\nb: Yes\nc: 012\nd: 1.50\ne: 2026-11-30\n"),
+            "{written}"
+        );
+        let id = sources.add("again", &written);
+        let again = parse(&sources, id, &mut Diagnostics::default()).unwrap();
+        assert_eq!(words(&tree), words(&again), "{written}");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use saphyr::{Scalar, ScalarStyle, Yaml};
+
 use crate::values::is_unprintable;
 
 /// A YAML scalar in double quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -18,7 +20,7 @@ pub(super) fn quoted(text: &str) -> String {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
             // Ends of lines to YAML 1.1, a mark that a reader may take away, and what shows something else than is there
-            // to whoever looks at the seed.
+            // to whoever looks at the file.
             c if is_unprintable(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
                 let _ = match c as u32 {
                     c @ ..=0xffff => write!(out, "\\u{c:04x}"),
@@ -30,6 +32,14 @@ pub(super) fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// Text for the library to write, which leaves characters as they are that show something else than is there.
+pub(super) fn document(text: &str) -> Yaml<'_> {
+    match text.contains(|c: char| is_unprintable(c) && !matches!(c, '\n' | '\t')) {
+        true => Yaml::Representation(quoted(text).into(), ScalarStyle::Plain, None),
+        false => Yaml::Value(Scalar::String(text.into())),
+    }
 }
 
 #[cfg(test)]

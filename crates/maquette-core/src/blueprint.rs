@@ -63,6 +63,8 @@ pub struct Blueprint {
     pub image_origins: BTreeMap<Image, ImageOrigin>,
     /// Images that are downloaded again for new nodes, though they are there.
     pub refresh_images: BTreeSet<Image>,
+    /// Images that are looked into for cloud-init when they are fetched.
+    pub looked_into: BTreeSet<Image>,
     /// How long a guest may take to shut down before it is switched off, in seconds.
     pub shutdown_s: u64,
     /// Whether it is what was there and some nodes more.
@@ -113,6 +115,7 @@ impl Blueprint {
             images: Vec::new(),
             image_origins: BTreeMap::new(),
             refresh_images: BTreeSet::new(),
+            looked_into: BTreeSet::new(),
             shutdown_s: 60,
             extend: false,
             networks: Vec::new(),

@@ -22,14 +22,14 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use uuid::Uuid;
 
 pub use conflicts::{conflicts, conflicts_of_nodes, in_use};
-pub use images::{image_sources, is_refreshed};
+pub use images::{CloudInit, image_sources, is_refreshed};
 pub use narrow::narrow;
 pub use pools::pool_of_system;
 pub use subnets::choose;
 
 use self::addresses::Addresses;
 use self::exhausted::{Without, reached_on};
-use self::images::{refreshed, source};
+use self::images::{looked_into, refreshed, source};
 use self::interfaces::{attachment, ipv4_setup};
 use self::macs::Macs;
 use self::wiring::{Indexes, Port, Wiring};
@@ -59,6 +59,8 @@ pub struct Context<'a> {
     pub virt: VirtType,
     /// Base images that were resolved.
     pub images: &'a ImageMap,
+    /// Which of them have cloud-init.
+    pub cloud_init: &'a CloudInit,
     /// Public key of this environment.
     pub authorized_key: &'a PublicKey,
     /// Host keys of all nodes: a recorded one that differs from the derived one is not believed.
@@ -150,6 +152,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         allocation: topology.allocation,
         pool,
         refresh_images: refreshed(topology, &images, context),
+        looked_into: looked_into(topology, context, diags),
         images: images.into_iter().collect(),
         networks,
         nodes,
@@ -499,6 +502,7 @@ impl<'a> Expander<'a> {
 
     fn disks(&self, role: &Role, node: &NodeName) -> Vec<Disk> {
         let settings = &self.topology.settings;
+        let there = self.context.observed.domains.get(node).map(|domain| &domain.recorded);
         let mut used: BTreeMap<&str, u32> = BTreeMap::new();
         role.disks
             .iter()
@@ -509,7 +513,7 @@ impl<'a> Expander<'a> {
                 let letter = used.entry(bus.device_prefix()).or_default();
                 let device = TargetDevice::of(bus, *letter);
                 *letter += 1;
-                let backing = source.map(|s| images::image(role, i, s, self.context));
+                let backing = source.map(|s| images::image(role, i, s, there, self.context));
                 Disk {
                     volume: FileName::of_disk(node, &disk.key),
                     device,

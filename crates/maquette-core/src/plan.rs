@@ -55,6 +55,8 @@ pub use warm::{
     without_memory,
 };
 
+use std::collections::BTreeSet;
+
 use crate::object::ObjectKind;
 
 /// What happens to an object.
@@ -150,13 +152,31 @@ impl Plan {
     /// waited for. `kinds` are the kinds of objects that are still of interest.
     #[must_use]
     pub fn only(self, keep: impl Fn(&Action) -> bool, kinds: impl Fn(ObjectKind) -> bool) -> Self {
+        self.picked(|step| keep(&step.action), kinds)
+    }
+
+    /// Steps of some kinds that wait for no others, and the rest. All changes are the second part's: they are there when that
+    /// is done.
+    #[must_use]
+    pub fn parted(self, is_early: impl Fn(&Action) -> bool) -> (Self, Self) {
+        let mut early: BTreeSet<StepId> = BTreeSet::new();
+        for step in &self.steps {
+            if is_early(&step.action) && step.after.iter().all(|id| early.contains(id)) {
+                early.insert(step.id);
+            }
+        }
+        let first = self.clone().picked(|step| early.contains(&step.id), |_| false);
+        (first, self.picked(|step| !early.contains(&step.id), |_| true))
+    }
+
+    fn picked(self, keep: impl Fn(&Step) -> bool, kinds: impl Fn(ObjectKind) -> bool) -> Self {
         let mut builder = Builder::default();
         // What a step of the whole plan became: itself, or what it waited for.
         let mut became: Vec<Vec<StepId>> = Vec::with_capacity(self.steps.len());
         for step in self.steps {
             let after =
                 step.after.iter().flat_map(|a| became[a.index()].clone()).collect::<Vec<_>>();
-            became.push(if keep(&step.action) {
+            became.push(if keep(&step) {
                 vec![builder.add(step.action, after, step.reason)]
             } else {
                 after

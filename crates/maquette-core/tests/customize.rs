@@ -50,6 +50,8 @@ fn an_image_that_is_customised_is_another_volume_and_the_plan_says_so() {
     let words = "virt-customize has it set up from the seed, unless it has cloud-init";
     assert!(second.contains(words), "{second}");
     assert!(second.contains("replace domain web-0"), "{second}");
+    // Whoever does not say how the image is used leaves a node as it is, whatever is known of its image by now.
+    assert!(up(&mut seen.clone(), &node("")).is_empty());
     let back = changes(&up(&mut seen, &node(", customize: no")));
     assert!(back.contains("replace domain web-0"), "{back}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use maquette::fuzzing::{self, Ground, Read};
 use maquette_core::blueprint::{Blueprint, Vnc};
-use maquette_core::expand::{self, Context, ImageMap};
+use maquette_core::expand::{self, CloudInit, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::plan;
 use maquette_core::topology::{self as core, VirtType};
@@ -91,6 +91,7 @@ pub fn blueprint_on(read: Read, observed: &Observed) -> Option<Blueprint> {
         observed,
         virt: VirtType::Qemu,
         images: &images,
+        cloud_init: &CloudInit::default(),
         authorized_key: &PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA maquette"),
         host_keys: &|_, _, _| PublicKey::known("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBB host"),
         generation: 1,

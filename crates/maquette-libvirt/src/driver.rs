@@ -38,7 +38,7 @@ pub struct Run<'a> {
     pub origin: Option<Origin>,
     /// Who stands before each call.
     pub gate: Arc<dyn Gate>,
-    /// Where it notes what it learns of templates.
+    /// Where it notes what it learns.
     pub notes: Notes,
 }
 

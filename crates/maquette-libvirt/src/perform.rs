@@ -6,10 +6,10 @@ mod warm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use maquette_core::blueprint::{Node, Pool};
+use maquette_core::blueprint::{Image, Node, Pool};
 use maquette_core::doctor;
 use maquette_core::names::EnvName;
 use maquette_core::observed::Origin;
@@ -18,7 +18,7 @@ use maquette_core::values::{NodeName, console_text};
 use maquette_engine::bmc;
 use maquette_engine::forwarding;
 use maquette_engine::host::{self, Host};
-use maquette_engine::image::{self, Transfer};
+use maquette_engine::image::{self, Found, Transfer, Wants};
 use maquette_engine::net::{bridge, tftp, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
@@ -144,7 +144,7 @@ impl<'a> Libvirt<'a> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let _one_at_a_time = self.opening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -343,21 +343,29 @@ impl Backend for Libvirt<'_> {
 }
 
 impl Libvirt<'_> {
+    fn fetch(
+        &self,
+        image: &Image,
+        pool: &Pool,
+        wants: Wants,
+        context: &StepContext<'_>,
+    ) -> Result<(), StepError> {
+        let used = || volume::is_used(self.client()?, &image.volume);
+        let Access { host, transfer, .. } = self.access;
+        if image::fetch(host, transfer, image, pool, wants, &used, context)? == Found::NoCloudInit {
+            let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            notes.without_cloud_init.insert(image.shown());
+        }
+        Ok(())
+    }
+
     fn act(&self, action: &Action, context: &StepContext<'_>) -> Result<(), StepError> {
         match action {
             Action::Apply(setting) => self.prepare(setting, context),
             Action::Restore(before) => self.restore(before, context),
-            Action::FetchImage { image, pool, smallest } => {
-                let used = || volume::is_used(self.client()?, &image.volume);
-                image::fetch(
-                    self.access.host,
-                    self.access.transfer,
-                    image,
-                    pool,
-                    *smallest,
-                    &used,
-                    context,
-                )
+            Action::FetchImage { image, pool, smallest, look } => {
+                let wants = Wants { smallest: *smallest, look: *look };
+                self.fetch(image, pool, wants, context)
             }
             Action::DefineNetwork { network, environment, allocation } => {
                 if let Some(root) = &network.tftp_root {

@@ -306,6 +306,14 @@ impl Backend for Hands<'_> {
             _ => {}
         }
         let mut machine = self.model.machine();
+        if let Action::FetchImage { image, pool, look: true, .. } = action
+            && machine.without_cloud_init.contains(&image.source)
+        {
+            let record = format!("{}/{}\nwithout-cloud-init\n", pool.path, image.volume);
+            machine.image_records.push_str(&record);
+            let mut notes = self.run.notes.lock().unwrap_or_else(PoisonError::into_inner);
+            notes.without_cloud_init.insert(image.shown());
+        }
         if let Action::StopDomain { name, .. } = action
             && let Some(stranger) = machine.strangers.iter_mut().find(|(n, _)| n == name)
         {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use maquette_core::blueprint::{self, Blueprint, Image};
 use maquette_core::defaults::{self, Kind};
 use maquette_core::diagnostic::Diagnostics;
-use maquette_core::expand::{self, Context, ImageMap};
+use maquette_core::expand::{self, CloudInit, Context, ImageMap};
 use maquette_core::layers::{ExtraVar, extra_vars};
 use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Plan};
@@ -202,6 +202,7 @@ fn expanded(
         observed,
         virt: VirtType::Qemu,
         images: &images,
+        cloud_init: &CloudInit::default(),
         authorized_key: &PublicKey::known("ssh-ed25519 AAAA maquette"),
         host_keys: &|name, _, _| {
             let key = format!("ssh-ed25519 HOST{} {name}", name.replace(['-', '_'], "/"));

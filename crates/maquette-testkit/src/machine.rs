@@ -67,6 +67,8 @@ pub struct Machine {
     pub timezone: String,
     /// What is recorded of images that were brought, as the probe prints it.
     pub image_records: String,
+    /// Images that have no cloud-init, as they are named.
+    pub without_cloud_init: BTreeSet<String>,
     /// CPUs.
     pub cpus: usize,
     /// Memory in MiB.
@@ -129,6 +131,7 @@ impl Machine {
             sysctls: BTreeMap::from([(INOTIFY.into(), 128)]),
             timezone: "Etc/UTC".into(),
             image_records: String::new(),
+            without_cloud_init: BTreeSet::new(),
             cpus: 16,
             memory_mib: 131_072,
             faults: BTreeMap::new(),

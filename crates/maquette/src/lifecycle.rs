@@ -3,6 +3,7 @@
 pub mod answering;
 pub mod build;
 pub mod overview;
+mod questions;
 pub mod removal;
 pub mod renewal;
 pub mod show;

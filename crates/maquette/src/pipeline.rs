@@ -10,13 +10,13 @@ use maquette_core::abilities::{self, Installed};
 use maquette_core::blueprint::{self, Blueprint, Image, ImageOrigin};
 use maquette_core::capacity::{self, Capacity};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, closest};
-use maquette_core::expand::{self, Context};
+use maquette_core::expand::{self, CloudInit, Context};
 use maquette_core::names::EnvName;
-use maquette_core::observed::{Domain, Observed};
+use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Plan, Requirements};
-use maquette_core::settings::{Settings, VirtChoice};
+use maquette_core::settings::Settings;
 use maquette_core::syntax::{Sources, Span};
-use maquette_core::topology::{self, Allocation, VirtType};
+use maquette_core::topology::{self, Allocation};
 use maquette_core::values::{PublicKey, Secret};
 use maquette_engine::StepError;
 use maquette_engine::host::Host;
@@ -35,6 +35,7 @@ use crate::workspace::Workspace;
 use crate::workspace::identity::{self, Way};
 use crate::world::{Environment, World, told};
 
+mod emulation;
 mod forwarding;
 mod servers;
 mod starts;
@@ -228,33 +229,14 @@ fn finish(world: &World, diags: Diagnostics, sources: &Sources) -> Result<(), Fa
     Ok(())
 }
 
-/// How new guests run. Where that is slower than one would expect, it is said of each hypervisor once, unless `quiet`.
-fn virt_type(world: &World, loaded: &Loaded, facts: &Facts, quiet: bool) -> VirtType {
-    match (loaded.request.settings.virt, &facts.kvm) {
-        (VirtChoice::Only(virt), _) => virt,
-        (VirtChoice::Auto, Ok(())) => VirtType::Kvm,
-        (VirtChoice::Auto, Err(_)) if quiet => VirtType::Qemu,
-        (VirtChoice::Auto, Err(why)) => {
-            let hypervisor = loaded.host.address.as_deref().unwrap_or("localhost");
-            let line = format!("emulation on {hypervisor}: {why}");
-            if !told::is_told(&world.environment, &line) {
-                told::note(&world.environment, &line);
-                world.terminal.talk(&format!(
-                    "warning: guests run under QEMU's emulation, several times slower than KVM: {why}"
-                ));
-            }
-            VirtType::Qemu
-        }
+/// Who names no nodes does not ask for the removal of those that are there.
+fn must_name_nodes(loaded: &Loaded, observed: &Observed) -> Diagnostics {
+    let settings = &loaded.request.settings;
+    let mut diags = loaded.diags.fresh();
+    if !loaded.nodes_named && !settings.extend && !observed.domains.is_empty() {
+        diags.push(no_nodes_named(&settings.environment, observed.domains.len()));
     }
-}
-
-/// Whether it was said before, or matters to nobody, that guests are emulated: a node that is emulated was made by a run
-/// that said so.
-fn emulation_is_known(topology: &topology::Topology, observed: &Observed) -> bool {
-    let emulated = |d: &Domain| d.recorded.virt == VirtType::Qemu;
-    !topology.settings.validate
-        || topology.roles.iter().all(|role| role.count == 0)
-        || observed.domains.values().any(emulated)
+    diags
 }
 
 fn no_nodes_named(environment: &EnvName, count: usize) -> Diagnostic {
@@ -305,19 +287,16 @@ pub fn plan(
     scope: Scope<'_>,
 ) -> Result<Planned, Failure> {
     let observed = hypervisor.observed();
-    let mut diags = loaded.diags.fresh();
     let settings = &loaded.request.settings;
-    // Who names no nodes does not ask for the removal of those that are there.
-    if !loaded.nodes_named && !settings.extend && !observed.domains.is_empty() {
-        diags.push(no_nodes_named(&settings.environment, observed.domains.len()));
-    }
+    let mut diags = must_name_nodes(loaded, &observed);
     let refused = |diags| Err(Failure::Input(diags, loaded.sources.clone()));
     let topology = expand::choose(&loaded.request, &observed, &mut diags);
     let Some(topology) = topology.filter(|_| !diags.has_errors()) else { return refused(diags) };
     // Its warnings were shown when the input was checked.
     let mut diags = loaded.diags.fresh();
     let user = &world.environment;
-    let (images, read) = known_images(user, loaded, (&topology, &observed), hypervisor, &mut diags);
+    let (images, read, cloud_init) =
+        known_images(user, loaded, (&topology, &observed), hypervisor, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     let underived = Underived::default();
     let host_keys = |name: &str, uuid, generation| {
@@ -325,11 +304,12 @@ pub fn plan(
         underived.or(key.host_public(name, uuid, generation), nothing)
     };
     let generation = new_generation()?;
-    let quiet = emulation_is_known(&topology, &observed);
+    let quiet = emulation::is_known(&topology, &observed);
     let context = Context {
         observed: &observed,
-        virt: virt_type(world, loaded, &hypervisor.facts, quiet),
+        virt: emulation::virt_type(world, loaded, &hypervisor.facts, quiet),
         images: &images,
+        cloud_init: &cloud_init,
         authorized_key: key.public(),
         host_keys: &host_keys,
         generation,
@@ -366,10 +346,9 @@ fn known_images(
     (topology, observed): (&topology::Topology, &Observed),
     hypervisor: &Hypervisor,
     diags: &mut Diagnostics,
-) -> (expand::ImageMap, BTreeMap<Image, ImageOrigin>) {
+) -> (expand::ImageMap, BTreeMap<Image, ImageOrigin>, CloudInit) {
     let pool = expand::pool(topology);
-    let facts = &hypervisor.facts;
-    let recorded = Recorded { agents: &facts.agents, identities: &facts.identities, pool: &pool };
+    let recorded = Recorded::of(&hypervisor.facts, &pool);
     images(user, topology, (observed, recorded, loaded.image_place), diags)
 }
 

@@ -3,9 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::Context;
-use crate::blueprint::Image;
+use crate::blueprint::{Image, Node};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::topology::{Disk, Role, Settings, Topology};
 use crate::values::FileName;
+
+/// What is known of whether images have cloud-init, by their volumes as they come. All others have it: they are made for clouds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CloudInit {
+    /// Those in which a Linux system was found, and no cloud-init.
+    pub lacking: BTreeSet<FileName>,
+    /// Those that nobody has looked into.
+    pub unknown: BTreeSet<FileName>,
+}
 
 /// Images that are to be downloaded again: all of them, or those of single disks.
 pub(super) fn refreshed(
@@ -21,17 +31,77 @@ pub(super) fn refreshed(
         for (number, disk) in role.disks.iter().enumerate().filter(|(_, disk)| disk.refresh) {
             let source = source(role, number, disk, &topology.settings);
             let known = source.filter(|source| context.images.contains_key(*source));
-            again.extend(known.map(|source| image(role, number, source, context)));
+            again.extend(known.map(|source| image(role, number, source, None, context)));
         }
     }
     again
 }
 
-/// The image that a disk of a node type overlays: of its system disk as the type has it set up.
-pub(super) fn image(role: &Role, number: usize, source: &str, context: &Context<'_>) -> Image {
+/// The image that a disk of a node type overlays: of its system disk as the type has it set up. `there` is the node as it is.
+pub(super) fn image(
+    role: &Role,
+    number: usize,
+    source: &str,
+    there: Option<&Node>,
+    context: &Context<'_>,
+) -> Image {
     let unknown = || Image { source: source.into(), volume: FileName::unknown() };
     let image = context.images.get(source).cloned().unwrap_or_else(unknown);
-    if role.customize && number == 0 && role.deploy_os { image.customized() } else { image }
+    if number != 0 || !role.deploy_os {
+        return image;
+    }
+    // What was found out of an image may be forgotten with it, and a node of it stays as it is.
+    let was = || {
+        let overlaid = there.and_then(|node| node.disks.first()?.backing.as_ref());
+        overlaid.is_some_and(|known| known.is_customized() && known.as_it_comes() == image)
+    };
+    let lacks =
+        || role.adapt_image && (context.cloud_init.lacking.contains(&image.volume) || was());
+    if role.customize.unwrap_or_else(lacks) { image.customized() } else { image }
+}
+
+/// Node types whose nodes are set up from a seed by what is in their image, and nobody says that it is to be used as it comes;
+/// with that image.
+fn set_up<'a>(
+    topology: &'a Topology,
+    context: &'a Context<'_>,
+) -> impl Iterator<Item = (&'a Role, &'a Image)> {
+    let roles = topology.roles.iter().filter(|role| {
+        role.count > 0 && role.deploy_os && role.adapt_image && role.customize.is_none()
+    });
+    roles.filter_map(|role| {
+        let source = source(role, 0, role.disks.first()?, &topology.settings)?;
+        Some((role, context.images.get(source)?))
+    })
+}
+
+/// Images that are looked into when they are fetched, since nodes are to be set up from a seed. Where it is known that one has no
+/// cloud-init, and a node type needs that, it is reported.
+pub(super) fn looked_into(
+    topology: &Topology,
+    context: &Context<'_>,
+    diags: &mut Diagnostics,
+) -> BTreeSet<Image> {
+    without_cloud_init(topology, context, diags);
+    let unknown = |image: &&Image| context.cloud_init.unknown.contains(&image.volume);
+    set_up(topology, context).map(|(_, image)| image).filter(unknown).cloned().collect()
+}
+
+/// Reports node types with `user_data` whose image has no cloud-init, which alone knows it.
+fn without_cloud_init(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) {
+    let lacking = &context.cloud_init.lacking;
+    let asks = |(role, image): &(&Role, &Image)| {
+        role.first_boot.needs_cloud_init() && lacking.contains(&image.volume)
+    };
+    for (role, image) in set_up(topology, context).filter(asks) {
+        let message = format!(
+            "`user_data` of node type `{}` needs cloud-init, which image `{}` does not have",
+            role.file,
+            image.shown()
+        );
+        let diagnostic = Diagnostic::error("topology::customize", message).at(role.span, "");
+        diags.push(diagnostic.help("`packages`, `files` and `commands` do without"));
+    }
 }
 
 /// Whether an image is to be downloaded again.

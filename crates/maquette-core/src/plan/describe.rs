@@ -2,6 +2,7 @@
 
 use super::compare;
 use crate::blueprint::{Blueprint, Carrier, Disk, Image, Network, Node};
+use crate::observed::Observed;
 use crate::units::{ByteSize, MIB};
 
 /// A node's size and address.
@@ -34,13 +35,18 @@ pub(super) fn size(node: &Node) -> String {
 }
 
 /// Why an image is fetched that the pool does not have, and where it comes from.
-pub(super) fn missing_image(blueprint: &Blueprint, image: &Image) -> String {
+pub(super) fn missing_image(blueprint: &Blueprint, observed: &Observed, image: &Image) -> String {
     let begin = "it is not in the pool yet";
-    let end = match image.is_customized() {
-        true => "; virt-customize has it set up from the seed, unless it has cloud-init",
-        false => "",
+    let end = match (image.is_customized(), blueprint.looked_into.contains(image)) {
+        (true, _) => "; virt-customize has it set up from the seed, unless it has cloud-init",
+        (false, true) => "; if it has no cloud-init, virt-customize makes it ready",
+        (false, false) => "",
     };
-    match blueprint.image_origins.get(&image.as_it_comes()) {
+    let plain = image.as_it_comes();
+    if image.is_customized() && observed.has_volume(&blueprint.pool, &plain.volume) {
+        return format!("{begin}, and is made of a copy of {}{end}", plain.volume);
+    }
+    match blueprint.image_origins.get(&plain) {
         Some(origin) => format!("{begin}, and {origin}{end}"),
         None => format!("{begin}{end}"),
     }

@@ -284,13 +284,14 @@ impl Planner<'_> {
             let (op, reason) = if there {
                 (Op::Update, "it is to be downloaded again".into())
             } else {
-                (Op::Create, describe::missing_image(self.blueprint, image))
+                (Op::Create, describe::missing_image(self.blueprint, self.observed, image))
             };
             self.change(op, ObjectKind::Image, &image.volume, image.shown(), reason.as_str());
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),
                 smallest,
+                look: self.blueprint.looked_into.contains(image),
             };
             let id = self.builder.add(fetch, [], reason);
             self.fetched.insert(image.volume.to_string(), id);

@@ -66,7 +66,7 @@ impl Requirements {
         });
         let interfaces = each.fold(0, usize::saturating_add);
         let options = &topology.settings.virtopts;
-        let customize = used.clone().any(|r| r.customize);
+        let customize = used.clone().any(|r| r.customize == Some(true));
         let drive =
             |r: &Role| !r.deploy_os && topology.bmc_of(r).is_some_and(BmcProtocol::has_redfish);
         let media = used.clone().any(drive);

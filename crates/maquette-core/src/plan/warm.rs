@@ -433,12 +433,13 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
         }
         if !observed.has_volume(pool, &image.volume) && !fetched.contains_key(image.volume.as_str())
         {
-            let reason = describe::missing_image(blueprint, image);
+            let reason = describe::missing_image(blueprint, observed, image);
             change(Op::Create, &image.volume, image, &reason);
             let fetch = Action::FetchImage {
                 image: image.clone(),
                 pool: pool.clone(),
                 smallest: node.disks.first().and_then(|d| d.size).map(|s| s.0),
+                look: blueprint.looked_into.contains(image),
             };
             fetched.insert(image.volume.to_string(), builder.add(fetch, [], reason));
         }

@@ -403,7 +403,7 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
         (false, _) => "it has no operating system (`deploy_os: no`)",
         (true, false) => "its image is used as it is (`supports_libguestfs: no`)",
     };
-    if role.customize {
+    if role.customize == Some(true) {
         let message = format!("`customize` of node type `{}` has no effect: {why}", role.file);
         diags.push(Diagnostic::error("topology::customize", message).at(role.span, ""));
     }
@@ -422,7 +422,7 @@ fn first_boot(role: &Role, diags: &mut Diagnostics) {
 
 /// What sets a customised image up knows packages, files and commands, and is no cloud-init.
 fn customized(role: &Role, diags: &mut Diagnostics) {
-    if role.customize && role.first_boot.needs_cloud_init() {
+    if role.customize == Some(true) && role.first_boot.needs_cloud_init() {
         let message = format!(
             "`user_data` of node type `{}` needs cloud-init, and `customize` is for images without",
             role.file

@@ -83,7 +83,7 @@ pub(crate) const NODE_TYPE: &[Key] = &[
     key(
         "customize",
         Form::YesNo,
-        "Whether virt-customize makes the image ready for being set up, as one without cloud-init has to be [default: no]",
+        "Whether virt-customize makes the image ready for being set up, as one without cloud-init has to be [default: if it has none]",
     ).takes(Replace),
     key("os", Form::Map(OS), "What the operating system is, for the model of NICs [default: none]").takes(Replace),
     key("disks", disk::DISKS, "Disks, the system disk first").example("[20G, 100G]").takes(Live).needed(),
@@ -222,8 +222,8 @@ pub struct Role {
     pub deploy_os: bool,
     /// Whether the image may be adapted (false: an appliance, used as it is).
     pub adapt_image: bool,
-    /// Whether virt-customize makes the image ready, unless it has cloud-init.
-    pub customize: bool,
+    /// Whether virt-customize makes the image ready, unless it has cloud-init; none for where it is found to have none.
+    pub customize: Option<bool>,
     /// Disks, the system disk first.
     pub disks: Vec<Disk>,
     /// Base image of this type instead of the environment's.
@@ -398,11 +398,13 @@ fn memory(
 
 /// Whether the first disk gets the image, whether that may be adapted, and whether virt-customize does so; and whether something
 /// was wrong with that.
-fn image_use(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> (bool, bool, bool, bool) {
+fn image_use(fields: &mut Fields<'_>, diags: &mut Diagnostics) -> (bool, bool, Option<bool>, bool) {
     let before = diags.mistakes();
-    let mut is = |key, usual| fields.bool(key, diags).unwrap_or(usual);
-    let all = (is("deploy_os", true), is("supports_libguestfs", true), is("customize", false));
-    (all.0, all.1, all.2, diags.mistakes() > before)
+    let mut is = |key| fields.bool(key, diags);
+    let (deploy_os, adapt) =
+        (is("deploy_os").unwrap_or(true), is("supports_libguestfs").unwrap_or(true));
+    let customize = is("customize");
+    (deploy_os, adapt, customize, diags.mistakes() > before)
 }
 
 /// `interfaces`, or `networks`.

@@ -311,11 +311,45 @@ customize() {
     return "$ended"
 }
 
+# Looks in a disk, as it is in a file that is not compressed, for any of some names: 0 if it is there. A file without an end of a line
+# is given up, and taken for nothing. $1: the file; then the names
+names() {
+    in=$1
+    shift
+    for name; do
+        shift
+        set -- "$@" -e "$name"
+    done
+    confined 0 prlimit --as=268435456 -- grep -qazF "$@" <"$in"
+}
+# Finds out whether there is a Linux system in the image and nothing that sets that up from a seed. The names of a system's files are in
+# its disk as they are, but where that is compressed, which is undone for the look. $1: how many bytes that may become
+look() {
+    looked=- in=$part
+    if confined 0 qemu-img check --output=json -f qcow2 /proc/self/fd/0 <"$part" 2>/dev/null | grep -q '"compressed-clusters"'; then
+        in=$part.new
+        made "$in"
+        claim "$1" less
+        confined "$limit" qemu-img convert -f qcow2 -O qcow2 /proc/self/fd/0 /proc/self/fd/1 <"$part" 1<>"$in" || in=
+        rm -f -- "$part.claim"
+    fi
+    if [ -n "$in" ]; then
+        ended=0
+        # cloud-init; what systems have that are set up in other ways; our own agent.
+        names "$in" DataSourceNoCloud ignition-fetch coreos-cloudinit maquette-agent || ended=$?
+        if [ "$ended" = 1 ] && names "$in" os-release && names "$in" systemd-journald; then looked=without-cloud-init; fi
+    fi
+    rm -f -- "$part.new"
+}
+
 # What the image there is recorded to be; earlier releases have not recorded that.
-word= known=
-if [ -f "$record" ]; then { IFS= read -r _ && read -r word known; } <"$record" || :; fi
+word= known= looked=-
+if [ -f "$record" ]; then
+    { IFS= read -r _ && read -r word known; } <"$record" || :
+    ! grep -qx without-cloud-init "$record" || looked=without-cloud-init
+fi
 [ "$word" = of ] || known=
-if [ -e "$target" ]; then answer "ready there $known"; else answer ready; fi
+if [ -e "$target" ]; then answer "ready there ${known:--} $looked"; else answer ready; fi
 config= redirects= stall=60 largest=0 stalled=0 slow=0 slowest=1 longest=0 authorities= how= large= sent=
 while IFS= read -r order <&7; do
     # Orders are words and numbers of ours.
@@ -438,6 +472,11 @@ while IFS= read -r order <&7; do
             settle "$status"
             answer "done $status $most"
             ;;
+        # $1: how many bytes it may become for that
+        look)
+            look "$1"
+            answer "done 0 $looked"
+            ;;
         same)
             cmp -s -- "$part" "$target" || status=$?
             answer "done $status"
@@ -448,14 +487,16 @@ while IFS= read -r order <&7; do
             exit 0
             ;;
         # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
-        # $1: its mode  $2: what it is, unless its record has another second line
+        # $1: its mode  $2: what it is, or `-`, unless its record has another second line  $3: what was found in it, or `-`
         place)
-            [ -z "${2-}" ] || [ -n "$about" ] || about="of $2"
+            [ "${2:--}" = - ] || [ -n "$about" ] || about="of $2"
+            looked=${3:--}
+            [ "$looked" != - ] || looked=
             # It is made whole even if everything else here ends: nobody would find what is left of it.
             if [ -n "$record" ]; then
                 (
                     trap '' TERM
-                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} >"$record.new" &&
+                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} ${looked:+"$looked"} >"$record.new" &&
                         sync -- "$record.new" && mv -f -- "$record.new" "$record" && sync -- "${record%/*}"
                 ) || status=$?
             fi

@@ -1,6 +1,7 @@
 //! Bringing a base image into the pool: complete and verified, or not at all.
 
 mod customize;
+mod look;
 mod relay;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use maquette_core::image::{
     Checksum, Compression, Format, HEAD, NotAnImage, inspect, redact, redact_words,
 };
 use maquette_core::units::ByteSize;
+
+pub use look::{Found, Wants};
 
 use super::build;
 use super::checksum;
@@ -76,16 +79,17 @@ const LONGEST: u64 = 24 * 60 * 60;
 /// Whether the image may not be replaced, because domains were made from it.
 pub type Used<'a> = &'a dyn Fn() -> Result<bool, StepError>;
 
-/// Brings an image into a pool. `smallest` is the smallest disk that shall overlay it, in bytes.
+/// Brings an image into a pool, and records there what was found out of it.
 pub fn fetch(
     host: &dyn Host,
     transfer: &Transfer,
     image: &Image,
     pool: &Pool,
-    smallest: Option<u64>,
+    wants: Wants,
     used: Used<'_>,
     context: &StepContext<'_>,
-) -> Result<(), StepError> {
+) -> Result<Found, StepError> {
+    let smallest = wants.smallest;
     let source = Source::parse(&image.source, &transfer.built).map_err(|e| {
         StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(e)
     })?;
@@ -105,15 +109,20 @@ pub fn fetch(
     let identity = source.identity();
     let mut job = Job { host, transfer, agent, volume, part, name, identity, context };
     let again = there.is_some() && transfer.force && !matches!(source.origin, Origin::File(_));
-    if let Some(recorded) = there.filter(|_| !again) {
+    if let Some(there) = there.filter(|_| !again) {
         job.leave()?;
-        return job.is_it(&recorded, image);
+        job.is_it(&there.identity, image)?;
+        return Ok(if wants.look { there.found } else { Found::Nothing });
     }
     let brought = match image.is_customized() {
         true => job.bring_customized(&source, smallest),
         false => job.bring(&source, smallest),
     };
-    let result = brought.and_then(|()| job.place(again, used));
+    let looked = brought.and_then(|()| match wants.look && !image.is_customized() {
+        true => job.look(),
+        false => Ok(Found::Nothing),
+    });
+    let result = looked.and_then(|found| job.place(again, used, found).map(|()| found));
     if result.is_err() {
         // Whatever may be left is there for the next run; the first error is the one to tell.
         let _ = job.leave();
@@ -283,21 +292,6 @@ impl Job<'_> {
         Err(self.broken(error))
     }
 
-    /// Whether what is there, by its record, is the image and no other: a volume's name has so little of what an image is known by
-    /// that somebody can find another one with the same.
-    fn is_it(&self, recorded: &str, image: &Image) -> Result<(), StepError> {
-        match &self.identity {
-            Some(own) if !recorded.is_empty() && recorded != own => {
-                let error = StepError::new(format!(
-                    "volume {} is another image than {}",
-                    image.volume, self.name
-                ));
-                Err(error.hint("`maquette image prune` removes it once no disk is over it"))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The checksum that the distributor publishes, over an encrypted connection all the way.
     fn published(&self, url: &str, list: &str) -> Result<Checksum, StepError> {
         self.progress(&format!("reading its checksum from {list}"));
@@ -446,7 +440,7 @@ impl Job<'_> {
 
     /// Puts it in place. A forced download never replaces an image that domains were made from; one that brought
     /// nothing new is dropped.
-    fn place(&mut self, again: bool, used: Used<'_>) -> Result<(), StepError> {
+    fn place(&mut self, again: bool, used: Used<'_>, found: Found) -> Result<(), StepError> {
         if again {
             if self.order("same")?.is_done() {
                 self.progress("it has not changed");
@@ -462,11 +456,9 @@ impl Job<'_> {
                 return Err(self.broken(error));
             }
         }
-        let order = match &self.identity {
-            Some(identity) => format!("place 644 {identity}"),
-            None => "place".into(),
-        };
-        self.must(&order, "put in place").map(|_| ())
+        let identity = self.identity.as_deref().unwrap_or("-");
+        let found = found.word();
+        self.must(&format!("place 644 {identity} {found}"), "put in place").map(|_| ())
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::fetch::Found;
 use crate::host::{Command, Host};
 use crate::{StepContext, StepError};
 
@@ -83,14 +84,28 @@ pub struct FetchPaths {
     pub about: String,
 }
 
+/// What is recorded of an image that is in its place.
+pub struct There {
+    /// What it is known by; an empty text where nothing says so.
+    pub identity: String,
+    /// What was found out of it.
+    pub found: Found,
+}
+
+impl There {
+    fn of(answer: &Answer) -> Self {
+        let identity = Some(answer.word(2)).filter(|word| *word != "-").unwrap_or_default();
+        Self { identity: identity.into(), found: Found::of(answer.word(3)) }
+    }
+}
+
 impl<'a> FetchShell<'a> {
-    /// Starts it and waits until it has the lock. Returns what the image there is recorded to be, if there is one: an empty text
-    /// where nothing says so.
+    /// Starts it and waits until it has the lock. Returns what is recorded of the image there, if there is one.
     pub fn start(
         host: &dyn Host,
         place: &FetchPaths,
         context: &'a StepContext<'a>,
-    ) -> Result<(Self, Option<String>), StepError> {
+    ) -> Result<(Self, Option<There>), StepError> {
         let FetchPaths { target, part, patience, record, about } = place;
         let failed = || StepError::new(format!("cannot work on image {target}"));
         let patience_s = patience.to_string();
@@ -116,7 +131,7 @@ impl<'a> FetchShell<'a> {
             match answer.word(0) {
                 "ready" => {
                     let is_there = answer.word(1) == "there";
-                    let there = is_there.then(|| answer.word(2).to_string());
+                    let there = is_there.then(|| There::of(&answer));
                     return Ok((agent, there));
                 }
                 "waiting" => {

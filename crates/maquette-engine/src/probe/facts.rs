@@ -88,6 +88,8 @@ pub struct Facts {
     pub agents: BTreeMap<String, AgentRecord>,
     /// What other images in its pools are known by, in hexadecimal, by their files.
     pub identities: BTreeMap<String, String>,
+    /// Files of images in which a Linux system was found, and no cloud-init.
+    pub without_cloud_init: BTreeSet<String>,
     /// BMCs that are served there, by their environments.
     pub bmcs: BTreeMap<EnvName, Bmcs>,
     /// Whom it was logged in to as, before `sudo`; none if that is not known.
@@ -193,8 +195,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// Understands what the probe printed.
 pub fn read(text: &str) -> Facts {
     let seen = Sections::parse(text);
-    let paths: BTreeSet<&str> = seen.lines("paths").collect();
-    let has_path = |path: &str| paths.contains(path);
+    let has_path = |path: &str| seen.lines("paths").any(|line| line == path);
     let os = OsRelease::parse(seen.text("os"));
     let lacks = |parts: fn(&'static Family) -> &'static [Part]| {
         os.family().map_or(Vec::new(), |family| family::missing(parts(family), &has_path))
@@ -221,6 +222,7 @@ pub fn read(text: &str) -> Facts {
         lifetimes: Lifetime::parse_all(seen.text("leases")),
         agents: images::agents(&seen),
         identities: images::identities(&seen),
+        without_cloud_init: images::without_cloud_init(&seen),
         bmcs: bmcs::by_environment(&seen),
         refuses_serial_files: refuses_serial_files(&seen),
         login: seen.text("login").parse().ok(),

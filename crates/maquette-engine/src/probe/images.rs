@@ -1,6 +1,6 @@
 //! What is recorded of images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maquette_core::image::AgentRecord;
 
@@ -20,6 +20,20 @@ pub(super) fn identities(seen: &Sections) -> BTreeMap<String, String> {
     })
 }
 
+/// Those that were looked into, and have no cloud-init: a line of their records says so.
+pub(super) fn without_cloud_init(seen: &Sections) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut of = None;
+    for line in seen.lines("images") {
+        if line.starts_with('/') {
+            of = Some(line);
+        } else if line == "without-cloud-init" {
+            all.extend(of.map(String::from));
+        }
+    }
+    all
+}
+
 /// Records of images: a line with the file, and for some a second one.
 fn second_lines<T>(seen: &Sections, read: impl Fn(&str) -> Option<T>) -> BTreeMap<String, T> {
     let mut all = BTreeMap::new();
@@ -36,6 +50,8 @@ fn second_lines<T>(seen: &Sections, read: impl Fn(&str) -> Option<T>) -> BTreeMa
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::read;
 
     /// Images that earlier versions brought have a record of one line.
@@ -49,5 +65,22 @@ mod tests {
         let facts = read(&text);
         assert_eq!(facts.agents.keys().collect::<Vec<_>>(), ["/p/b.qcow2"]);
         assert_eq!(facts.identities, [("/p/d.qcow2".to_string(), digest)].into());
+        assert_eq!(facts.without_cloud_init, BTreeSet::new());
+    }
+
+    #[test]
+    fn images_without_cloud_init_are_known_by_a_line_of_their_records() {
+        let digest = "0".repeat(64);
+        let text = format!(
+            "@@ images\nwithout-cloud-init\n/p/a.qcow2\nof {digest}\nwithout-cloud-init\n\n/p/b.qcow2\nof {digest}\n\n\
+             /p/c.qcow2\nwithout-cloud-init\n/p/d.qcow2\nof without-cloud-init\n"
+        );
+        let facts = read(&text);
+        let files: Vec<&str> = facts.without_cloud_init.iter().map(String::as_str).collect();
+        assert_eq!(files, ["/p/a.qcow2", "/p/c.qcow2"]);
+        assert_eq!(
+            facts.identities,
+            [("/p/a.qcow2".to_string(), digest.clone()), ("/p/b.qcow2".to_string(), digest)].into()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Templates, and nodes that start from them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,13 +35,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What helps where a template cannot be made.
 const BOOTS: &str = "`--start cold` boots every node by itself";
 
-/// What a run learns of templates, for those to come.
+/// What a run learns, for those to come.
 #[derive(Debug, Default)]
 pub struct Learnt {
     /// Nodes that booted although a template was there for them, and how many seconds these boots took.
     pub booted: BTreeMap<String, u64>,
     /// What came of templates, by their keys.
     pub templates: BTreeMap<String, Came>,
+    /// Images that it has looked into and found to have no cloud-init, as they are shown.
+    pub without_cloud_init: BTreeSet<String>,
 }
 
 /// The same, noted while steps run.

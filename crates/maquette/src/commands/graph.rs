@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use maquette_core::blueprint::{Network, Node, Vnc};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::expand::{self, Context, ImageMap};
+use maquette_core::expand::{self, CloudInit, Context, ImageMap};
 use maquette_core::observed::Observed;
 use maquette_core::topology::{self, VirtType};
 use maquette_core::values::PublicKey;
@@ -226,6 +226,7 @@ pub(super) fn wanted(
         observed: &seen,
         virt: VirtType::Qemu,
         images: &ImageMap::new(),
+        cloud_init: &CloudInit::default(),
         authorized_key: &PublicKey::known(NO_KEY),
         host_keys: &|_, _, _| PublicKey::known(NO_KEY),
         generation: 0,

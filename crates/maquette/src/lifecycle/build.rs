@@ -12,6 +12,7 @@ use maquette_core::observed::Observed;
 use maquette_core::plan::{self, Action, Change, Op, Plan, Requirements, Step};
 use maquette_engine::StepError;
 
+use super::questions::questions;
 use super::renewal::Renewal;
 use super::{answering, overview};
 use crate::cli::Locking;
@@ -69,7 +70,17 @@ pub fn build(
     how: &How,
 ) -> Result<(), Failure> {
     session.prepare_runs(how.json, how.limit)?;
-    let mut building = Building { world, loaded, requirements, session, how, hooks, expires: None };
+    let mut building = Building {
+        world,
+        loaded,
+        requirements: requirements.clone(),
+        session,
+        how,
+        hooks,
+        expires: None,
+        agreed: BTreeSet::new(),
+        again: false,
+    };
     let done = building.build();
     // What follows is another command's, in InfraRed's words: it is nobody's business to wait for that.
     session.unlock();
@@ -90,12 +101,16 @@ struct Agreed {
 struct Building<'a, 'w> {
     world: &'a World,
     loaded: &'a Loaded,
-    requirements: &'a Requirements,
+    requirements: Requirements,
     session: &'a mut Session<'w>,
     how: &'a How,
     hooks: playbooks::Hooks,
     /// When it expires, in words.
     expires: Option<String>,
+    /// What was agreed to, and what each is about.
+    agreed: BTreeSet<(Kind, String)>,
+    /// Whether it is planned again, for what images were found to be.
+    again: bool,
 }
 
 impl Building<'_, '_> {
@@ -110,17 +125,46 @@ impl Building<'_, '_> {
                 .map_err(|e| workspace.unwritten(e))?;
             Err(failure)
         })?;
-        let refresh = !agreed.planned.blueprint.refresh_images.is_empty();
-        self.session.fetch(refresh, self.how.authorities.clone());
-        let nodes = self.nodes(&agreed);
-        self.record(&agreed, &nodes)?;
+        let agreed = self.looked_into(agreed)?;
         self.carry_out(&agreed)?;
+        let nodes = self.nodes(&agreed);
         let after = self.learn(&agreed, &nodes)?;
         for stage in [Stage::User, Stage::Timezone, Stage::Post] {
             self.session.still_ours()?;
             self.hook(stage)?;
         }
         self.tell(&agreed, after)
+    }
+
+    /// Records what will be, and fetches images that are to be looked into, beside making networks. Where one has no cloud-init,
+    /// the rest is planned again.
+    fn looked_into(&mut self, agreed: Agreed) -> Result<Agreed, Failure> {
+        self.record(&agreed)?;
+        if let Some(node) = agreed.planned.blueprint.nodes.first() {
+            self.session.starts(node.virt);
+        }
+        let looks = |action: &Action| matches!(action, Action::FetchImage { look: true, .. });
+        if !agreed.plan.steps.iter().any(|step| looks(&step.action)) {
+            return Ok(agreed);
+        }
+        // Others wait for networks that are to be made. Playbooks in their place come before nodes.
+        let replaced = self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms);
+        let is_early = |a: &Action| looks(a) || (!replaced && Stage::of(a) == Stage::Networks);
+        let (first, rest) = agreed.plan.clone().parted(is_early);
+        self.session.run(&first)?;
+        let lacking = self.session.without_cloud_init();
+        if lacking.is_empty() {
+            return Ok(Agreed { plan: rest, ..agreed });
+        }
+        for image in lacking {
+            let text = format!("image {image} has no cloud-init: virt-customize makes it ready");
+            self.world.terminal.talk(&text);
+        }
+        self.again = true;
+        self.session.unlock_hypervisor();
+        let agreed = self.agree()?;
+        self.record(&agreed)?;
+        Ok(agreed)
     }
 
     fn environment(&self) -> &EnvName {
@@ -151,7 +195,7 @@ impl Building<'_, '_> {
 
     /// Prepares nothing and runs no playbooks for what another workspace built and only that one changes.
     fn must_have_built(&mut self) -> Result<(), Failure> {
-        let hypervisor = self.session.prepared_for(self.requirements)?;
+        let hypervisor = self.session.prepared_for(&self.requirements)?;
         let (workspace, user) = (&self.loaded.workspace, &self.world.environment);
         let way = identity::way(&hypervisor.observed(), workspace, user);
         if !matches!(way, Some(Way::Shared(_))) {
@@ -184,18 +228,24 @@ impl Building<'_, '_> {
     /// locked meanwhile, and it is looked and planned again after it. What comes up only then is asked as
     /// well.
     fn agree(&mut self) -> Result<Agreed, Failure> {
-        let (mut prepared, mut shown, mut agreed) = (false, None, BTreeSet::new());
+        let (mut prepared, mut shown, again) = (false, None, self.again);
         loop {
             let played = self.hooks.has(&[Stage::Pre, Stage::Validate]);
+            let honest = |failure, prepared, played| honest(failure, (prepared, again), played);
             let (hypervisor, now) = self.prepare().map_err(|e| honest(e, prepared, played))?;
             prepared |= now;
-            if shown.is_none() {
+            if shown.is_none() && !again {
                 self.hook(Stage::Prepare)?;
             }
             let played = self.hooks.has(EARLY);
             let honest = |failure| honest(failure, prepared, played);
             let planned = self.planned(&hypervisor).map_err(honest)?;
-            if shown.is_none() {
+            if let Some(more) = planned.needs_besides(&self.requirements) {
+                self.requirements = more;
+                self.session.unlock_hypervisor();
+                continue;
+            }
+            if shown.is_none() && !again {
                 planned.warn(self.world, self.loaded);
                 elsewhere::warn(self.world, &self.session.located, &planned.plan);
             }
@@ -217,7 +267,8 @@ impl Building<'_, '_> {
             let sooner = self.renewal(&hypervisor, &planned)?;
             let sooner = sooner.and_then(|renewal| renewal.sooner(self.environment()));
             let what = (&plan, &planned.observed);
-            let open = questions(what, lockout.is_some(), sooner, (&self.how.consent, &agreed));
+            let open =
+                questions(what, lockout.is_some(), sooner, (&self.how.consent, &self.agreed));
             if open.is_empty() {
                 return Ok(Agreed { hypervisor, planned, plan });
             }
@@ -226,7 +277,7 @@ impl Building<'_, '_> {
             for question in open {
                 let asked = self.how.consent.ask(self.world, question.kind, &question.what);
                 asked.map_err(honest)?;
-                agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
+                self.agreed.extend(question.about.into_iter().map(|what| (question.kind, what)));
             }
             // Who has it by now is not ended for our having waited.
             let locking = Locking { take_over: false, ..self.how.locking };
@@ -288,7 +339,7 @@ impl Building<'_, '_> {
 
     /// Shows what the hypervisor lacks and does it, and says whether it did; looks again afterwards.
     fn prepare(&mut self) -> Result<(Arc<Hypervisor>, bool), Failure> {
-        let (session, requirements) = (&mut *self.session, self.requirements);
+        let (session, requirements) = (&mut *self.session, &self.requirements);
         let mut hypervisor = session.prepared_for(requirements)?;
         let fresh = hypervisor.seen.as_ref().is_none_or(|s| s.observed.networks.is_empty());
         if fresh || !hypervisor.preparation.is_empty() {
@@ -326,8 +377,10 @@ impl Building<'_, '_> {
     }
 
     /// Writes the outputs: all is known before anything is built.
-    fn record(&mut self, agreed: &Agreed, nodes: &[&Node]) -> Result<(), Failure> {
+    fn record(&mut self, agreed: &Agreed) -> Result<(), Failure> {
         let Planned { blueprint, key, .. } = &agreed.planned;
+        let nodes = &self.nodes(agreed);
+        self.session.fetch(!blueprint.refresh_images.is_empty(), self.how.authorities.clone());
         let workspace = &self.loaded.workspace;
         let shared = agreed.planned.shared.as_deref();
         if shared.is_none() {
@@ -378,10 +431,7 @@ impl Building<'_, '_> {
 
     /// Does what is planned. The user's playbooks may stand between our own steps.
     fn carry_out(&mut self, agreed: &Agreed) -> Result<(), Failure> {
-        let Agreed { planned, plan, .. } = agreed;
-        if let Some(node) = planned.blueprint.nodes.first() {
-            self.session.starts(node.virt);
-        }
+        let Agreed { plan, .. } = agreed;
         if self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms) {
             let (networks, rest) = split(plan.clone());
             for (part, stage) in [(networks, Stage::Networks), (rest, Stage::Vms)] {
@@ -484,11 +534,16 @@ impl Building<'_, '_> {
 }
 
 /// A failure that does not say that nothing was touched where that would not be true any more.
-fn honest(failure: Failure, prepared: bool, played: bool) -> Failure {
-    match (prepared, played) {
-        (true, _) => failure.after(PREPARED),
-        (false, true) => failure.after("your playbooks have run, and nothing else was changed"),
-        (false, false) => failure,
+fn honest(failure: Failure, (prepared, fetched): (bool, bool), played: bool) -> Failure {
+    match (prepared, fetched, played) {
+        (_, true, _) => {
+            failure.after("what is shown as done above was done, and nothing else was changed")
+        }
+        (true, false, _) => failure.after(PREPARED),
+        (false, false, true) => {
+            failure.after("your playbooks have run, and nothing else was changed")
+        }
+        (false, false, false) => failure,
     }
 }
 
@@ -497,77 +552,4 @@ fn split(plan: Plan) -> (Plan, Plan) {
     let network = |a: &Action| Stage::of(a) == Stage::Networks;
     let networks = plan.clone().only(network, |kind| kind == ObjectKind::Network);
     (networks, plan.only(|a| !network(a), |kind| kind != ObjectKind::Network))
-}
-
-/// Something that wants to be agreed to.
-struct Question {
-    kind: Kind,
-    what: String,
-    /// What it is about, one by one.
-    about: Vec<String>,
-}
-
-/// What has not been agreed to: that nodes lose their disks, that networks lose what somebody edited in them, that a NIC
-/// that nobody named is put into a bridge, and that the environment expires sooner. A question for each, since these are
-/// different things.
-fn questions(
-    (plan, observed): (&Plan, &Observed),
-    lockout: bool,
-    sooner: Option<String>,
-    (consent, agreed): (&Consent, &BTreeSet<(Kind, String)>),
-) -> Vec<Question> {
-    let why = if lockout { ", since this workspace has no key to them" } else { "" };
-    let losses = plan.losses();
-    let lost = Question {
-        kind: Kind::LoseDisks,
-        what: format!("remove {}{why}", lost(&losses)),
-        // A node that somebody makes again while a question is open is another one.
-        about: losses
-            .iter()
-            .map(|(kind, name)| format!("{kind} {name} {:?}", observed.generation(name)))
-            .collect(),
-    };
-    let edits = undone(&plan::undone_edits(plan, observed), observed);
-    let bridged = plan.chosen_nics().into_iter().map(|nic| Question {
-        kind: Kind::BridgeDefaultNic,
-        what: format!("put {nic}, the NIC of the hypervisor's default route, into a bridge"),
-        about: vec![nic.into()],
-    });
-    let sooner = sooner.map(|what| Question {
-        kind: Kind::ExpireSooner,
-        // Seconds pass while somebody thinks, and the words are others then.
-        about: vec![String::new()],
-        what,
-    });
-    let is_open = |q: &Question| {
-        let new = |what: &String| !agreed.contains(&(q.kind, what.clone()));
-        q.about.iter().any(new) && !consent.has(q.kind)
-    };
-    [lost, edits].into_iter().chain(bridged).chain(sooner).filter(is_open).collect()
-}
-
-/// Whether networks may lose what somebody edited in them.
-fn undone(networks: &[&str], observed: &Observed) -> Question {
-    // What somebody edits while a question is open is not what was agreed to.
-    let edited = |name: &str| observed.networks.get(name).map(|n| (&n.defined, &n.added));
-    let word = if networks.len() == 1 { "network" } else { "networks" };
-    Question {
-        kind: Kind::UndoEdits,
-        what: format!("lose what somebody edited in {word} {}", networks.join(", ")),
-        about: networks.iter().map(|name| format!("{name} {:?}", edited(name))).collect(),
-    }
-}
-
-/// Nodes lose all of their disks; others lose one.
-fn lost(losses: &[(ObjectKind, &str)]) -> String {
-    let (mut nodes, mut volumes) = (Vec::new(), Vec::new());
-    for (kind, name) in losses {
-        match kind {
-            ObjectKind::Volume => volumes.push(format!("volume {name}")),
-            _ => nodes.push(name.to_string()),
-        }
-    }
-    let nodes = (!nodes.is_empty()).then(|| format!("the disks of {}", nodes.join(", ")));
-    let volumes = (!volumes.is_empty()).then(|| volumes.join(", "));
-    nodes.into_iter().chain(volumes).collect::<Vec<_>>().join(" and ")
 }

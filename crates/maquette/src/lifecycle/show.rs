@@ -32,11 +32,14 @@ pub fn show(
 ) -> Result<bool, Failure> {
     let environment = &loaded.request.settings.environment;
     let mut session = Session::open(world, loaded.located())?;
-    let hypervisor = session.prepared_for(requirements)?;
+    let mut hypervisor = session.prepared_for(requirements)?;
     let networks = how.stages.has(Stage::Networks);
     (!networks).then(|| session.tell_left_overs());
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
+    if let Some(more) = planned.needs_besides(requirements) {
+        hypervisor = session.prepared_for(&more)?;
+    }
     entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
     planned.objections(session.connection.host.as_ref())?;
     planned.plan = how.stages.part(planned.plan);

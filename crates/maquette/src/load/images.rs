@@ -1,17 +1,18 @@
 //! What the topology's words for images mean here, before anything is touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use maquette_core::blueprint::{Image, ImageOrigin, Pool};
 use maquette_core::diagnostic::{Diagnostic, Diagnostics};
-use maquette_core::expand::{self, ImageMap};
+use maquette_core::expand::{self, CloudInit, ImageMap};
 use maquette_core::image::{AgentRecord, ImageRefError, redact};
 use maquette_core::observed::Observed;
 use maquette_core::syntax::Span;
 use maquette_core::topology::Topology;
 use maquette_core::units::ByteSize;
 use maquette_engine::image::{self, Origin, Source, build, catalogue};
+use maquette_engine::probe::Facts;
 
 use crate::world::Environment;
 
@@ -108,11 +109,40 @@ pub struct Recorded<'a> {
     pub agents: &'a BTreeMap<String, AgentRecord>,
     /// What other images are known by, by their files.
     pub identities: &'a BTreeMap<String, String>,
+    /// Files of those that have no cloud-init.
+    pub without_cloud_init: &'a BTreeSet<String>,
     /// The pool that they are in.
     pub pool: &'a Pool,
 }
 
-impl Recorded<'_> {
+impl<'a> Recorded<'a> {
+    /// What a look at a hypervisor has shown.
+    pub fn of(facts: &'a Facts, pool: &'a Pool) -> Self {
+        let Facts { agents, identities, without_cloud_init, .. } = facts;
+        Self { agents, identities, without_cloud_init, pool }
+    }
+
+    /// Which images have cloud-init: those that are made for clouds, as published and built ones are, have it.
+    fn cloud_init(&self, environment: &Environment, images: &ImageMap) -> CloudInit {
+        let built = environment.built_images();
+        let mut found = CloudInit::default();
+        for Image { source, volume } in images.values() {
+            let strange = match Source::parse(source, &built).map(|source| source.origin) {
+                Ok(Origin::Url(_)) => true,
+                Ok(Origin::File(path)) => {
+                    !path.starts_with(&built) && build::recipe_beside(&path).is_none()
+                }
+                Ok(Origin::Catalogue(_)) | Err(_) => false,
+            };
+            if self.without_cloud_init.contains(&format!("{}/{volume}", self.pool.path)) {
+                found.lacking.insert(volume.clone());
+            } else if strange {
+                found.unknown.insert(volume.clone());
+            }
+        }
+        found
+    }
+
     /// Whether what a volume holds has an agent of this version.
     fn has_agent(&self, volume: &str) -> bool {
         let record = self.agents.get(&format!("{}/{volume}", self.pool.path));
@@ -140,7 +170,7 @@ impl Recorded<'_> {
     }
 }
 
-/// Volume names of all base images, and where those come from that were read to know theirs. An image that nodes of this
+/// Volume names of all base images, where those come from that were read to know theirs, and which have cloud-init. An image that nodes of this
 /// environment were made from keeps its volume, so that a second run reads no image again. A published image of which
 /// somebody has brought one that was built under its name is that one, as it would be for who has built it.
 pub fn images(
@@ -148,7 +178,7 @@ pub fn images(
     topology: &Topology,
     (observed, recorded, asked): (&Observed, Recorded<'_>, Option<Span>),
     diags: &mut Diagnostics,
-) -> (ImageMap, BTreeMap<Image, ImageOrigin>) {
+) -> (ImageMap, BTreeMap<Image, ImageOrigin>, CloudInit) {
     let built = environment.built_images();
     let (mut map, mut read) = (ImageMap::new(), BTreeMap::new());
     let known = observed
@@ -190,7 +220,8 @@ pub fn images(
             Err(error) => diags.push(placed(image_error(&error), &word, topology, asked)),
         }
     }
-    (map, read)
+    let cloud_init = recorded.cloud_init(environment, &map);
+    (map, read, cloud_init)
 }
 
 /// Whether an image has an agent of this version: what its volume holds was built here, and is named after its content, or

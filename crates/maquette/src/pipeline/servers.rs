@@ -1,9 +1,10 @@
-//! What the servers of images say of what is going to be downloaded, before anything is touched.
+//! What is known of images before they are fetched: what their servers say of those that are going to be downloaded, and what has
+//! to work on one.
 
 use maquette_core::diagnostic::{Diagnostic, Diagnostics, Severity};
 use maquette_core::image::{Format, NotAnImage, redact};
 use maquette_core::object::ObjectKind;
-use maquette_core::plan::Action;
+use maquette_core::plan::{Action, Requirements, Step};
 use maquette_core::syntax::Sources;
 use maquette_core::units::ByteSize;
 use maquette_engine::image::{ENLARGE, Origin, Said, Source, ask, too_large};
@@ -58,12 +59,19 @@ impl Planned {
         }
     }
 
+    /// What it asks of the hypervisor besides what was asked for: what is found out of images says what has to work on them.
+    pub fn needs_besides(&self, asked: &Requirements) -> Option<Requirements> {
+        let is_worked_on = |step: &Step| matches!(&step.action, Action::FetchImage { image, .. } if image.is_customized());
+        let more = !asked.customize && self.plan.steps.iter().any(is_worked_on);
+        more.then(|| Requirements { customize: true, ..asked.clone() })
+    }
+
     /// What is going to be downloaded, each once.
     fn downloads(&self, world: &World) -> Vec<Download> {
         let built = world.environment.built_images();
         let mut all: Vec<Download> = Vec::new();
         for step in &self.plan.steps {
-            let Action::FetchImage { image, pool, smallest } = &step.action else { continue };
+            let Action::FetchImage { image, pool, smallest, .. } = &step.action else { continue };
             let plain = image.as_it_comes().volume;
             let copied = image.is_customized() && self.observed.has_volume(pool, &plain);
             let url = match Source::parse(&image.source, &built) {

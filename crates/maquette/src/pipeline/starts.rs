@@ -35,9 +35,7 @@ pub(super) fn templates(
     let is_meant = |node: &&Node| all || fresh.contains(node.name.as_str());
     let nodes = || blueprint.nodes.iter().filter(is_meant);
     let mut agents: BTreeMap<&Image, bool> = BTreeMap::new();
-    let facts = &hypervisor.facts;
-    let recorded =
-        Recorded { agents: &facts.agents, identities: &facts.identities, pool: &blueprint.pool };
+    let recorded = Recorded::of(&hypervisor.facts, &blueprint.pool);
     for image in nodes().filter_map(|n| n.disks.first()?.backing.as_ref()) {
         agents.entry(image).or_insert_with(|| has_agent(&world.environment, recorded, image));
     }

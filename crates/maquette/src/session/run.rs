@@ -51,6 +51,8 @@ pub(super) struct Runs {
     virt: Option<VirtType>,
     /// When logins to nodes worked.
     logins: BTreeMap<String, SystemTime>,
+    /// Images that were found to have no cloud-init, as they are shown.
+    without_cloud_init: BTreeSet<String>,
 }
 
 impl Runs {
@@ -58,8 +60,19 @@ impl Runs {
     pub(super) fn new(records: Option<RecordKey>) -> Self {
         let (json, limit, refetches) = (false, LIMIT, false);
         let (reporter, journal, authorities, virt) = (None, None, None, None);
-        let logins = BTreeMap::new();
-        Self { json, limit, reporter, journal, refetches, authorities, records, virt, logins }
+        let (logins, without_cloud_init) = (BTreeMap::new(), BTreeSet::new());
+        Self {
+            json,
+            limit,
+            reporter,
+            journal,
+            refetches,
+            authorities,
+            records,
+            virt,
+            logins,
+            without_cloud_init,
+        }
     }
 
     /// Nodes that have just answered a login.
@@ -111,6 +124,11 @@ impl Session<'_> {
     /// Says how the guests run that the next plans start: how many may boot at once follows from it.
     pub fn starts(&mut self, virt: VirtType) {
         self.runs.virt = Some(virt);
+    }
+
+    /// Images that runs have found to have no cloud-init since this was asked, as they are shown.
+    pub fn without_cloud_init(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.runs.without_cloud_init)
     }
 
     fn guests(&self, facts: &Facts) -> Guests {
@@ -173,6 +191,7 @@ impl Session<'_> {
         let learnt = notes.lock().unwrap_or_else(PoisonError::into_inner);
         let measured = plan::measured(&plan.steps, &watch.took, &learnt.booted);
         learn(access.host, &measured, &learnt, facts.now_s);
+        self.runs.without_cloud_init.extend(learnt.without_cloud_init.iter().cloned());
         drop(learnt);
         if summary.is_success() {
             return Ok(());

@@ -307,6 +307,9 @@ impl Stage {
                 machine.faults.clear();
                 machine.interrupt = None;
             }
+            ["image", source, "has", "no", "cloud-init"] => {
+                machine.without_cloud_init.insert((*source).into());
+            }
             ["no", "step", "can", ..] => {
                 let (step, why) = what.trim_start_matches("no step can ").split_once(": ").unwrap();
                 let mut error = StepError::new(format!("cannot {step}"));

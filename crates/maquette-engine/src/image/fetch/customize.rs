@@ -59,12 +59,13 @@ fn not_customized(name: &str, answer: &Answer) -> StepError {
     }
     let mut error = StepError::new(format!("virt-customize cannot make image {name} ready"));
     error.causes.extend(said.map(String::from).or_else(|| answer.said.last().cloned()));
-    match answer.status() {
+    let error = match answer.status() {
         "127" => error.hint("the hypervisor has no `virt-customize`; `maquette up` installs it where it knows the package manager"),
         NO_PLACE => error.hint("the hypervisor runs no program from the pool, /var/lib/maquette or /root: mount the file system of one of them without `noexec`"),
         "124" => error.hint(format!("it was ended after {CUSTOMIZING} s; `libguestfs-test-tool` on the hypervisor says why")),
         _ => error.hint("`LIBGUESTFS_BACKEND=direct libguestfs-test-tool` on the hypervisor tells whether libguestfs works there; it needs a kernel in /boot with its modules"),
-    }
+    };
+    error.hint("`customize: no` in the node type uses the image as it is")
 }
 
 /// Status of the order where no directory is found from which the program can be run that confines libguestfs' QEMU.

@@ -46,6 +46,7 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
         lifetimes,
         agents,
         identities,
+        without_cloud_init,
         bmcs,
         login: _,
         forwarding,
@@ -69,10 +70,9 @@ pub(super) fn leave_out(facts: &mut Facts, environment: &EnvName, observed: &Obs
     lifetimes.retain(|name, _| name == environment);
     bmcs.retain(|name, _| name == environment);
     forwarding.retain(|name, _| name == environment);
-    own.leave_out_images(agents, identities);
+    own.leave_out_images(agents, identities, without_cloud_init);
     dhcp_leases.retain(|_, mac| own.macs.contains(mac));
-    router_interfaces.retain(|(name, _)| own.is_kept(name));
-    addresses.retain(|(_, name)| own.is_kept(name));
+    own.leave_out_interfaces(router_interfaces, addresses);
     own.leave_out_network(network, &addresses.iter().map(|(net, _)| net.addr()).collect());
 }
 
@@ -122,9 +122,20 @@ impl Own {
         &self,
         agents: &mut BTreeMap<String, AgentRecord>,
         identities: &mut BTreeMap<String, String>,
+        without_cloud_init: &mut BTreeSet<String>,
     ) {
+        without_cloud_init.retain(|file| self.has_image(file));
         agents.retain(|file, _| self.has_image(file));
         identities.retain(|file, _| self.has_image(file));
+    }
+
+    fn leave_out_interfaces<T>(
+        &self,
+        routers: &mut Vec<(String, String)>,
+        addresses: &mut Vec<(T, String)>,
+    ) {
+        routers.retain(|(name, _)| self.is_kept(name));
+        addresses.retain(|(_, name)| self.is_kept(name));
     }
 
     /// Whether a file is an image of the nodes'.

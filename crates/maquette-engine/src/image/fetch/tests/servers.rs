@@ -567,7 +567,8 @@ fn one_run() {
     };
     let image = Image { source, volume: "v.qcow2".parse().unwrap() };
     let pool = Pool { name: "p".parse().unwrap(), path: pool.parse().unwrap() };
-    fetch(&Local, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context).unwrap();
+    fetch(&Local, &Transfer::default(), &image, &pool, Wants::default(), &|| Ok(true), &context)
+        .unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod lab;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lab::{Lab, leftovers, program, repository};
 
@@ -191,7 +191,18 @@ fn killed(ground: &Ground, kill: Kill) -> (bool, usize) {
     (!child.wait().unwrap().success(), done)
 }
 
-/// Numbers that look random and are the same in every run.
+/// Into how many parts the moments are dealt, and which of them is today's: each day tries others. All are one part where that is
+/// asked for.
+fn turn() -> (usize, usize) {
+    const DAYS: usize = 3;
+    if std::env::var_os("MAQUETTE_TEST_ALL").is_some() {
+        return (1, 0);
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (DAYS, usize::try_from(since.as_secs() / 86400).unwrap() % DAYS)
+}
+
+/// Numbers that look random and are the same all day.
 struct Dice(u64);
 
 impl Dice {
@@ -296,13 +307,15 @@ fn killed_at_every_step_and_at_random_moments() {
     const SIDE_BY_SIDE: [(&str, &str); 3] =
         [("crash", "201"), ("crash2", "202"), ("crash3", "203")];
     // A few hundred points inside steps are tried by `maquette-libvirt/tests/killed.rs`, without a program to start for each.
-    let random = if std::env::var_os("MAQUETTE_TEST_ALL").is_some() { 67 } else { 20 };
+    let (days, today) = turn();
+    let random = if days == 1 { 67 } else { 7 };
     std::thread::scope(|scope| {
         for (first, (prefix, octet)) in SIDE_BY_SIDE.into_iter().enumerate() {
             scope.spawn(move || {
                 let more = ["--virt-type", "test"];
                 let ground = Ground::new(TEST_DRIVER, "bare.yml:6", prefix, octet, &more);
-                let part = Part { boundaries: SIDE_BY_SIDE.len(), first, random };
+                let first = first + today * SIDE_BY_SIDE.len();
+                let part = Part { boundaries: SIDE_BY_SIDE.len() * days, first, random };
                 let own = format!("{prefix}-");
                 println!("test driver: {}", rounds(&ground, &own, &part, &BTreeSet::new));
             });
@@ -317,7 +330,8 @@ fn killed_at_random_moments_with_real_guests() {
     let boot = ["--virtopts", "--boot hd"];
     let more = ["--image-url", image.as_str(), boot[0], boot[1]];
     let ground = Ground::new("qemu:///system", "tiny.yml:1,bare.yml:5", "burst", "204", &more);
-    let part = Part { boundaries: 0, first: 0, random: 10 };
+    let (days, today) = turn();
+    let part = Part { boundaries: 0, first: today, random: if days == 1 { 12 } else { 4 } };
     println!("QEMU: {}", rounds(&ground, "burst-", &part, &|| leftovers("burst")));
     drop(Lab::new("burst"));
 }

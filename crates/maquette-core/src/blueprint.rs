@@ -63,7 +63,7 @@ pub struct Blueprint {
     pub image_origins: BTreeMap<Image, ImageOrigin>,
     /// Images that are downloaded again for new nodes, though they are there.
     pub refresh_images: BTreeSet<Image>,
-    /// Images that are looked into for cloud-init when they are fetched.
+    /// Images of which it matters whether they have cloud-init, and is found out only when they are fetched.
     pub looked_into: BTreeSet<Image>,
     /// How long a guest may take to shut down before it is switched off, in seconds.
     pub shutdown_s: u64,

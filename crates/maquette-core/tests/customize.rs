@@ -52,6 +52,21 @@ fn an_image_that_is_customised_is_another_volume_and_the_plan_says_so() {
     assert!(second.contains("replace domain web-0"), "{second}");
     // Whoever does not say how the image is used leaves a node as it is, whatever is known of its image by now.
     assert!(up(&mut seen.clone(), &node("")).is_empty());
+    // Records have an address without what may be secret in it.
+    let mut recorded = Observed::default();
+    let address = ", import_url: 'https://u:p@example.org/x.qcow2'";
+    up(&mut recorded, &node(&format!("{address}, customize: yes")));
+    for domain in recorded.domains.values_mut() {
+        let image = domain.recorded.disks[0].backing.as_mut().unwrap();
+        assert!(image.is_customized());
+        image.source = image.shown();
+        assert_eq!(image.source, "https://***@example.org/x.qcow2");
+    }
+    let again = changes(&up(&mut recorded, &node(address)));
+    assert!(!again.contains("replace"), "{again}");
+    let mut plain = Observed::default();
+    up(&mut plain, &node(", customize: no"));
+    assert!(up(&mut plain, &node("")).is_empty());
     let back = changes(&up(&mut seen, &node(", customize: no")));
     assert!(back.contains("replace domain web-0"), "{back}");
 }

@@ -11,9 +11,7 @@ mod source;
 pub mod template;
 
 pub use ask::{SCRIPT as ASK, Said, ask};
-pub use fetch::{
-    ENLARGE, Found, Limits, RECORDS, Transfer, Used, Wants, fetch, too_large, virtual_size,
-};
+pub use fetch::{ENLARGE, Found, Limits, RECORDS, Transfer, Used, fetch, too_large, virtual_size};
 pub use leftovers::{
     Below, below, below_and_real, forget, keep, kept, record, recorded, sweep, sweep_templates,
 };

@@ -18,7 +18,7 @@ use maquette_core::values::{NodeName, console_text};
 use maquette_engine::bmc;
 use maquette_engine::forwarding;
 use maquette_engine::host::{self, Host};
-use maquette_engine::image::{self, Found, Transfer, Wants};
+use maquette_engine::image::{self, Found, Transfer};
 use maquette_engine::net::{bridge, tftp, vswitch};
 use maquette_engine::prepare;
 use maquette_engine::probe::family::Family;
@@ -347,12 +347,13 @@ impl Libvirt<'_> {
         &self,
         image: &Image,
         pool: &Pool,
-        wants: Wants,
+        smallest: Option<u64>,
         context: &StepContext<'_>,
     ) -> Result<(), StepError> {
         let used = || volume::is_used(self.client()?, &image.volume);
         let Access { host, transfer, .. } = self.access;
-        if image::fetch(host, transfer, image, pool, wants, &used, context)? == Found::NoCloudInit {
+        let found = image::fetch(host, transfer, image, pool, smallest, &used, context)?;
+        if found == Found::NoCloudInit {
             let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
             notes.without_cloud_init.insert(image.shown());
         }
@@ -363,9 +364,8 @@ impl Libvirt<'_> {
         match action {
             Action::Apply(setting) => self.prepare(setting, context),
             Action::Restore(before) => self.restore(before, context),
-            Action::FetchImage { image, pool, smallest, look } => {
-                let wants = Wants { smallest: *smallest, look: *look };
-                self.fetch(image, pool, wants, context)
+            Action::FetchImage { image, pool, smallest } => {
+                self.fetch(image, pool, *smallest, context)
             }
             Action::DefineNetwork { network, environment, allocation } => {
                 if let Some(root) = &network.tftp_root {

@@ -306,7 +306,8 @@ impl Backend for Hands<'_> {
             _ => {}
         }
         let mut machine = self.model.machine();
-        if let Action::FetchImage { image, pool, look: true, .. } = action
+        if let Action::FetchImage { image, pool, .. } = action
+            && !image.is_customized()
             && machine.without_cloud_init.contains(&image.source)
         {
             let record = format!("{}/{}\nwithout-cloud-init\n", pool.path, image.volume);

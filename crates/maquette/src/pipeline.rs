@@ -258,11 +258,14 @@ pub struct Scope<'a> {
     pub networks: bool,
     /// Whether templates are looked for that only nodes need which are there already.
     pub all_templates: bool,
+    /// Images that this run has fetched, which are not fetched again.
+    pub fetched: &'a BTreeSet<Image>,
 }
 
 impl Scope<'_> {
     /// All of an environment, as far as it is not there.
-    pub const USUAL: Self = Self { nodes: &[], networks: true, all_templates: false };
+    pub const USUAL: Self =
+        Self { nodes: &[], networks: true, all_templates: false, fetched: &BTreeSet::new() };
 
     /// Reports what others have in the way of what is made.
     fn conflicts(
@@ -323,6 +326,7 @@ pub fn plan(
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
+    blueprint.refresh_images.retain(|image| !scope.fetched.contains(&image.as_it_comes()));
     blueprint.image_origins = read;
     blueprint.forwarding = forwarding::of(loaded, (&blueprint, shared.is_none()), hypervisor, &key);
     let what = (&blueprint, &observed, scope.all_templates);

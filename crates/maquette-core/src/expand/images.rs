@@ -50,14 +50,14 @@ pub(super) fn image(
     if number != 0 || !role.deploy_os {
         return image;
     }
-    // What was found out of an image may be forgotten with it, and a node of it stays as it is.
-    let was = || {
-        let overlaid = there.and_then(|node| node.disks.first()?.backing.as_ref());
-        overlaid.is_some_and(|known| known.is_customized() && known.as_it_comes() == image)
+    // A node of it stays as it is, whatever is found out of its image later or was forgotten with that.
+    let overlaid = there.and_then(|node| node.disks.first()?.backing.as_ref());
+    let same = overlaid.filter(|known| known.as_it_comes().volume == image.volume);
+    let usual = || {
+        let lacks = || context.cloud_init.lacking.contains(&image.volume);
+        role.adapt_image && same.map_or_else(lacks, Image::is_customized)
     };
-    let lacks =
-        || role.adapt_image && (context.cloud_init.lacking.contains(&image.volume) || was());
-    if role.customize.unwrap_or_else(lacks) { image.customized() } else { image }
+    if role.customize.unwrap_or_else(usual) { image.customized() } else { image }
 }
 
 /// Node types whose nodes are set up from a seed by what is in their image, and nobody says that it is to be used as it comes;
@@ -75,15 +75,19 @@ fn set_up<'a>(
     })
 }
 
-/// Images that are looked into when they are fetched, since nodes are to be set up from a seed. Where it is known that one has no
-/// cloud-init, and a node type needs that, it is reported.
+/// Images that are fetched before it is decided how their nodes are made, since these are to be set up from a seed. Where it is
+/// known that one has no cloud-init, and a node type needs that, it is reported.
 pub(super) fn looked_into(
     topology: &Topology,
     context: &Context<'_>,
     diags: &mut Diagnostics,
 ) -> BTreeSet<Image> {
     without_cloud_init(topology, context, diags);
-    let unknown = |image: &&Image| context.cloud_init.unknown.contains(&image.volume);
+    let CloudInit { unknown, lacking } = context.cloud_init;
+    // What is fetched again may be another one.
+    let again =
+        |image: &Image| lacking.contains(&image.volume) && is_refreshed(topology, &image.source);
+    let unknown = |image: &&Image| unknown.contains(&image.volume) || again(image);
     set_up(topology, context).map(|(_, image)| image).filter(unknown).cloned().collect()
 }
 
@@ -91,7 +95,8 @@ pub(super) fn looked_into(
 fn without_cloud_init(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) {
     let lacking = &context.cloud_init.lacking;
     let asks = |(role, image): &(&Role, &Image)| {
-        role.first_boot.needs_cloud_init() && lacking.contains(&image.volume)
+        let lacks = lacking.contains(&image.volume) && !is_refreshed(topology, &image.source);
+        role.first_boot.needs_cloud_init() && lacks
     };
     for (role, image) in set_up(topology, context).filter(asks) {
         let message = format!(
@@ -100,7 +105,9 @@ fn without_cloud_init(topology: &Topology, context: &Context<'_>, diags: &mut Di
             image.shown()
         );
         let diagnostic = Diagnostic::error("topology::customize", message).at(role.span, "");
-        diags.push(diagnostic.help("`packages`, `files` and `commands` do without"));
+        diags.push(diagnostic.help("`packages`, `files` and `commands` do without").help(
+            "`customize: no` uses the image as it is; `--force-image-download` fetches it again",
+        ));
     }
 }
 

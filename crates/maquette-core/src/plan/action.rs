@@ -110,8 +110,6 @@ pub enum Action {
         pool: Pool,
         /// Smallest disk that overlays it, in bytes; a larger image is refused.
         smallest: Option<u64>,
-        /// Whether it is looked into for cloud-init, so that its nodes are made of it as it has to be.
-        look: bool,
     },
     /// Define a network; its metadata records the environment.
     DefineNetwork {

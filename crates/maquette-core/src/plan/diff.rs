@@ -291,7 +291,6 @@ impl Planner<'_> {
                 image: image.clone(),
                 pool: self.blueprint.pool.clone(),
                 smallest,
-                look: self.blueprint.looked_into.contains(image),
             };
             let id = self.builder.add(fetch, [], reason);
             self.fetched.insert(image.volume.to_string(), id);

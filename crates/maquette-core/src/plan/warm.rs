@@ -439,7 +439,6 @@ pub fn templates(blueprint: &Blueprint, observed: &Observed) -> Plan {
                 image: image.clone(),
                 pool: pool.clone(),
                 smallest: node.disks.first().and_then(|d| d.size).map(|s| s.0),
-                look: blueprint.looked_into.contains(image),
             };
             fetched.insert(image.volume.to_string(), builder.add(fetch, [], reason));
         }

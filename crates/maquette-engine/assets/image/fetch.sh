@@ -323,16 +323,25 @@ names() {
     confined 0 prlimit --as=268435456 -- grep -qazF "$@" <"$in"
 }
 # Finds out whether there is a Linux system in the image and nothing that sets that up from a seed. The names of a system's files are in
-# its disk as they are, but where that is compressed, which is undone for the look. $1: how many bytes that may become
+# its disk as they are, but where that is compressed, which is undone for the look, if there is room for that.
 look() {
     looked=- in=$part
-    if confined 0 qemu-img check --output=json -f qcow2 /proc/self/fd/0 <"$part" 2>/dev/null | grep -q '"compressed-clusters"'; then
+    told=$(confined 0 qemu-img check --output=json -f qcow2 /proc/self/fd/0 <"$part" 2>/dev/null) || :
+    case $told in *'"compressed-clusters"'*)
         in=$part.new
-        made "$in"
-        claim "$1" less
-        confined "$limit" qemu-img convert -f qcow2 -O qcow2 /proc/self/fd/0 /proc/self/fd/1 <"$part" 1<>"$in" || in=
+        # How many clusters there are, of how many bytes, and what a file has besides.
+        clusters=$(printf '%s\n' "$told" | sed -n 's/.*"allocated-clusters": \([0-9]\{1,12\}\),*$/\1/p')
+        bits=$(od -An -v -tu1 -j 23 -N 1 <"$part" | tr -d ' ')
+        claim $(((${clusters:-0} << bits) + 67108864))
+        if [ "$limit" -gt "$most" ]; then
+            in= status=large
+        else
+            made "$in"
+            confined "$limit" qemu-img convert -f qcow2 -O qcow2 /proc/self/fd/0 /proc/self/fd/1 <"$part" 1<>"$in" || in=
+        fi
         rm -f -- "$part.claim"
-    fi
+        ;;
+    esac
     if [ -n "$in" ]; then
         ended=0
         # cloud-init; what systems have that are set up in other ways; our own agent.
@@ -340,6 +349,20 @@ look() {
         if [ "$ended" = 1 ] && names "$in" os-release && names "$in" systemd-journald; then looked=without-cloud-init; fi
     fi
     rm -f -- "$part.new"
+}
+
+# Records what the image is. It is made whole even if everything else here ends: nobody would find what is left of it.
+# $1: what it is, or `-`, unless its record has another second line  $2: what was found in it, or `-`
+record() {
+    [ -n "$record" ] || return 0
+    [ "$1" = - ] || [ -n "$about" ] || about="of $1"
+    found=$2
+    [ "$found" != - ] || found=
+    (
+        trap '' TERM
+        mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} ${found:+"$found"} >"$record.new" &&
+            sync -- "$record.new" && mv -f -- "$record.new" "$record" && sync -- "${record%/*}"
+    )
 }
 
 # What the image there is recorded to be; earlier releases have not recorded that.
@@ -472,34 +495,25 @@ while IFS= read -r order <&7; do
             settle "$status"
             answer "done $status $most"
             ;;
-        # $1: how many bytes it may become for that
         look)
-            look "$1"
-            answer "done 0 $looked"
+            look
+            answer "done $status $looked ${most:-0}"
             ;;
         same)
             cmp -s -- "$part" "$target" || status=$?
             answer "done $status"
             ;;
+        # $1: what it is, or `-`, unless its record has another second line  $2: what was found in it, or `-`
         drop)
-            rm -f -- "$part" "$part".* || status=$?
+            record "$1" "$2" || status=$?
+            [ "$status" != 0 ] || rm -f -- "$part" "$part".* || status=$?
             answer "done $status"
             exit 0
             ;;
         # The record comes first, so that no image is without one; a power cut finds the whole or nothing.
         # $1: its mode  $2: what it is, or `-`, unless its record has another second line  $3: what was found in it, or `-`
         place)
-            [ "${2:--}" = - ] || [ -n "$about" ] || about="of $2"
-            looked=${3:--}
-            [ "$looked" != - ] || looked=
-            # It is made whole even if everything else here ends: nobody would find what is left of it.
-            if [ -n "$record" ]; then
-                (
-                    trap '' TERM
-                    mkdir -p -m 755 -- "${record%/*}" && printf '%s\n' "$target" ${about:+"$about"} ${looked:+"$looked"} >"$record.new" &&
-                        sync -- "$record.new" && mv -f -- "$record.new" "$record" && sync -- "${record%/*}"
-                ) || status=$?
-            fi
+            record "${2:--}" "${3:--}" || status=$?
             [ "$status" != 0 ] || { chmod "${1:-644}" -- "$part" && sync -- "$part" && mv -f -T -- "$part" "$target" &&
                 sync -- "${target%/*}"; } || status=$?
             [ "$status" != 0 ] || rm -f -- "$part".*

@@ -13,7 +13,7 @@ use maquette_core::image::{
 };
 use maquette_core::units::ByteSize;
 
-pub use look::{Found, Wants};
+pub use look::Found;
 
 use super::build;
 use super::checksum;
@@ -79,17 +79,17 @@ const LONGEST: u64 = 24 * 60 * 60;
 /// Whether the image may not be replaced, because domains were made from it.
 pub type Used<'a> = &'a dyn Fn() -> Result<bool, StepError>;
 
-/// Brings an image into a pool, and records there what was found out of it.
+/// Brings an image into a pool. `smallest` is the smallest disk that shall overlay it, in bytes. What is neither published for
+/// clouds nor built here is looked into, and what was found out of it is recorded there.
 pub fn fetch(
     host: &dyn Host,
     transfer: &Transfer,
     image: &Image,
     pool: &Pool,
-    wants: Wants,
+    smallest: Option<u64>,
     used: Used<'_>,
     context: &StepContext<'_>,
 ) -> Result<Found, StepError> {
-    let smallest = wants.smallest;
     let source = Source::parse(&image.source, &transfer.built).map_err(|e| {
         StepError::new(format!("cannot fetch image {}", redact(&image.source))).because(e)
     })?;
@@ -98,7 +98,7 @@ pub fn fetch(
         let built = build::recipe_beside(path).and_then(|recipe| recipe.record(image));
         place.about = built.map_or(String::new(), |record| record.line());
     }
-    let part = place.part.clone();
+    let (part, is_built) = (place.part.clone(), !place.about.is_empty());
     let (agent, there) = FetchShell::start(host, &place, context)?;
     let name = match &source.origin {
         Origin::File(path) => path.display().to_string(),
@@ -112,15 +112,16 @@ pub fn fetch(
     if let Some(there) = there.filter(|_| !again) {
         job.leave()?;
         job.is_it(&there.identity, image)?;
-        return Ok(if wants.look { there.found } else { Found::Nothing });
+        return Ok(there.found);
     }
     let brought = match image.is_customized() {
         true => job.bring_customized(&source, smallest),
         false => job.bring(&source, smallest),
     };
-    let looked = brought.and_then(|()| match wants.look && !image.is_customized() {
-        true => job.look(),
-        false => Ok(Found::Nothing),
+    let is_known = is_built || matches!(source.origin, Origin::Catalogue(_));
+    let looked = brought.and_then(|()| match is_known || image.is_customized() {
+        true => Ok(Found::Nothing),
+        false => job.look(),
     });
     let result = looked.and_then(|found| job.place(again, used, found).map(|()| found));
     if result.is_err() {
@@ -441,10 +442,12 @@ impl Job<'_> {
     /// Puts it in place. A forced download never replaces an image that domains were made from; one that brought
     /// nothing new is dropped.
     fn place(&mut self, again: bool, used: Used<'_>, found: Found) -> Result<(), StepError> {
+        let (identity, found) = (self.identity.clone(), found.word());
+        let identity = identity.as_deref().unwrap_or("-");
         if again {
             if self.order("same")?.is_done() {
                 self.progress("it has not changed");
-                return self.must("drop", "drop").map(|_| ());
+                return self.must(&format!("drop {identity} {found}"), "drop").map(|_| ());
             }
             if used()? {
                 let message = format!(
@@ -456,8 +459,6 @@ impl Job<'_> {
                 return Err(self.broken(error));
             }
         }
-        let identity = self.identity.as_deref().unwrap_or("-");
-        let found = found.word();
         self.must(&format!("place 644 {identity} {found}"), "put in place").map(|_| ())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use maquette_core::blueprint::Node;
+use maquette_core::blueprint::{Image, Node};
 use maquette_core::names::EnvName;
 use maquette_core::node_state::Evidence;
 use maquette_core::object::ObjectKind;
@@ -79,7 +79,9 @@ pub fn build(
         hooks,
         expires: None,
         agreed: BTreeSet::new(),
-        again: false,
+        fetched: BTreeSet::new(),
+        hooked: false,
+        bridged: false,
     };
     let done = building.build();
     // What follows is another command's, in InfraRed's words: it is nobody's business to wait for that.
@@ -109,8 +111,12 @@ struct Building<'a, 'w> {
     expires: Option<String>,
     /// What was agreed to, and what each is about.
     agreed: BTreeSet<(Kind, String)>,
-    /// Whether it is planned again, for what images were found to be.
-    again: bool,
+    /// Images that were fetched to find out what they are: if there are any, it is planned again.
+    fetched: BTreeSet<Image>,
+    /// Whether the playbooks have run that come before planning.
+    hooked: bool,
+    /// Whether interfaces of the hypervisor's were changed before what is left of the plan.
+    bridged: bool,
 }
 
 impl Building<'_, '_> {
@@ -136,35 +142,43 @@ impl Building<'_, '_> {
         self.tell(&agreed, after)
     }
 
-    /// Records what will be, and fetches images that are to be looked into, beside making networks. Where one has no cloud-init,
-    /// the rest is planned again.
-    fn looked_into(&mut self, agreed: Agreed) -> Result<Agreed, Failure> {
-        self.record(&agreed)?;
-        if let Some(node) = agreed.planned.blueprint.nodes.first() {
-            self.session.starts(node.virt);
+    /// Records what will be. Where it matters for the rest whether an image has cloud-init, images are fetched first, beside
+    /// making networks, for which others wait; and where one has none, the rest is planned again.
+    fn looked_into(&mut self, mut agreed: Agreed) -> Result<Agreed, Failure> {
+        loop {
+            self.record(&agreed)?;
+            if let Some(node) = agreed.planned.blueprint.nodes.first() {
+                self.session.starts(node.virt);
+            }
+            let doubted = &agreed.planned.blueprint.looked_into;
+            let fetched = agreed.plan.steps.iter().filter_map(|step| fetched(&step.action));
+            let fetched: BTreeSet<Image> = fetched.cloned().collect();
+            let looked = doubted.intersection(&fetched).filter(|i| !self.fetched.contains(i));
+            let looked: BTreeSet<String> = looked.map(Image::shown).collect();
+            if looked.is_empty() {
+                return Ok(agreed);
+            }
+            // Playbooks in the place of networks come before nodes.
+            let replaced = self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms);
+            let is_network = |a: &Action| !replaced && Stage::of(a) == Stage::Networks;
+            let is_early = |a: &Action| is_network(a) || matches!(a, Action::FetchImage { .. });
+            let (first, rest) = agreed.plan.clone().parted(is_early);
+            self.bridged |= changes_interfaces(&first);
+            self.session.run(&first)?;
+            self.fetched.extend(fetched);
+            let mut lacking = self.session.without_cloud_init();
+            lacking.retain(|image| looked.contains(image));
+            if lacking.is_empty() {
+                return Ok(Agreed { plan: rest, ..agreed });
+            }
+            for image in lacking {
+                let text =
+                    format!("image {image} has no cloud-init: virt-customize makes it ready");
+                self.world.terminal.talk(&text);
+            }
+            self.session.unlock_hypervisor();
+            agreed = self.agree()?;
         }
-        let looks = |action: &Action| matches!(action, Action::FetchImage { look: true, .. });
-        if !agreed.plan.steps.iter().any(|step| looks(&step.action)) {
-            return Ok(agreed);
-        }
-        // Others wait for networks that are to be made. Playbooks in their place come before nodes.
-        let replaced = self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms);
-        let is_early = |a: &Action| looks(a) || (!replaced && Stage::of(a) == Stage::Networks);
-        let (first, rest) = agreed.plan.clone().parted(is_early);
-        self.session.run(&first)?;
-        let lacking = self.session.without_cloud_init();
-        if lacking.is_empty() {
-            return Ok(Agreed { plan: rest, ..agreed });
-        }
-        for image in lacking {
-            let text = format!("image {image} has no cloud-init: virt-customize makes it ready");
-            self.world.terminal.talk(&text);
-        }
-        self.again = true;
-        self.session.unlock_hypervisor();
-        let agreed = self.agree()?;
-        self.record(&agreed)?;
-        Ok(agreed)
     }
 
     fn environment(&self) -> &EnvName {
@@ -214,7 +228,8 @@ impl Building<'_, '_> {
         if !networks {
             self.session.tell_left_overs();
         }
-        let scope = Scope { nodes: &self.how.nodes, networks, ..Scope::USUAL };
+        let (nodes, fetched) = (&self.how.nodes, &self.fetched);
+        let scope = Scope { nodes, networks, fetched, ..Scope::USUAL };
         let mut planned = pipeline::plan(self.world, self.loaded, hypervisor, scope)?;
         entry::told_apart(&planned.blueprint.nodes, &self.session.connection)?;
         let connection = &self.session.connection;
@@ -228,13 +243,13 @@ impl Building<'_, '_> {
     /// locked meanwhile, and it is looked and planned again after it. What comes up only then is asked as
     /// well.
     fn agree(&mut self) -> Result<Agreed, Failure> {
-        let (mut prepared, mut shown, again) = (false, None, self.again);
+        let (mut prepared, mut shown, again) = (false, None, !self.fetched.is_empty());
         loop {
             let played = self.hooks.has(&[Stage::Pre, Stage::Validate]);
             let honest = |failure, prepared, played| honest(failure, (prepared, again), played);
             let (hypervisor, now) = self.prepare().map_err(|e| honest(e, prepared, played))?;
             prepared |= now;
-            if shown.is_none() && !again {
+            if !std::mem::replace(&mut self.hooked, true) {
                 self.hook(Stage::Prepare)?;
             }
             let played = self.hooks.has(EARLY);
@@ -392,7 +407,9 @@ impl Building<'_, '_> {
         entry::remember(&self.session.located)?;
         entry::remember_project(&self.session.located)?;
         if shared.is_none() {
-            self.lifetime(agreed)?;
+            if self.fetched.is_empty() {
+                self.lifetime(agreed)?;
+            }
             self.session.seal(key.records());
             outputs::write_bmc_credentials(workspace, &blueprint.bmc_credentials)
                 .map_err(|e| workspace.unwritten(e))?;
@@ -464,9 +481,7 @@ impl Building<'_, '_> {
             return Ok(planned.observed.clone());
         }
         // Interfaces of the hypervisor's are others now.
-        let bridges =
-            |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
-        self.session.look_again(match plan.steps.iter().any(bridges) {
+        self.session.look_again(match self.bridged || changes_interfaces(plan) {
             true => Interfaces::Changed,
             false => Interfaces::AsBefore,
         })
@@ -531,6 +546,21 @@ impl Building<'_, '_> {
             ));
         }
     }
+}
+
+/// The image that a step fetches.
+fn fetched(action: &Action) -> Option<&Image> {
+    match action {
+        Action::FetchImage { image, .. } => Some(image),
+        _ => None,
+    }
+}
+
+/// Whether interfaces of the hypervisor's are others after a plan.
+fn changes_interfaces(plan: &Plan) -> bool {
+    let changes =
+        |s: &Step| matches!(s.action, Action::BridgeNic { .. } | Action::MakeVswitch { .. });
+    plan.steps.iter().any(changes)
 }
 
 /// A failure that does not say that nothing was touched where that would not be true any more.

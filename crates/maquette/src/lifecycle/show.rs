@@ -37,12 +37,12 @@ pub fn show(
     (!networks).then(|| session.tell_left_overs());
     let scope = pipeline::Scope { nodes: how.nodes, networks, ..pipeline::Scope::USUAL };
     let mut planned = pipeline::plan(world, loaded, &hypervisor, scope)?;
-    if let Some(more) = planned.needs_besides(requirements) {
-        hypervisor = session.prepared_for(&more)?;
-    }
     entry::told_apart(&planned.blueprint.nodes, &session.connection)?;
     planned.objections(session.connection.host.as_ref())?;
     planned.plan = how.stages.part(planned.plan);
+    if let Some(more) = planned.needs_besides(requirements) {
+        hypervisor = session.prepared_for(&more)?;
+    }
     let authorities = &loaded.request.settings.tls_ca;
     let authorities =
         authorities::authorities(&world.terminal, &loaded.called("tls-ca"), authorities)?;

@@ -55,7 +55,9 @@ fn not_customized(name: &str, answer: &Answer) -> StepError {
     if let Some(what) = lacks {
         let message =
             format!("image {name} cannot be set up: it has neither cloud-init nor {what}");
-        return StepError::new(message).hint("take another image, or put that into this one");
+        return StepError::new(message)
+            .hint("take another image, or put that into this one")
+            .hint(AS_IT_IS);
     }
     let mut error = StepError::new(format!("virt-customize cannot make image {name} ready"));
     error.causes.extend(said.map(String::from).or_else(|| answer.said.last().cloned()));
@@ -65,8 +67,11 @@ fn not_customized(name: &str, answer: &Answer) -> StepError {
         "124" => error.hint(format!("it was ended after {CUSTOMIZING} s; `libguestfs-test-tool` on the hypervisor says why")),
         _ => error.hint("`LIBGUESTFS_BACKEND=direct libguestfs-test-tool` on the hypervisor tells whether libguestfs works there; it needs a kernel in /boot with its modules"),
     };
-    error.hint("`customize: no` in the node type uses the image as it is")
+    error.hint(AS_IT_IS)
 }
+
+/// What helps where an image is to be used all the same.
+const AS_IT_IS: &str = "`customize: no` in the node type uses the image as it is";
 
 /// Status of the order where no directory is found from which the program can be run that confines libguestfs' QEMU.
 const NO_PLACE: &str = "190";

@@ -1,18 +1,10 @@
 //! What an image in the pool is, and what is in one that came.
 
 use maquette_core::blueprint::Image;
+use maquette_core::units::ByteSize;
 
-use super::{Job, LARGEST};
+use super::Job;
 use crate::StepError;
-
-/// What nodes want of an image.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wants {
-    /// The smallest disk that shall overlay it, in bytes.
-    pub smallest: Option<u64>,
-    /// Whether it is looked into for cloud-init.
-    pub look: bool,
-}
 
 /// What was found out of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +52,13 @@ impl Job<'_> {
     /// Looks whether a Linux system is in it and nothing that sets that up from a seed. It is said only of what can be told.
     pub(super) fn look(&mut self) -> Result<Found, StepError> {
         self.progress("looking for cloud-init in it");
-        let answer = self.order(&format!("look {LARGEST}"))?;
+        let answer = self.order("look")?;
+        if answer.status() == "large" {
+            let most = ByteSize(answer.word(3).parse().unwrap_or(0));
+            (self.context.remark)(format!(
+                "it was not looked into for cloud-init: unpacking it takes more than the {most} that the pool has room for"
+            ));
+        }
         Ok(Found::of(answer.word(2)))
     }
 }

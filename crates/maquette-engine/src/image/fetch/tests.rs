@@ -35,8 +35,7 @@ fn bring_to(
     let image = Image { source: source.into(), volume: "v.qcow2".parse().unwrap() };
     let pool =
         Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
-    let wants = Wants { smallest, look: true };
-    fetch(host, transfer, &image, &pool, wants, &|| Ok(true), &context).map(|_| ())
+    fetch(host, transfer, &image, &pool, smallest, &|| Ok(true), &context).map(|_| ())
 }
 
 #[test]
@@ -101,9 +100,7 @@ fn a_file_that_was_replaced_since_it_was_named_is_not_used() {
         let named = volume.unwrap().image;
         image(&path, if remote { "2G" } else { "3G" });
         let transfer = Transfer { remote, ..Transfer::default() };
-        let bring = |image| {
-            fetch(&Local, &transfer, image, &into, Wants::default(), &|| Ok(true), &context)
-        };
+        let bring = |image| fetch(&Local, &transfer, image, &into, None, &|| Ok(true), &context);
         let error = bring(&named).unwrap_err();
         assert!(error.message.ends_with("was changed meanwhile"), "{error:?}");
         assert!(left(pool.path()).is_empty(), "{:?}", left(pool.path()));
@@ -153,8 +150,7 @@ fn an_image_that_has_the_name_of_another_is_told_by_its_record() {
         StepContext { progress: &|_| {}, remark: &|_| {}, cancelled: &AtomicBool::new(false) };
     let directory = pool.path().display().to_string().parse().unwrap();
     let into = Pool { name: "p".parse().unwrap(), path: directory };
-    fetch(&Local, &transfer, &resolved.image, &into, Wants::default(), &|| Ok(true), &context)
-        .unwrap();
+    fetch(&Local, &transfer, &resolved.image, &into, None, &|| Ok(true), &context).unwrap();
     let (record, target) = at(resolved.image.volume.as_str());
     assert_eq!(
         fs::read_to_string(record).unwrap(),

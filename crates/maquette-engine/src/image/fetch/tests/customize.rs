@@ -23,8 +23,7 @@ fn customized(host: &dyn Host, source: &Path, pool: &Path) -> Result<(), StepErr
         .customized();
     let pool =
         Pool { name: "p".parse().unwrap(), path: pool.display().to_string().parse().unwrap() };
-    fetch(host, &Transfer::default(), &image, &pool, Wants::default(), &|| Ok(true), &context)
-        .map(|_| ())
+    fetch(host, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context).map(|_| ())
 }
 
 #[test]

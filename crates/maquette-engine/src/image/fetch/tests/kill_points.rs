@@ -116,7 +116,7 @@ fn killed_before_every_program_a_customized_image_is_whole_and_customized() {
             Image { source: source.clone(), volume: "v.qcow2".parse().unwrap() }.customized();
         let path = pool.path().display().to_string().parse().unwrap();
         let pool = Pool { name: "p".parse().unwrap(), path };
-        fetch(host, &transfer, &image, &pool, Wants::default(), &|| Ok(true), &context)
+        fetch(host, &transfer, &image, &pool, None, &|| Ok(true), &context)
     };
     for there in [true, false] {
         let prepare = || {

@@ -81,7 +81,7 @@ server.serve_forever()
 pub(super) struct Server(PythonServer);
 
 impl Server {
-    fn start(directory: &Path) -> Self {
+    pub(super) fn start(directory: &Path) -> Self {
         Self(PythonServer::start(SERVER, directory, &[]))
     }
 
@@ -567,8 +567,7 @@ fn one_run() {
     };
     let image = Image { source, volume: "v.qcow2".parse().unwrap() };
     let pool = Pool { name: "p".parse().unwrap(), path: pool.parse().unwrap() };
-    fetch(&Local, &Transfer::default(), &image, &pool, Wants::default(), &|| Ok(true), &context)
-        .unwrap();
+    fetch(&Local, &Transfer::default(), &image, &pool, None, &|| Ok(true), &context).unwrap();
 }
 
 #[test]

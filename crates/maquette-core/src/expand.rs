@@ -152,7 +152,7 @@ pub fn expand(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostic
         allocation: topology.allocation,
         pool,
         refresh_images: refreshed(topology, &images, context),
-        looked_into: looked_into(topology, context, diags),
+        looked_into: looked_into(topology, &nodes, context, diags),
         images: images.into_iter().collect(),
         networks,
         nodes,

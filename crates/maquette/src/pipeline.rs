@@ -267,6 +267,17 @@ impl Scope<'_> {
     pub const USUAL: Self =
         Self { nodes: &[], networks: true, all_templates: false, fetched: &BTreeSet::new() };
 
+    /// Leaves what this run has fetched out of what is downloaded again; an image that is made of one of these, and is not there,
+    /// is made of that.
+    fn still_refreshed(&self, blueprint: &mut Blueprint, observed: &Observed) {
+        let Blueprint { refresh_images, pool, .. } = blueprint;
+        let fetched = self.fetched;
+        refresh_images.retain(|image| {
+            let is_made = observed.has_volume(pool, &image.volume);
+            !fetched.contains(image) && (is_made || !fetched.contains(&image.as_it_comes()))
+        });
+    }
+
     /// Reports what others have in the way of what is made.
     fn conflicts(
         &self,
@@ -299,7 +310,7 @@ pub fn plan(
     let mut diags = loaded.diags.fresh();
     let user = &world.environment;
     let (images, read, cloud_init) =
-        known_images(user, loaded, (&topology, &observed), hypervisor, &mut diags);
+        known_images((user, scope), loaded, (&topology, &observed), hypervisor, &mut diags);
     let key = key(&loaded.workspace, &observed)?;
     let underived = Underived::default();
     let host_keys = |name: &str, uuid, generation| {
@@ -326,7 +337,7 @@ pub fn plan(
     plan::renew(&mut blueprint, &observed, generation, &host_keys);
     underived.none()?;
     plan::place_seeds(&mut blueprint, &observed, &|image| finds_cdrom(user, image, &read));
-    blueprint.refresh_images.retain(|image| !scope.fetched.contains(&image.as_it_comes()));
+    scope.still_refreshed(&mut blueprint, &observed);
     blueprint.image_origins = read;
     blueprint.forwarding = forwarding::of(loaded, (&blueprint, shared.is_none()), hypervisor, &key);
     let what = (&blueprint, &observed, scope.all_templates);
@@ -345,7 +356,7 @@ pub fn plan(
 
 /// What the topology's words for images mean.
 fn known_images(
-    user: &Environment,
+    (user, scope): (&Environment, Scope<'_>),
     loaded: &Loaded,
     (topology, observed): (&topology::Topology, &Observed),
     hypervisor: &Hypervisor,
@@ -353,7 +364,8 @@ fn known_images(
 ) -> (expand::ImageMap, BTreeMap<Image, ImageOrigin>, CloudInit) {
     let pool = expand::pool(topology);
     let recorded = Recorded::of(&hypervisor.facts, &pool);
-    images(user, topology, (observed, recorded, loaded.image_place), diags)
+    let seen = (observed, recorded, loaded.image_place);
+    images(user, topology, seen, scope.fetched, diags)
 }
 
 /// Reports what others have, and what the hypervisor has not: libvirt is asked where nodes want what not all machines have.

@@ -75,28 +75,33 @@ fn set_up<'a>(
     })
 }
 
-/// Images that are fetched before it is decided how their nodes are made, since these are to be set up from a seed. Where it is
-/// known that one has no cloud-init, and a node type needs that, it is reported.
+/// Images that are fetched before it is decided how their nodes are made, since these are to be set up from a seed. Where one is
+/// known to have no cloud-init, and a node type needs that, it is reported.
 pub(super) fn looked_into(
     topology: &Topology,
+    nodes: &[Node],
     context: &Context<'_>,
     diags: &mut Diagnostics,
 ) -> BTreeSet<Image> {
-    without_cloud_init(topology, context, diags);
-    let CloudInit { unknown, lacking } = context.cloud_init;
-    // What is fetched again may be another one.
-    let again =
-        |image: &Image| lacking.contains(&image.volume) && is_refreshed(topology, &image.source);
-    let unknown = |image: &&Image| unknown.contains(&image.volume) || again(image);
+    without_cloud_init(topology, nodes, context, diags);
+    let unknown = |image: &&Image| context.cloud_init.unknown.contains(&image.volume);
     set_up(topology, context).map(|(_, image)| image).filter(unknown).cloned().collect()
 }
 
 /// Reports node types with `user_data` whose image has no cloud-init, which alone knows it.
-fn without_cloud_init(topology: &Topology, context: &Context<'_>, diags: &mut Diagnostics) {
-    let lacking = &context.cloud_init.lacking;
-    let asks = |(role, image): &(&Role, &Image)| {
-        let lacks = lacking.contains(&image.volume) && !is_refreshed(topology, &image.source);
-        role.first_boot.needs_cloud_init() && lacks
+fn without_cloud_init(
+    topology: &Topology,
+    nodes: &[Node],
+    context: &Context<'_>,
+    diags: &mut Diagnostics,
+) {
+    let lacks = |node: &Node| {
+        let image = node.disks.first().and_then(|disk| disk.backing.as_ref());
+        image.is_some_and(Image::is_customized)
+    };
+    let asks = |(role, _): &(&Role, &Image)| {
+        let mut own = nodes.iter().filter(|node| node.role == role.name.value);
+        role.first_boot.needs_cloud_init() && own.any(lacks)
     };
     for (role, image) in set_up(topology, context).filter(asks) {
         let message = format!(

@@ -161,7 +161,7 @@ impl Plain {
         // Writing to a string cannot fail.
         let _ = YamlEmitter::new(&mut text).dump(&self.document());
         let body = text.strip_prefix("---\n").unwrap_or(&text);
-        format!("{}\n", body.trim_end())
+        format!("{}\n", body.trim_end_matches('\n'))
     }
 
     fn document(&self) -> Yaml<'_> {

@@ -10,7 +10,7 @@ pub fn written(node: &Tree) -> String {
     // Writing to a string cannot fail.
     let _ = YamlEmitter::new(&mut text).dump(&document(node));
     let body = text.strip_prefix("---\n").unwrap_or(&text);
-    format!("{}\n", body.trim_end())
+    format!("{}\n", body.trim_end_matches('\n'))
 }
 
 fn document(node: &Tree) -> Yaml<'_> {
@@ -32,8 +32,10 @@ fn document(node: &Tree) -> Yaml<'_> {
 fn word(text: &str, style: Style) -> Yaml<'_> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
     let begins =
-        text.starts_with(|c: char| c.is_ascii_alphanumeric()) || text.parse::<i64>().is_ok();
-    match style == Style::Bare && begins && text.chars().all(is_word) {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric()) || text.parse::<f64>().is_ok();
+    // Text that this program has made is bare, too.
+    let is_nothing = text.eq_ignore_ascii_case("null");
+    match style == Style::Bare && begins && !is_nothing && text.chars().all(is_word) {
         true => Yaml::Representation(text.into(), ScalarStyle::Plain, None),
         false => scalar::document(text),
     }
@@ -71,7 +73,8 @@ mod tests {
     /// A fuzz target found one: a node type may be called `no`, which was written `false`.
     #[test]
     fn words_stay_the_words_that_they_were() {
-        let text = "a: no\nb: Yes\nc: 012\nd: 1.50\ne: 2026-11-30\nf: \"no\"\ng: \"012\"\nh: -5\n";
+        let text = "a: no\nb: Yes\nc: 012\nd: 1.50\ne: 2026-11-30\nf: \"no\"\ng: \"012\"\nh: -5\ni: -1.5\nj: .5\n\
+                    k: \"a\u{3000}\"\n";
         let mut sources = Sources::default();
         let id = sources.add("t", text);
         let tree = parse(&sources, id, &mut Diagnostics::default()).unwrap();
@@ -86,7 +89,14 @@ mod tests {
         );
         let id = sources.add("again", &written);
         let again = parse(&sources, id, &mut Diagnostics::default()).unwrap();
-        assert_eq!(words(&tree), words(&again), "{written}");
+        let (known, read) = (words(&tree), words(&again));
+        assert_eq!(known[..10], read[..10], "{written}");
+        let Value::Scalar(last, _) = &read[10] else { panic!("{written}") };
+        assert_eq!(last, "a\u{3000}");
+        // What this program makes of a text is one, whatever it says.
+        let made = Value::Scalar("null".into(), Style::Bare);
+        let made = Tree { value: made, span: tree.span };
+        assert_eq!(super::written(&made), "\"null\"\n");
     }
 
     #[test]

@@ -337,7 +337,8 @@ look() {
             in= status=large
         else
             made "$in"
-            confined "$limit" qemu-img convert -f qcow2 -O qcow2 /proc/self/fd/0 /proc/self/fd/1 <"$part" 1<>"$in" || in=
+            confined "$limit" qemu-img convert -f qcow2 -O qcow2 -o "cluster_size=$((1 << bits))" /proc/self/fd/0 \
+                /proc/self/fd/1 <"$part" 1<>"$in" || in= status=failed
         fi
         rm -f -- "$part.claim"
         ;;

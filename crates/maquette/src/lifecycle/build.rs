@@ -92,6 +92,9 @@ pub fn build(
 /// Stages whose playbooks run before anything is built, and find in the workspace where the environment will be.
 const EARLY: &[Stage] = &[Stage::Pre, Stage::Validate, Stage::Prepare];
 
+/// How often it is planned again for what images were found to be, which is the last time unless somebody takes them away.
+const ROUNDS: usize = 3;
+
 /// What will be done, planned under the locks that are held from then on.
 struct Agreed {
     hypervisor: Arc<Hypervisor>,
@@ -145,7 +148,7 @@ impl Building<'_, '_> {
     /// Records what will be. Where it matters for the rest whether an image has cloud-init, images are fetched first, beside
     /// making networks, for which others wait; and where one has none, the rest is planned again.
     fn looked_into(&mut self, mut agreed: Agreed) -> Result<Agreed, Failure> {
-        loop {
+        for _ in 0..ROUNDS {
             self.record(&agreed)?;
             if let Some(node) = agreed.planned.blueprint.nodes.first() {
                 self.session.starts(node.virt);
@@ -153,14 +156,15 @@ impl Building<'_, '_> {
             let doubted = &agreed.planned.blueprint.looked_into;
             let fetched = agreed.plan.steps.iter().filter_map(|step| fetched(&step.action));
             let fetched: BTreeSet<Image> = fetched.cloned().collect();
-            let looked = doubted.intersection(&fetched).filter(|i| !self.fetched.contains(i));
-            let looked: BTreeSet<String> = looked.map(Image::shown).collect();
+            let looked = doubted.intersection(&fetched).map(Image::shown);
+            let looked: BTreeSet<String> = looked.collect();
             if looked.is_empty() {
                 return Ok(agreed);
             }
-            // Playbooks in the place of networks come before nodes.
+            // Playbooks in the place of networks come before nodes, and networks note of whom an extension is.
             let replaced = self.hooks.replaces(Stage::Networks) || self.hooks.replaces(Stage::Vms);
-            let is_network = |a: &Action| !replaced && Stage::of(a) == Stage::Networks;
+            let waits = replaced || self.loaded.request.settings.extend;
+            let is_network = |a: &Action| !waits && Stage::of(a) == Stage::Networks;
             let is_early = |a: &Action| is_network(a) || matches!(a, Action::FetchImage { .. });
             let (first, rest) = agreed.plan.clone().parted(is_early);
             self.bridged |= changes_interfaces(&first);
@@ -173,12 +177,14 @@ impl Building<'_, '_> {
             }
             for image in lacking {
                 let text =
-                    format!("image {image} has no cloud-init: virt-customize makes it ready");
+                    format!("image {image} has no cloud-init: what is left is planned again");
                 self.world.terminal.talk(&text);
             }
             self.session.unlock_hypervisor();
             agreed = self.agree()?;
         }
+        let error = StepError::new("images are removed or changed while they are looked into");
+        Err(Failure::Failed(error.hint("run the same command again once nobody does that")))
     }
 
     fn environment(&self) -> &EnvName {
@@ -235,7 +241,10 @@ impl Building<'_, '_> {
         let connection = &self.session.connection;
         planned.objections(connection.host.as_ref())?;
         planned.plan = self.how.stages.part(planned.plan);
-        planned.ask_servers(self.world, connection, self.how.authorities.as_deref())?;
+        // What is planned again is asked about then.
+        if planned.needs_besides(&self.requirements).is_none() {
+            planned.ask_servers(self.world, connection, self.how.authorities.as_deref())?;
+        }
         Ok(planned)
     }
 

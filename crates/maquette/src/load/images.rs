@@ -123,10 +123,17 @@ impl<'a> Recorded<'a> {
     }
 
     /// Which images have cloud-init: those that are made for clouds, as published and built ones are, have it.
-    fn cloud_init(&self, environment: &Environment, images: &ImageMap) -> CloudInit {
+    /// What is `again` fetched may be another one than before.
+    fn cloud_init(
+        &self,
+        environment: &Environment,
+        images: &ImageMap,
+        again: impl Fn(&Image) -> bool,
+    ) -> CloudInit {
         let built = environment.built_images();
         let mut found = CloudInit::default();
-        for Image { source, volume } in images.values() {
+        for image in images.values() {
+            let Image { source, volume } = image;
             let strange = match Source::parse(source, &built).map(|source| source.origin) {
                 Ok(Origin::Url(_)) => true,
                 Ok(Origin::File(path)) => {
@@ -134,7 +141,8 @@ impl<'a> Recorded<'a> {
                 }
                 Ok(Origin::Catalogue(_)) | Err(_) => false,
             };
-            if self.without_cloud_init.contains(&format!("{}/{volume}", self.pool.path)) {
+            let file = format!("{}/{volume}", self.pool.path);
+            if self.without_cloud_init.contains(&file) && !again(image) {
                 found.lacking.insert(volume.clone());
             } else if strange {
                 found.unknown.insert(volume.clone());
@@ -170,13 +178,15 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// Volume names of all base images, where those come from that were read to know theirs, and which have cloud-init. An image that nodes of this
+/// Volume names of all base images, where those come from that were read to know theirs, and which have cloud-init.
+/// `fetched` are those that this run has brought. An image that nodes of this
 /// environment were made from keeps its volume, so that a second run reads no image again. A published image of which
 /// somebody has brought one that was built under its name is that one, as it would be for who has built it.
 pub fn images(
     environment: &Environment,
     topology: &Topology,
     (observed, recorded, asked): (&Observed, Recorded<'_>, Option<Span>),
+    fetched: &BTreeSet<Image>,
     diags: &mut Diagnostics,
 ) -> (ImageMap, BTreeMap<Image, ImageOrigin>, CloudInit) {
     let built = environment.built_images();
@@ -220,7 +230,9 @@ pub fn images(
             Err(error) => diags.push(placed(image_error(&error), &word, topology, asked)),
         }
     }
-    let cloud_init = recorded.cloud_init(environment, &map);
+    let again =
+        |image: &Image| expand::is_refreshed(topology, &image.source) && !fetched.contains(image);
+    let cloud_init = recorded.cloud_init(environment, &map, again);
     (map, read, cloud_init)
 }
 

@@ -53,11 +53,16 @@ impl Job<'_> {
     pub(super) fn look(&mut self) -> Result<Found, StepError> {
         self.progress("looking for cloud-init in it");
         let answer = self.order("look")?;
-        if answer.status() == "large" {
-            let most = ByteSize(answer.word(3).parse().unwrap_or(0));
-            (self.context.remark)(format!(
-                "it was not looked into for cloud-init: unpacking it takes more than the {most} that the pool has room for"
-            ));
+        let why = match answer.status() {
+            "0" => None,
+            "large" => {
+                let most = ByteSize(answer.word(3).parse().unwrap_or(0));
+                Some(format!("unpacking it takes more than the {most} that the pool has room for"))
+            }
+            _ => Some("it could not be unpacked".into()),
+        };
+        if let Some(why) = why {
+            (self.context.remark)(format!("it was not looked into for cloud-init: {why}"));
         }
         Ok(Found::of(answer.word(2)))
     }
